@@ -1,0 +1,1 @@
+"""The configuration tree (YAML only); mirrors the packages of marlrun."""

@@ -1,0 +1,1 @@
+"""Optima and reference values by dynamic programming: the truth to measure against."""

@@ -1,0 +1,1 @@
+"""Networks whose parameters are stacked over (replica, agent)."""

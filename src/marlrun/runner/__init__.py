@@ -1,0 +1,1 @@
+"""The loop, evaluation, checkpoints, logging and the run directory."""

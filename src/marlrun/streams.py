@@ -1,0 +1,98 @@
+"""Counter-based random streams: (seed, stream, counter) -> numbers, the same on every device.
+
+The generator is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): output k of a stream is
+`mix(key + (k + 1) * GAMMA)`. It has no state but the counter, so whoever draws keeps an int, and
+what replica r draws depends on its own seed alone.
+"""
+
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+from marlrun.types import Seeds
+
+_GAMMA = 0x9E3779B97F4A7C15
+_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_SHIFTS = (30, 27, 31)
+
+
+def _signed(value: int) -> int:
+    """Return the int64 with the same 64 bits."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _xor_shift(x: Tensor, shift: int) -> Tensor:
+    return x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))
+
+
+def mix(x: Tensor) -> Tensor:
+    """Scramble int64 (any shape) by SplitMix64's finaliser; a bijection on 64 bits."""
+    x = _xor_shift(x, _SHIFTS[0]) * _signed(_MULTIPLIERS[0])
+    x = _xor_shift(x, _SHIFTS[1]) * _signed(_MULTIPLIERS[1])
+    return _xor_shift(x, _SHIFTS[2])
+
+
+def derive(seed: int, stream: str) -> int:
+    """Return a seed in [0, 2**63) for `stream`, independent of every other (seed, stream)."""
+    digest = blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class Stream:
+    """One named stream per replica; numbers are drawn for all replicas at once."""
+
+    def __init__(self, seeds: Seeds, name: str, device: torch.device):
+        keys = [_signed(derive(seed, name) * 2 + 1) for seed in seeds]
+        self.device = device
+        self.num_replicas = len(keys)
+        self._keys = torch.tensor(keys, dtype=torch.int64, device=device)
+        self._offsets: dict[int, Tensor] = {}
+
+    def bits(self, counter: int, *shape: int) -> Tensor:
+        """Draw number `counter` of this shape: int64 [R, *shape], all 64 bits random.
+
+        Draws of one stream must all have the same size, or use counters that cannot meet.
+        """
+        size = 1
+        for length in shape:
+            size *= length
+        if size not in self._offsets:
+            steps = torch.arange(1, size + 1, dtype=torch.int64, device=self.device)
+            self._offsets[size] = self._keys[:, None] + steps * _signed(_GAMMA)
+        start = _signed(counter * size * _GAMMA)
+        return mix(self._offsets[size] + start).view(self.num_replicas, *shape)
+
+    def uniform(self, counter: int, *shape: int) -> Tensor:
+        """Draw float32 [R, *shape] in [0, 1), multiples of 2**-24."""
+        return ((self.bits(counter, *shape) >> 40) & 0xFFFFFF) * 2.0**-24
+
+    def integers(self, counter: int, high: int, *shape: int) -> Tensor:
+        """Draw int64 [R, *shape] in [0, high); bias below high / 2**31."""
+        return (((self.bits(counter, *shape) >> 33) & 0x7FFFFFFF) * high) >> 31
+
+
+class Blocks:
+    """Uniform numbers of one shape, one draw a step, made many steps at a time.
+
+    Draw t is the same whatever the block's length: the numbers belong to the counter.
+    """
+
+    def __init__(self, stream: Stream, *shape: int, elements: int = 1 << 16):
+        size = stream.num_replicas
+        for length in shape:
+            size *= length
+        self._stream, self._shape = stream, shape
+        self._length = max(1, min(1024, elements // max(1, size)))
+        self._block = -1
+        self._rows: list[Tensor] = []
+
+    def __call__(self, counter: int) -> Tensor:
+        """Return draw `counter`: float32 [R, *shape] in [0, 1)."""
+        block, row = divmod(counter, self._length)
+        if block != self._block:
+            numbers = self._stream.uniform(block, self._length, *self._shape)
+            self._rows = list(numbers.unbind(1))
+            self._block = block
+        return self._rows[row]

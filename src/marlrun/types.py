@@ -1,0 +1,145 @@
+"""The shared words: what an environment, a policy and a learner say to each other.
+
+Shapes: R replicas, E copies of the environment per replica, N agents, O observation features,
+A actions, S state features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+Metrics = dict[str, Tensor]
+"""Tag -> tensor [R] or [R, N], left on the device until it is logged."""
+
+StateDict = dict[str, Any]
+"""Tensors, numbers, strings, lists and dicts of these: what `torch.load(weights_only=True)` takes."""
+
+
+class Step(NamedTuple):
+    """What all agents see after (or, at a beginning, before) one joint action."""
+
+    first: Tensor
+    """[R, E] bool: an episode begins here, forget memory."""
+    obs: Tensor
+    """[R, E, N, O] float32, padded with zeros where agents' sizes differ."""
+    reward: Tensor
+    """[R, E, N] float32."""
+    terminated: Tensor
+    """[R, E] bool: the task ended, do not bootstrap."""
+    truncated: Tensor
+    """[R, E] bool: the clock ran out."""
+    alive: Tensor | None = None
+    """[R, E, N] bool; None = all. An agent that leaves has terminated for itself."""
+    action_mask: Tensor | None = None
+    """[R, E, N, A] bool; None = every action of the agent is allowed."""
+    state: Tensor | None = None
+    """[R, E, S]: what a central critic may see; None = the joint observation."""
+    adjacency: Tensor | None = None
+    """[R, E, N, N] bool, where positions make the communication graph."""
+    task: Tensor | None = None
+    """[R, E] int64: which task this episode is; logged, never observed."""
+
+    @property
+    def done(self) -> Tensor:
+        """[R, E] bool: the episode is over, for whatever reason."""
+        return self.terminated | self.truncated
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a learner may know about a game before it plays."""
+
+    num_agents: int
+    agent_names: tuple[str, ...]
+    obs_sizes: tuple[int, ...]
+    num_actions: tuple[int, ...]
+    horizon: int
+    """Steps after which an episode is truncated."""
+    discount: float
+    """The task's own discount, used by evaluation and exact values; never by an algorithm."""
+
+
+class Env(Protocol):
+    """A batched game. Built as `Cls(seeds, device, *, num_envs, ...)`, the rest from its YAML."""
+
+    spec: Spec
+    num_envs: int
+
+    def reset(self) -> Step:
+        """Begin an episode in every copy; `first` is all True."""
+        ...
+
+    def step(self, action: Tensor) -> Step:
+        """Play `action` [R, E, N] int64. The returned step is the true next state, never a reset."""
+        ...
+
+    def restart(self, step: Step) -> Step:
+        """Begin a new episode in the copies where `step` is done; elsewhere `first` is False."""
+        ...
+
+    def state_dict(self) -> StateDict: ...
+
+    def load_state_dict(self, state: StateDict) -> None: ...
+
+
+class Drawable(Protocol):
+    """An environment that can show itself."""
+
+    def render(
+        self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
+    ) -> str | np.ndarray:
+        """Return one copy's present state as text, or as uint8 [height, width, 3]."""
+        ...
+
+
+class Policy(Protocol):
+    """Acts for all agents; its memory clears where `step.first`."""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return actions [R, E, N] int64 and advance the memory."""
+        ...
+
+    def state_dict(self) -> StateDict: ...
+
+    def load_state_dict(self, state: StateDict) -> None: ...
+
+
+class ValuingPolicy(Policy, Protocol):
+    """A policy that can also say what it expects."""
+
+    def value(self, step: Step) -> Tensor:
+        """Return the anticipated return [R, E, N] from here; does not advance the memory."""
+        ...
+
+
+class Learner(Protocol):
+    """Built as `Cls(spec, seeds, device, *, num_envs, ...)`, the rest from its YAML."""
+
+    def policy(self, explore: bool) -> Policy:
+        """Return a policy that reads the live parameters."""
+        ...
+
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Take in one transition."""
+        ...
+
+    def update(self) -> Metrics:
+        """Learn if it is time; {} when it is not."""
+        ...
+
+    def state_dict(self) -> StateDict: ...
+
+    def load_state_dict(self, state: StateDict) -> None: ...
+
+
+class Tick(NamedTuple):
+    """What the loop yields: a safe point to log, evaluate, save or stop."""
+
+    after: Step
+    metrics: Metrics
+
+
+Seeds = Sequence[int]
