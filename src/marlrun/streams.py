@@ -5,7 +5,9 @@ The generator is SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): output k of a st
 what replica r draws depends on its own seed alone.
 """
 
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from math import prod
 
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from torch import Tensor
 from marlrun.types import Seeds
 
 _GAMMA = 0x9E3779B97F4A7C15
-_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 1)
 _SHIFTS = (30, 27, 31)
 
 
@@ -23,15 +25,15 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _xor_shift(x: Tensor, shift: int) -> Tensor:
-    return x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))
-
-
 def mix(x: Tensor) -> Tensor:
-    """Scramble int64 (any shape) by SplitMix64's finaliser; a bijection on 64 bits."""
-    x = _xor_shift(x, _SHIFTS[0]) * _signed(_MULTIPLIERS[0])
-    x = _xor_shift(x, _SHIFTS[1]) * _signed(_MULTIPLIERS[1])
-    return _xor_shift(x, _SHIFTS[2])
+    """Scramble int64 (any shape) in place by SplitMix64's finaliser; a bijection on 64 bits."""
+    shifted = torch.empty_like(x)
+    for shift, multiplier in zip(_SHIFTS, _MULTIPLIERS, strict=True):
+        torch.bitwise_right_shift(x, shift, out=shifted)
+        x ^= shifted.bitwise_and_((1 << (64 - shift)) - 1)
+        if multiplier != 1:
+            x *= _signed(multiplier)
+    return x
 
 
 def derive(seed: int, stream: str) -> int:
@@ -65,8 +67,13 @@ class Stream:
         return mix(self._offsets[size] + start).view(self.num_replicas, *shape)
 
     def uniform(self, counter: int, *shape: int) -> Tensor:
-        """Draw float32 [R, *shape] in [0, 1), multiples of 2**-24."""
-        return ((self.bits(counter, *shape) >> 40) & 0xFFFFFF) * 2.0**-24
+        """Draw float32 [R, *shape] in [0, 1), multiples of 2**-24; shape has a dimension or more.
+
+        Two neighbours along the last dimension come from one number: its low half, its high half.
+        """
+        halves = self.bits(counter, *shape[:-1], (shape[-1] + 1) // 2).view(torch.int32)
+        halves = halves[..., : shape[-1]]
+        return halves.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF) * 2.0**-24
 
     def integers(self, counter: int, high: int, *shape: int) -> Tensor:
         """Draw int64 [R, *shape] in [0, high); bias below high / 2**31."""
@@ -76,23 +83,32 @@ class Stream:
 class Blocks:
     """Uniform numbers of one shape, one draw a step, made many steps at a time.
 
-    Draw t is the same whatever the block's length: the numbers belong to the counter.
+    Draw t is the same whatever the block's length: the numbers belong to the counter. `prepare`
+    turns float32 [T, R, *shape] in [0, 1) into what a step needs, each [T, ..], once per block.
     """
 
-    def __init__(self, stream: Stream, *shape: int, elements: int = 1 << 16):
-        size = stream.num_replicas
-        for length in shape:
-            size *= length
-        self._stream, self._shape = stream, shape
+    def __init__(
+        self,
+        stream: Stream,
+        *shape: int,
+        elements: int = 1 << 16,
+        prepare: Callable[[Tensor], Sequence[Tensor]] | None = None,
+    ):
+        size = stream.num_replicas * prod(shape)
+        self._stream, self._shape, self._prepare = stream, shape, prepare
         self._length = max(1, min(1024, elements // max(1, size)))
         self._block = -1
-        self._rows: list[Tensor] = []
+        self._parts: Sequence[Tensor] = ()
 
     def __call__(self, counter: int) -> Tensor:
-        """Return draw `counter`: float32 [R, *shape] in [0, 1)."""
+        """Return draw `counter`: float32 [R, *shape] in [0, 1), or the first of what is prepared."""
+        return self.row(counter)[0]
+
+    def row(self, counter: int) -> list[Tensor]:
+        """Return all that is prepared of draw `counter`."""
         block, row = divmod(counter, self._length)
         if block != self._block:
-            numbers = self._stream.uniform(block, self._length, *self._shape)
-            self._rows = list(numbers.unbind(1))
+            numbers = self._stream.uniform(block, self._length, *self._shape).transpose(0, 1)
+            self._parts = self._prepare(numbers) if self._prepare else (numbers,)
             self._block = block
-        return self._rows[row]
+        return [part[row] for part in self._parts]

@@ -1,0 +1,64 @@
+"""Keep what a finished run shows: copy run.json, config.yaml and metrics.jsonl to docs/results/NAME.
+
+Measures of the machine (`perf/*`) are left out, and rows of training are thinned if the file would
+be large; rows of evaluation all stay.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+MAX_BYTES = 300_000
+
+
+def slim(rows: list[dict[str, Any]], max_bytes: int = MAX_BYTES) -> list[str]:
+    """Return the rows as lines without `perf/*`; of those without evaluation keep every n-th step.
+
+    n is the smallest power of two with which all lines take at most `max_bytes`, up to 1024.
+    """
+    rows = [{key: v for key, v in row.items() if not key.startswith("perf/")} for row in rows]
+    rows = [row for row in rows if row.keys() - {"env_steps", "seed"}]
+    plain = sorted({row["env_steps"] for row in rows if not _is_eval(row)})
+    lines: list[str] = []
+    for n in (2**k for k in range(11)):
+        kept = set(plain[::n])
+        lines = [json.dumps(row) for row in rows if _is_eval(row) or row["env_steps"] in kept]
+        if sum(len(line) + 1 for line in lines) <= max_bytes:
+            break
+    return lines
+
+
+def keep(run: Path, results: Path) -> None:
+    """Copy `run` to the new directory `results`; raises ValueError if it is not finished."""
+    status = json.loads((run / "run.json").read_text()).get("status")
+    if status != "finished":
+        raise ValueError(f"{run}: its status is {status!r}, expected a finished run")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    results.mkdir(parents=True)
+    for name in ("run.json", "config.yaml"):
+        shutil.copyfile(run / name, results / name)
+    (results / "metrics.jsonl").write_text("".join(f"{line}\n" for line in slim(rows)))
+
+
+def main(argv: list[str]) -> None:
+    """Keep one run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, metavar="DIR", help="the run directory")
+    parser.add_argument("--as", dest="name", required=True, metavar="NAME")
+    options = parser.parse_args(argv)
+    try:
+        keep(options.run, RESULTS / options.name)
+    except (OSError, ValueError) as error:
+        sys.exit(f"keep_run: {error}")
+
+
+def _is_eval(row: dict[str, Any]) -> bool:
+    return any(key.startswith("eval/") for key in row)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

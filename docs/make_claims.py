@@ -1,0 +1,148 @@
+"""Write the README's reproduction table from docs/results/claims.json (`make claims`).
+
+A claim is one object: claim, statement, paper, ours, interval [lo, hi], seeds, holds (true, false
+or "partly"), command, commit. `"exact": true` stands in for interval and seeds; `cells` lists the
+parts of a claim that has many, each {"cell": name, "ours": .., "paper": .., "interval": ..}, and
+stands in for interval.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
+VERDICTS = {True: "yes", False: "no", "partly": "partly"}
+CLAIM = {
+    "claim": "a string",
+    "statement": "a string",
+    "paper": "a string, a number or null",
+    "ours": "a string or a number",
+    "interval": "[lo, hi] with lo <= hi",
+    "seeds": "a whole number, at least 1",
+    "holds": 'true, false or "partly"',
+    "command": "a string",
+    "commit": "a string",
+    "cells": "a list of objects",
+    "exact": "true or false",
+}
+CELL = {"cell": "a string"} | {key: CLAIM[key] for key in ("paper", "ours", "interval")}
+
+
+def fits(value: Any, wanted: str) -> bool:
+    """Say whether `value` is what the words in CLAIM ask for."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {
+        "a string": isinstance(value, str) and value != "",
+        "a string, a number or null": value is None or isinstance(value, str) or number,
+        "a string or a number": isinstance(value, str) or number,
+        "[lo, hi] with lo <= hi": _is_interval(value),
+        "a whole number, at least 1": isinstance(value, int) and number and value >= 1,
+        'true, false or "partly"': isinstance(value, bool) or value == "partly",
+        "a list of objects": isinstance(value, list) and all(isinstance(v, dict) for v in value),
+        "true or false": isinstance(value, bool),
+    }[wanted]
+
+
+def check(given: dict[str, Any], fields: dict[str, str], optional: set[str], where: str) -> None:
+    """Raise ValueError that names the claim, the field, the value and what was expected."""
+    for key in given.keys() - fields.keys():
+        raise ValueError(f"{where}: unknown field {key!r}, expected {', '.join(fields)}")
+    for key, wanted in fields.items():
+        if key not in given and key not in optional:
+            raise ValueError(f"{where}: missing field {key!r}, expected {wanted}")
+        if key in given and not fits(given[key], wanted):
+            raise ValueError(f"{where}: {key}: got {given[key]!r}, expected {wanted}")
+
+
+def check_claim(claim: Any, number: int) -> None:
+    """Raise ValueError on a claim, counted from 1, that is not as the fields say."""
+    where = f"claim number {number}"
+    if not isinstance(claim, dict):
+        raise ValueError(f"{where}: got {claim!r}, expected an object")
+    where += f" ({claim.get('claim')})"
+    optional = {"cells", "exact"}
+    if claim.get("cells"):
+        optional |= {"interval"}
+    if claim.get("exact") is True:
+        optional |= {"interval", "seeds"}
+    check(claim, CLAIM, optional, where)
+    for cell in claim.get("cells", []):
+        check(cell, CELL, {"paper", "interval"}, f"{where}, cell {cell.get('cell')}")
+
+
+def table(claims: list[dict[str, Any]]) -> str:
+    """Return the claims as a Markdown table, a row each and one for each cell."""
+    head = ["claim", "statement", "paper", "ours [95 % interval]", "seeds", "holds", "made by"]
+    rows = [head, ["---"] * len(head)]
+    for claim in claims:
+        seeds = "exact" if claim.get("exact") else claim["seeds"]
+        made_by = f"`{claim['command']}` at `{claim['commit'][:9]}`"
+        holds = f"**{VERDICTS[claim['holds']]}**"
+        name, statement = claim["claim"], claim["statement"]
+        rows.append([name, statement, claim["paper"], _ours(claim), seeds, holds, made_by])
+        for cell in claim.get("cells", []):
+            rows.append([name, f"- {cell['cell']}", cell.get("paper"), _ours(cell), "", "", ""])
+    return "\n".join(f"| {' | '.join(map(_text, row))} |" for row in rows)
+
+
+def insert(readme: str, claims: list[dict[str, Any]]) -> str:
+    """Return `readme` with the table between its markers; raises ValueError without them."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md: expected the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{table(claims)}\n{END}{after}"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the checked claims of a file; raises ValueError in one line."""
+    claims = json.loads(path.read_text())
+    if not isinstance(claims, list):
+        raise ValueError("expected a list of claims")
+    for number, claim in enumerate(claims, start=1):
+        check_claim(claim, number)
+    return claims
+
+
+def main(argv: list[str]) -> None:
+    """Rewrite the README's table, or say that it is out of date."""
+    parser = argparse.ArgumentParser(description="README's table from docs/results/claims.json")
+    parser.add_argument("--claims", type=Path, default=ROOT / "docs/results/claims.json")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    options = parser.parse_args(argv)
+    try:
+        old = options.readme.read_text()
+        new = insert(old, read(options.claims))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{options.claims.name}: {error}")
+    if not options.check:
+        options.readme.write_text(new)
+    elif new != old:
+        sys.exit("README.md: the table of claims is out of date, run `make claims`")
+
+
+def _is_interval(value: Any) -> bool:
+    if not (isinstance(value, list) and len(value) == 2):
+        return False
+    return all(fits(v, "a string or a number") and not isinstance(v, str) for v in value) and (
+        value[0] <= value[1]
+    )
+
+
+def _ours(entry: dict[str, Any]) -> str:
+    low_high = entry.get("interval")
+    interval = f" [{_text(low_high[0])}, {_text(low_high[1])}]" if low_high else ""
+    return _text(entry["ours"]) + interval
+
+
+def _text(value: Any) -> str:
+    text = "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

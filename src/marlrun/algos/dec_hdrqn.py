@@ -1,0 +1,255 @@
+"""Decentralised hysteretic deep recurrent Q-learning (Dec-HDRQN) with concurrent replay.
+
+Omidshafiei, Pazis, Amato, How, Vian, "Deep Decentralized Multi-task Multi-Agent Reinforcement
+Learning under Partial Observability", ICML 2017, section 4. Every agent has a recurrent Q-network
+of its own that sees only the agent's own observations. Beta = 1 is Dec-DRQN.
+
+Shapes: R replicas, E copies, N agents, M = R * N members, T trace steps, B batch, A actions.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marlrun.data.replay import EpisodeReplay, Traces
+from marlrun.nets.adam import Adam
+from marlrun.nets.recurrent_q import RecurrentQ
+from marlrun.nets.stacked import views
+from marlrun.ops.hysteresis import Form, hysteretic_loss
+from marlrun.ops.td import double_value, max_value, q_learning_target
+from marlrun.streams import Blocks, Stream
+from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
+
+
+class DecHDRQN:
+    """The learner; its parameters are explained in conf/algo/dec_hdrqn.yaml."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        gamma: float,
+        lr: float,
+        beta: float,
+        beta_final: float | None,
+        beta_steps: int,
+        hysteresis: Form,
+        concurrent: bool,
+        double_q: bool,
+        target_history: Literal["matched", "faithful"],
+        bootstrap_at_time_limit: bool,
+        cell: Literal["lstm", "gru"],
+        sizes: Sequence[int],
+        forget_bias: float,
+        episodes: int,
+        batch: int,
+        trace: int,
+        learning_starts: int,
+        update_every: int,
+        target_every: int,
+        epsilon_start: float,
+        epsilon_final: float,
+        epsilon_steps: int,
+        eval_epsilon: float,
+    ):
+        if episodes < batch:
+            raise ValueError(f"algo.episodes={episodes}: expected at least algo.batch={batch}")
+        self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
+        self.gamma, self.hysteresis, self.double_q = gamma, hysteresis, double_q
+        self.beta, self.beta_final, self.beta_steps = beta, beta_final, beta_steps
+        self.matched = target_history == "matched"
+        self.bootstrap_at_time_limit = bootstrap_at_time_limit
+        # Steps after which every copy's ring surely holds its share of more than one batch.
+        full = (batch + num_envs) * spec.horizon
+        self.learning_starts = max(learning_starts, full)
+        self.update_every, self.target_every = update_every, target_every
+        self.epsilon_start, self.epsilon_final = epsilon_start, epsilon_final
+        self.epsilon_steps, self.eval_epsilon = epsilon_steps, eval_epsilon
+
+        self.net = RecurrentQ(max(spec.obs_sizes), max(spec.num_actions), cell, sizes, forget_bias)
+        online = self.net.init(seeds, spec.num_agents, device)
+        self.rows = torch.stack((online, online))
+        """[2, M, P]: online and target network."""
+        self.online, self.target = self.rows
+        self.both = views(self.rows.flatten(0, 1), self.net.shapes)
+        self.parameters = views(self.online, self.net.shapes)
+        self.optimizer = Adam(self.online, lr)
+        self.grads = views(self.optimizer.gradient, self.net.shapes)
+        self.forbidden = _forbidden(spec, len(seeds), device)
+
+        self.replay = EpisodeReplay(
+            seeds,
+            device,
+            num_envs=num_envs,
+            num_agents=spec.num_agents,
+            obs_size=max(spec.obs_sizes),
+            horizon=spec.horizon,
+            episodes=episodes,
+            batch=batch,
+            trace=trace,
+            concurrent=concurrent,
+        )
+        self.clock = 0
+        """Environment steps seen, per replica."""
+        self.updates = 0
+
+    @property
+    def epsilon(self) -> float:
+        """Exploration now: 1 until learning starts, then linear."""
+        if self.clock < self.learning_starts:
+            return 1.0
+        progress = (self.clock - self.learning_starts) / self.epsilon_steps
+        return _linear(self.epsilon_start, self.epsilon_final, progress)
+
+    @property
+    def beta_now(self) -> float:
+        """The scale of negative errors now."""
+        final = self.beta if self.beta_final is None else self.beta_final
+        return _linear(self.beta, final, self.clock / self.beta_steps)
+
+    def policy(self, explore: bool) -> "QPolicy":
+        """Return the epsilon-greedy policy of the live online networks."""
+        return QPolicy(self, explore)
+
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Remember one joint step."""
+        end = after.terminated if self.bootstrap_at_time_limit else after.done
+        self.replay.add(before.obs, action, after.reward, end.float(), after.obs, after.done)
+        self.clock += self.num_envs
+
+    def update(self) -> Metrics:
+        """Learn from as many minibatches as the clock allows; return the last one's metrics."""
+        metrics: Metrics = {}
+        due = (self.clock - self.learning_starts) // self.update_every + 1
+        while self.updates < due:
+            metrics = self.learn(self.replay.sample())
+            self.updates += 1
+        if self.clock % self.target_every < self.num_envs:
+            self.target.copy_(self.online)
+        return metrics
+
+    @torch.no_grad()
+    def learn(self, traces: Traces) -> Metrics:
+        """Take one Adam step on the hysteretic loss of a minibatch."""
+        action, reward, end, mask = (x.flatten(0, 1) for x in traces[1:])
+        members, steps = action.shape[:2]
+        q, tape = self.net.unroll(self.both, self._inputs(traces.obs.flatten(0, 1)))
+        if self.forbidden is not None:
+            q.masked_fill_(self.forbidden, -torch.inf)
+        online, target = q[:members], q[members:]
+
+        taken = online[:, :steps].gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        later = target[:, 1:] if self.matched else target[:, :steps]
+        value = double_value(later, online[:, 1:]) if self.double_q else max_value(later)
+        delta = q_learning_target(reward, end, value, self.gamma) - taken
+        loss, grad = hysteretic_loss(delta, mask, self.beta_now, self.hysteresis)
+
+        grad_q = torch.zeros_like(online[:, :steps]).scatter_(
+            -1, action.unsqueeze(-1), grad.unsqueeze(-1)
+        )
+        self.net.backward(self.parameters, tape, grad_q, self.grads)
+        self.optimizer.step()
+        shape = traces.obs.shape[:2]
+        return {"loss/td": loss.view(shape), "q/taken": taken.mean((-2, -1)).view(shape)}
+
+    def _inputs(self, obs: Tensor) -> Tensor:
+        """Return what online and target networks unroll over: [2 * M, T + 1, B, O].
+
+        The authors' target network starts at the second observation; its last step is padding.
+        """
+        target = obs if self.matched else torch.cat((obs[:, 1:], obs[:, -1:]), 1)
+        return torch.cat((obs, target))
+
+    def state_dict(self) -> StateDict:
+        """Return everything learned and remembered."""
+        return {
+            "networks": self.rows,
+            "optimizer": self.optimizer.state_dict(),
+            "replay": self.replay.state_dict(),
+            "clock": self.clock,
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore `state_dict`, bit for bit."""
+        self.rows.copy_(state["networks"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.replay.load_state_dict(state["replay"])
+        self.clock, self.updates = state["clock"], state["updates"]
+
+
+class QPolicy:
+    """Epsilon-greedy on every agent's own recurrent Q-network."""
+
+    def __init__(self, learner: DecHDRQN, explore: bool):
+        self.learner, self.explore = learner, explore
+        purpose = "explore" if explore else f"evaluate/{learner.clock}"
+        self.random = Stream(learner.seeds, purpose, learner.device)
+        self.numbers: Blocks | None = None
+        self.counter = 0
+        self.memory: Tensor | None = None
+        """[K, M, E, H]."""
+
+    @torch.no_grad()
+    def __call__(self, step: Step) -> Tensor:
+        """Return actions [R, E, N]; every call is one step of every copy's episode."""
+        epsilon = self.learner.epsilon if self.explore else self.learner.eval_epsilon
+        q, self.memory = self._q(step)
+        if self.numbers is None:
+            shape = step.obs.shape[1:3]
+            self.numbers = Blocks(self.random, *shape, 2, prepare=self._explore)
+        chance, random_action = self.numbers.row(self.counter)
+        self.counter += 1
+        return torch.where(chance < epsilon, random_action, q.argmax(-1))
+
+    def _explore(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn numbers [.., N, 2] into the chance of exploring and an action to explore."""
+        num_actions = torch.tensor(self.learner.spec.num_actions, device=numbers.device)
+        chance, choice = numbers.unbind(-1)
+        return chance, (choice * num_actions).long()
+
+    @torch.no_grad()
+    def value(self, step: Step) -> Tensor:
+        """Return max_a Q [R, E, N], the anticipated return, without advancing the memory."""
+        return self._q(step)[0].amax(-1)
+
+    def _q(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Return Q [R, E, N, A] and the memory after `step`."""
+        learner = self.learner
+        replicas, copies, agents, _ = step.obs.shape
+        x = step.obs.transpose(1, 2).flatten(0, 1)
+        memory = self.memory
+        if memory is None:
+            memory = learner.net.initial_memory(replicas * agents, copies, learner.device)
+        elif learner.device.type != "cpu" or step.first.any():
+            keep = ~step.first.view(replicas, 1, copies, 1)
+            memory = (memory.unflatten(1, (replicas, agents)) * keep).flatten(1, 2)
+        q, memory = learner.net.step(learner.parameters, x, memory)
+        if learner.forbidden is not None:
+            q.masked_fill_(learner.forbidden[: len(q), 0], -torch.inf)
+        return q.unflatten(0, (replicas, agents)).transpose(1, 2), memory
+
+    def state_dict(self) -> StateDict:
+        """Return memory and the random stream's position."""
+        return {"memory": self.memory, "counter": self.counter}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore `state_dict`, bit for bit."""
+        self.memory, self.counter = state["memory"], state["counter"]
+
+
+def _linear(start: float, final: float, progress: float) -> float:
+    return start + (final - start) * min(1.0, progress)
+
+
+def _forbidden(spec: Spec, replicas: int, device: torch.device) -> Tensor | None:
+    """Return a mask [2 * M, 1, 1, A] of actions an agent does not have; None where all are equal."""
+    if len(set(spec.num_actions)) == 1:
+        return None
+    sizes = torch.tensor(spec.num_actions, device=device).repeat(2 * replicas)
+    return (torch.arange(max(spec.num_actions), device=device) >= sizes[:, None])[:, None, None]

@@ -1,0 +1,152 @@
+"""Replay of whole joint episodes and of traces cut from them (CERT, paper 1, section 4.2).
+
+Every environment copy has a ring of its own, so the memory is first-in first-out with no
+bookkeeping that depends on the data: a slot is open while its episode runs and can be sampled once
+it is closed.
+
+Shapes: R replicas, E copies, N agents, B traces, T = trace steps, O features.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from marlrun.streams import Blocks, Stream
+from marlrun.types import Seeds, StateDict
+
+
+class Traces(NamedTuple):
+    """A minibatch; steps outside the episode are zero."""
+
+    obs: Tensor
+    """[R, N, T + 1, B, O]."""
+    action: Tensor
+    """[R, N, T, B] int64."""
+    reward: Tensor
+    """[R, N, T, B]."""
+    end: Tensor
+    """[R, N, T, B] float: 1.0 where the next value must not be bootstrapped."""
+    mask: Tensor
+    """[R, N, T, B] float: 1.0 at steps of the episode, 0.0 at padding."""
+
+
+class EpisodeReplay:
+    """The last `episodes` joint episodes per replica, in equal shares (rounded up) for each copy.
+
+    One record holds an agent's (obs, action, reward, end). Records of an episode of length L are
+    rows 0 .. L of its slot; the last holds only the final observation.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        num_agents: int,
+        obs_size: int,
+        horizon: int,
+        episodes: int,
+        batch: int,
+        trace: int,
+        concurrent: bool,
+    ):
+        self.num_replicas, self.num_agents, self.obs_size = len(seeds), num_agents, obs_size
+        self.slots = math.ceil(episodes / num_envs) + 1
+        self.rows = horizon + 1
+        rings = self.num_replicas * num_envs
+        total = rings * self.slots * self.rows
+        self.padding = total
+        self.records = torch.zeros(total + 1, num_agents, obs_size + 3, device=device)
+        self.length = torch.zeros(rings * self.slots, dtype=torch.int64, device=device)
+        self.slot = torch.zeros(rings, dtype=torch.int64, device=device)
+        self.time = torch.zeros(rings, dtype=torch.int64, device=device)
+        self._first_slot = torch.arange(rings, device=device) * self.slots
+        self._look = device.type == "cpu"
+
+        self.batch, self.trace = batch, trace
+        self._draws = 0
+        groups = 1 if concurrent else num_agents
+        numbers = num_envs * self.slots + batch
+        self._random = Blocks(Stream(seeds, "replay", device), groups, numbers, elements=1 << 13)
+        self._step = torch.arange(trace + 1, device=device)[:, None]
+        self._agents = torch.arange(num_agents, device=device)[:, None, None]
+        self._first_row = self._first_slot[::num_envs, None, None] * self.rows
+
+    def add(
+        self, obs: Tensor, action: Tensor, reward: Tensor, end: Tensor, after: Tensor, done: Tensor
+    ) -> None:
+        """Append a joint step of every copy.
+
+        obs and after [R, E, N, O], action and reward [R, E, N], end (float) and done [R, E].
+        """
+        slot = self._first_slot + self.slot
+        row = torch.add(self.time, slot, alpha=self.rows)
+        record = torch.cat(
+            (
+                obs,
+                torch.stack((action.float(), reward, end.unsqueeze(-1).expand_as(reward)), -1),
+            ),
+            -1,
+        )
+        self.records.index_copy_(0, row, record.flatten(0, 1))
+        self.time += 1
+        if self._look and not done.any():
+            return
+        final = torch.nn.functional.pad(after, (0, 3)).flatten(0, 1)
+        self.records.index_copy_(0, row + 1, final)
+        self._close(slot, done.flatten())
+
+    def _close(self, slot: Tensor, done: Tensor) -> None:
+        """Close the slots of ended episodes and open the oldest ones."""
+        self.length.index_copy_(0, slot, self.time * done)
+        self.slot.add_(done).remainder_(self.slots)
+        self.length.index_fill_(0, self._first_slot + self.slot, 0)
+        self.time.mul_(~done)
+
+    def sample(self) -> Traces:
+        """Draw `batch` traces of `trace` steps: distinct episodes, then a start in each.
+
+        Every closed episode is equally likely; the start is uniform on {1 - trace, .., length - 1},
+        what lies before the episode is cut off and the rest moved to the front. Concurrent: all
+        agents get the same (episode, start); otherwise each draws its own. At least `batch`
+        episodes must be closed.
+        """
+        row, steps = self._draw()
+        inside = self._step <= steps
+        rows = torch.where(inside, row + self._step, self.padding)
+        index = torch.add(self._agents, rows, alpha=self.num_agents)
+        records = self.records.view(-1, self.obs_size + 3).index_select(0, index.flatten())
+        obs, rest = records.view(*index.shape, -1).split((self.obs_size, 3), -1)
+        action, reward, end = rest[:, :, :-1].unbind(-1)
+        mask = inside[:, :, 1:].float().expand_as(reward)
+        return Traces(obs, action.long(), reward, end, mask)
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Return first rows and numbers of steps of a batch of traces, both [R, G, 1, B]."""
+        uniform = self._random(self._draws)
+        self._draws += 1
+        uniform, start = uniform.split((uniform.shape[-1] - self.batch, self.batch), -1)
+        length = self.length.view(self.num_replicas, 1, -1)
+        slot = torch.where(length > 0, uniform, -1.0).topk(self.batch, sorted=False).indices
+        length = length.expand_as(uniform).gather(-1, slot)
+        start = (start * (length + (self.trace - 1))).long() - (self.trace - 1)
+        stop = torch.minimum(start + self.trace, length)
+        start = start.clamp_(min=0)
+        row = torch.add(self._first_row + start, slot, alpha=self.rows)
+        return row.unsqueeze(2), (stop - start).unsqueeze(2)
+
+    def state_dict(self) -> StateDict:
+        """Return everything that decides what is sampled next."""
+        return {"draws": self._draws} | {name: getattr(self, name) for name in _SAVED}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore `state_dict`, bit for bit."""
+        self._draws = state["draws"]
+        for name in _SAVED:
+            getattr(self, name).copy_(state[name])
+
+
+_SAVED = ("records", "length", "slot", "time")

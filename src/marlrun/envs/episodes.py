@@ -1,0 +1,54 @@
+"""The clocks of all copies of a game, and the parts of a Step that every game fills in alike."""
+
+import torch
+from torch import Tensor
+
+from marlrun.types import StateDict, Step
+
+
+class Episodes:
+    """Counts steps; says when an episode has run out of time, and begins the next one."""
+
+    def __init__(self, obs: Tensor, horizon: int):
+        """Take `obs`, any tensor of the game's shape [R, E, N, O]; `horizon` in steps."""
+        self.steps = 0
+        self._horizon = horizon
+        self._on_cpu = obs.device.type == "cpu"
+        self._deadline = torch.zeros(obs.shape[:2], dtype=torch.int64, device=obs.device)
+        self._no = torch.zeros(obs.shape[:2], dtype=torch.bool, device=obs.device)
+        self.over = Step(self._no, obs, torch.zeros_like(obs[..., 0]), ~self._no, self._no)
+        """A step after which every copy begins an episode."""
+
+    def tick(self) -> int:
+        """Count a step and return its number."""
+        self.steps += 1
+        return self.steps
+
+    def expired(self) -> Tensor:
+        """Return where the clock has run out: bool [R, E]."""
+        return self._deadline <= self.steps
+
+    def after(self, obs: Tensor, reward: Tensor, terminated: Tensor) -> Step:
+        """Return the step in which an action ended; what has terminated is not also truncated."""
+        return Step(self._no, obs, reward, terminated, self.expired() > terminated)
+
+    def nothing_to_begin(self, step: Step) -> bool:
+        """Return whether no copy is done, where that is cheap to know: on a CPU."""
+        return self._on_cpu and not bool((step.terminated | step.truncated).any())
+
+    def begin(self, step: Step, obs: Tensor) -> Step:
+        """Return `step` with `obs` and no reward where it is done: there an episode begins."""
+        first = step.terminated | step.truncated
+        self._deadline.masked_fill_(first, self.steps + self._horizon)
+        wide = first.unsqueeze(-1)
+        obs = torch.where(wide.unsqueeze(-1), obs, step.obs)
+        return Step(first, obs, torch.where(wide, 0.0, step.reward), self._no, self._no)
+
+    def state_dict(self) -> StateDict:
+        """Return the count and the deadlines."""
+        return {"steps": self.steps, "deadline": self._deadline.clone()}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+        self.steps = state["steps"]
+        self._deadline.copy_(state["deadline"])

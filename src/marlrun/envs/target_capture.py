@@ -1,0 +1,164 @@
+"""target_capture: all agents on their targets at once, on a torus (Omidshafiei et al. 2017, 5.1)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marlrun.envs.episodes import Episodes
+from marlrun.envs.grids import HEADINGS, STAY, expect, outcomes, positions, wrapped
+from marlrun.streams import Blocks, Stream
+from marlrun.types import Seeds, Spec, StateDict, Step
+
+
+class TargetCapture:
+    """Each step the targets move, then the agents; +1 and the end when all agents are on target.
+
+    Actions: north, east, south, west, wait. A move slips to each side of its heading with
+    probability `slip`; waiting never slips. Agent i's target is the only one (`targets="one"`) or
+    target i; cells may be shared. A target moves by `motion` = (dx, dy), not at all ("static"), or
+    in one of the four directions at random ("random", each target by itself).
+
+    Agent i sees its own (x, y), then every target's, each coordinate as (x - (size - 1) / 2) / size
+    (so within +-0.5, and 0 is the middle). With probability `flicker`, drawn per agent and step and
+    also for the first observation, all target coordinates it sees are 0.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        size: int,
+        num_agents: int,
+        targets: Literal["one", "each"],
+        flicker: float,
+        slip: float,
+        motion: Literal["static", "random"] | Sequence[int],
+        horizon: int,
+        discount: float,
+    ):
+        """Take probabilities and whole numbers; raises ValueError on what makes no game."""
+        expect(size >= 2, "size", size, "at least 2")
+        expect(num_agents >= 1, "num_agents", num_agents, "at least 1")
+        expect(targets in ("one", "each"), "targets", targets, "one or each")
+        expect(0 <= flicker <= 1, "flicker", flicker, "a probability")
+        expect(0 <= slip <= 0.5, "slip", slip, "a probability, at most 0.5 to each side")
+        num_targets = 1 if targets == "one" else num_agents
+        self.num_envs = num_envs
+        self.spec = Spec(
+            num_agents=num_agents,
+            agent_names=tuple(f"agent_{i}" for i in range(num_agents)),
+            obs_sizes=(2 + 2 * num_targets,) * num_agents,
+            num_actions=(5,) * num_agents,
+            horizon=horizon,
+            discount=discount,
+        )
+        self._size, self._slip, self._flicker = size, slip, flicker
+        drifts = _drifts(motion)
+        self._num_drifts = len(drifts)
+        self._next_cell = wrapped(size, [*_turned_moves(), *drifts], device)
+        self._coordinates = (positions(size, device) - (size - 1) / 2) / size
+        shape = (len(seeds), num_envs, num_agents)
+        self._cells = torch.zeros(*shape, 1 + num_targets, dtype=torch.int64, device=device)
+        self._own, seen = self._cells[..., 0], self._cells[..., 1:]
+        self._goals = seen[..., 0] if targets == "one" else seen.diagonal(dim1=-2, dim2=-1)
+        self._moves = torch.zeros_like(self._cells)
+        self._own_moves = self._moves[..., 0]
+        self._reward = torch.ones(shape, device=device)
+        self._episodes = Episodes(self._look(self._cells), horizon)
+        self._widths = [num_agents, num_targets, num_agents]
+        draws = (num_envs, sum(self._widths))
+        self._chances = Blocks(Stream(seeds, "env", device), *draws, prepare=self._chance)
+        self._starts = Blocks(Stream(seeds, "env/start", device), *draws, prepare=self._start)
+
+    def reset(self) -> Step:
+        """Begin an episode in every copy: uniform positions; standing on a target is no end."""
+        self._episodes.tick()
+        return self.restart(self._episodes.over)
+
+    def step(self, action: Tensor) -> Step:
+        """Play `action` [R, E, N]."""
+        shift, *visible = self._chances.row(self._episodes.tick())
+        torch.add(self._cells, shift, out=self._moves)
+        self._own_moves.add_(action, alpha=3 * self._size**2)
+        torch.take(self._next_cell, self._moves, out=self._cells)
+        captured = (self._own == self._goals).all(-1, keepdim=True)
+        reward = torch.where(captured, self._reward, 0.0)
+        obs = self._look(self._cells, *visible)
+        return self._episodes.after(obs, reward, captured.squeeze(-1))
+
+    def restart(self, step: Step) -> Step:
+        """Begin a new episode where `step` is done."""
+        if self._episodes.nothing_to_begin(step):
+            return step
+        cells, obs = self._starts.row(self._episodes.steps)
+        step = self._episodes.begin(step, obs)
+        torch.where(step.first[..., None, None], cells, self._cells, out=self._cells)
+        return step
+
+    def state_dict(self) -> StateDict:
+        """Return all that decides how the game goes on."""
+        return {"episodes": self._episodes.state_dict(), "cells": self._cells.clone()}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+        self._episodes.load_state_dict(state["episodes"])
+        self._cells.copy_(state["cells"])
+
+    def _look(self, cells: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Return what agents observe of `cells` [.., N, 1 + K]: [.., N, O]."""
+        obs = self._coordinates.index_select(0, cells.view(-1))
+        obs = obs.view(*cells.shape[:-1], -1)
+        return obs if visible is None else obs * visible
+
+    def _chance(self, numbers: Tensor) -> list[Tensor]:
+        """Turn numbers [T, R, E, 2N + K] into what befalls a step: shifts, and what is visible.
+
+        A shift says where in the table of moves one looks: for an agent at the row of its turn (to
+        which the action is added), for a target at that of its drift.
+        """
+        turn, drift, flicker = numbers.split_with_sizes(self._widths, -1)
+        turn = outcomes(turn, (1 - 2 * self._slip, self._slip, self._slip))
+        drift = 15 + (drift * self._num_drifts).long()
+        return [_seen(turn, drift) * self._size**2, *self._visible(flicker)]
+
+    def _start(self, numbers: Tensor) -> list[Tensor]:
+        """Turn numbers [T, R, E, 2N + K] into cells to start from, and what agents see there."""
+        own, targets, flicker = numbers.split_with_sizes(self._widths, -1)
+        cells = (_seen(own, targets) * self._size**2).long()
+        return [cells, self._look(cells, *self._visible(flicker))]
+
+    def _visible(self, flicker: Tensor) -> list[Tensor]:
+        """Return [.., N, O], 0 for the coordinates an agent does not see; or none: it sees all."""
+        if self._flicker == 0:
+            return []
+        targets = (flicker >= self._flicker).float().unsqueeze(-1)
+        own = torch.ones_like(targets)
+        targets = targets.expand(*flicker.shape, self.spec.obs_sizes[0] - 2)
+        return [torch.cat((own, own, targets), -1)]
+
+
+def _seen(agents: Tensor, targets: Tensor) -> Tensor:
+    """Lay out what belongs to agents [.., N] and targets [.., K] as each agent sees it."""
+    targets = targets.unsqueeze(-2).expand(*agents.shape, -1)
+    return torch.cat((agents.unsqueeze(-1), targets), -1)
+
+
+def _turned_moves() -> list[tuple[int, int]]:
+    """Return what row 3 * action + turn means: ahead, to the left, to the right."""
+    turned = [HEADINGS[(heading + turn) % 4] for heading in range(4) for turn in (0, -1, 1)]
+    return [*turned, STAY, STAY, STAY]
+
+
+def _drifts(motion: str | Sequence[int]) -> Sequence[Sequence[int]]:
+    """Return the moves (dx, dy) among which a target chooses."""
+    named = {"static": (STAY,), "random": HEADINGS}
+    if isinstance(motion, str):
+        expect(motion in named, "motion", motion, "static, random or [dx, dy]")
+        return named[motion]
+    whole = len(motion) == 2 and all(isinstance(part, int) for part in motion)
+    expect(whole, "motion", motion, "static, random or [dx, dy] in whole cells")
+    return (motion,)

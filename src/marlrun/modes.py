@@ -1,0 +1,88 @@
+"""What `mode=` can be: the root YAML of each mode, what it needs, what it does.
+
+Everything heavy is imported when a mode runs, not before.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marlrun.runner.outcome import Outcome
+
+Config = dict[str, Any]
+"""A resolved configuration, without Hydra's node."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One mode of the command line."""
+
+    root: str
+    """Name of its root YAML; the keys there, and of the groups it names, are all it takes."""
+    needs: tuple[str, ...]
+    """Groups that must be chosen."""
+    run: Callable[[Config, Path, list[str]], Outcome]
+    """Does it: (config, run directory, argv) -> outcome; ValueError for the user's mistakes."""
+    makes_directory: bool = False
+    """Each job has a run directory of its own, so it can be swept."""
+
+
+def train(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Train, or go on with the same job where `directory` holds its interrupted run."""
+    from marlrun.runner.train import train
+
+    return train(config, directory, argv)
+
+
+def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Measure a run on fresh episodes."""
+    from marlrun.runner.evaluate import evaluate_run
+
+    keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins")
+    return evaluate_run(_existing_run(config), **{key: config[key] for key in keys})
+
+
+def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Go on with a run."""
+    from marlrun.runner.train import resume
+
+    return resume(_existing_run(config), config["env_steps"], config["plugins"])
+
+
+def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Print the exact values of a game, as JSON in the last line; null where it can't be solved.
+
+    That a game cannot be solved is an answer, not a failure.
+    """
+    from marlrun.exact import solve, why_not
+
+    env = config["env"]
+    values: dict[str, float] | None = solve(env)
+    if values is None:
+        lines = [f"cannot be solved: {why_not(env)}"]
+    else:
+        lines = [f"{name:>10}  {value:.6g}" for name, value in values.items()]
+    answer = json.dumps(values or {"optimum": None, "random": None})
+    sys.stdout.write("\n".join([*lines, answer, ""]))
+    return Outcome("finished")
+
+
+def _existing_run(config: Config) -> Path:
+    """Return the directory `run` names; checked here so that a slip costs no import of torch."""
+    directory = Path(config["run"])
+    if not directory.is_dir():
+        raise ValueError(f"run={directory}: no such directory")
+    if not (directory / "run.json").is_file():
+        raise ValueError(f"run={directory}: expected a run directory, this one has no run.json")
+    return directory
+
+
+MODES = {
+    "train": Mode("config", ("algo", "env"), train, makes_directory=True),
+    "eval": Mode("eval", (), evaluate),
+    "resume": Mode("resume", (), resume),
+    "exact": Mode("exact", ("env",), exact),
+}

@@ -1,0 +1,129 @@
+"""The Q-network of paper 1: two layers, a recurrent cell, one layer, a linear head per action.
+
+Omidshafiei et al. (ICML 2017): FC 32, FC 64, LSTM 64, FC 32 (ReLU), linear |A|; one network per
+agent, stacked over members. Gradients are written out by hand (see `cells`); the test's oracle is
+the same network made of `torch.nn` modules.
+
+Shapes: M members, T steps, B batch, O features, H units of the cell, A actions.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from marlrun.nets.cells import CELLS, Tape
+from marlrun.nets.stacked import (
+    Shapes,
+    linear,
+    linear_backward,
+    linear_backward_parameters,
+    row_size,
+    views,
+    xavier_rows,
+)
+from marlrun.types import Seeds
+
+
+class QTape(NamedTuple):
+    """Activations of an unroll, each [M, T, B, features], for the backward."""
+
+    x: Tensor
+    first: Tensor
+    second: Tensor
+    cell: Tape
+    last: Tensor
+
+
+class RecurrentQ:
+    """The network's shape and its functions; parameters are rows [M, P] that the caller owns."""
+
+    def __init__(
+        self, obs_size: int, num_actions: int, cell: str, sizes: Sequence[int], forget_bias: float
+    ):
+        first, second, units, last = sizes
+        self.cell = CELLS[cell]
+        self.units = units
+        self.forget_bias = forget_bias if cell == "lstm" else None
+        width = self.cell.num_gates * units
+        self.shapes: Shapes = {
+            "first.weight": (obs_size, first),
+            "first.bias": (1, first),
+            "second.weight": (first, second),
+            "second.bias": (1, second),
+            "cell.weight_input": (second, width),
+            "cell.weight_hidden": (units, width),
+            "cell.bias": (1, width),
+            "last.weight": (units, last),
+            "last.bias": (1, last),
+            "head.weight": (last, num_actions),
+            "head.bias": (1, num_actions),
+        }
+        self.row_size = row_size(self.shapes)
+
+    def init(self, seeds: Seeds, num_agents: int, device: torch.device) -> Tensor:
+        """Draw parameters [R * N, P]: Xavier-uniform weights, bias 0.01 (0 and forget in cells)."""
+        rows = xavier_rows(self.shapes, seeds, num_agents, 0.01, device)
+        bias = views(rows, self.shapes)["cell.bias"]
+        bias.zero_()
+        if self.forget_bias is not None:
+            bias[..., self.units : 2 * self.units] = self.forget_bias
+        return rows
+
+    def initial_memory(self, members: int, batch: int, device: torch.device) -> Tensor:
+        """Return zeros [K, M, B, H]."""
+        return torch.zeros(self.cell.num_memories, members, batch, self.units, device=device)
+
+    def _encode(self, p: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first = linear(x, p["first.weight"], p["first.bias"]).relu_()
+        second = linear(first, p["second.weight"], p["second.bias"]).relu_()
+        return first, second, linear(second, p["cell.weight_input"], p["cell.bias"])
+
+    def _decode(self, p: dict[str, Tensor], hidden: Tensor) -> tuple[Tensor, Tensor]:
+        last = linear(hidden, p["last.weight"], p["last.bias"]).relu_()
+        return last, linear(last, p["head.weight"], p["head.bias"])
+
+    def step(self, p: dict[str, Tensor], x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step: x [M, B, O], memory [K, M, B, H] -> Q [M, B, A], new memory."""
+        _, _, gates = self._encode(p, x)
+        memory = self.cell.advance(gates, p["cell.weight_hidden"], memory)
+        return self._decode(p, memory[0])[1], memory
+
+    def unroll(self, p: dict[str, Tensor], x: Tensor) -> tuple[Tensor, QTape]:
+        """Run over traces x [M, T, B, O] from zero memory; return Q [M, T, B, A] and the tape."""
+        steps = x.shape[1:3]
+        first, second, gates = self._encode(p, x.flatten(1, 2))
+        cell = self.cell.unroll(gates.unflatten(1, steps), p["cell.weight_hidden"])
+        last, q = self._decode(p, cell.hidden.flatten(1, 2))
+        first, second, last, q = (y.unflatten(1, steps) for y in (first, second, last, q))
+        return q, QTape(x, first, second, cell, last)
+
+    def backward(
+        self, p: dict[str, Tensor], tape: QTape, grad_q: Tensor, grads: dict[str, Tensor]
+    ) -> None:
+        """Store the parameters' gradients into `grads`, given that of Q, grad_q [M, T, B, A].
+
+        `p` and `grad_q` may cover the first members and steps of the tape only.
+        """
+        members, steps = grad_q.shape[:2]
+        x, first, second, last = (
+            y[:members, :steps].flatten(1, 2) for y in (tape.x, tape.first, tape.second, tape.last)
+        )
+        cell = tape.cell.part(members, steps)
+
+        def through(name: str, source: Tensor, grad: Tensor, weight: str = "weight") -> Tensor:
+            weight = f"{name}.{weight}"
+            return linear_backward(source, grad, p[weight], grads[weight], grads[f"{name}.bias"])
+
+        grad = _relu_backward(through("head", last, grad_q.flatten(1, 2)), last)
+        grad = through("last", cell.hidden.flatten(1, 2), grad).view_as(cell.hidden)
+        weight = "cell.weight_hidden"
+        grad = self.cell.backward(cell, grad, p[weight], grads[weight]).flatten(1, 2)
+        grad = _relu_backward(through("cell", second, grad, "weight_input"), second)
+        grad = _relu_backward(through("second", first, grad), first)
+        linear_backward_parameters(x, grad, grads["first.weight"], grads["first.bias"])
+
+
+def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward(grad, output, 0)

@@ -1,0 +1,41 @@
+"""One-shot games by their payoff: the named ones, and how a payoff of one's own is read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DILEMMA = [[-1, -3], [0, -2]]
+_PENNIES = [[1, -1], [-1, 1]]
+
+NAMED: dict[str, list[Any]] = {
+    "climb": [[11, -30, 0], [-30, 7, 6], [0, 0, 5]],  # Claus & Boutilier 1998
+    "penalty": [[10, 0, -10], [0, 2, 0], [-10, 0, 10]],  # the same, k = -10
+    "coordination": [[2, 0], [0, 1]],
+    "prisoners_dilemma": [_DILEMMA, np.transpose(_DILEMMA).tolist()],
+    "matching_pennies": [_PENNIES, np.negative(_PENNIES).tolist()],
+}
+
+
+def read(game: str, payoff: Sequence[Any] | None) -> NDArray[np.float64]:
+    """Return payoffs [N, A_0, .., A_{N-1}] of `payoff`, or of the named `game` where it is None.
+
+    A nested list of depth d is one matrix per agent if its length is d - 1 >= 2, and otherwise
+    one matrix common to d agents. (So a common game of three agents, the first of whom has two
+    actions, is written as a list of three.) Raises ValueError on anything else.
+    """
+    if payoff is None and game not in NAMED:
+        raise ValueError(f"env.game: got {game!r}, expected one of {', '.join(NAMED)}")
+    given = NAMED[game] if payoff is None else payoff
+    try:
+        table = np.array(given, dtype=np.float64)
+    except (ValueError, TypeError):
+        table = np.empty(0)
+    if table.ndim < 2 or table.size == 0 or not np.isfinite(table).all():
+        raise ValueError(
+            f"env.payoff: got {given!r}, expected a full matrix of finite numbers, or one per agent"
+        )
+    if table.ndim > 2 and len(table) == table.ndim - 1:
+        return table
+    return np.repeat(table[None], table.ndim, axis=0)

@@ -1,0 +1,86 @@
+"""Building environments and learners from configuration, and nothing else.
+
+A configuration may come from a stranger's run directory. So a `_target_` must name a class or
+function that is defined in a module of marlrun's own, or of a package the command line vouches for.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+
+from marlrun.runner.nested import leaves
+from marlrun.types import Env, Learner, Seeds
+
+Kind = Literal["algo", "env"]
+Node = Mapping[str, Any]
+
+
+def build_env(
+    node: Node,
+    seeds: Seeds,
+    device: torch.device,
+    plugins: Sequence[str],
+    *,
+    num_envs: int | None = None,
+) -> Env:
+    """Build the environment of `node`, with `num_envs` copies a replica if given."""
+    changed = {} if num_envs is None else {"num_envs": num_envs}
+    return build(node, "env", plugins, seeds, device, **changed)
+
+
+def build_learner(
+    node: Node, env: Env, seeds: Seeds, device: torch.device, plugins: Sequence[str], num_envs: int
+) -> Learner:
+    """Build the learner of `node` for `num_envs` copies of `env` a replica."""
+    return build(node, "algo", plugins, env.spec, seeds, device, num_envs=num_envs)
+
+
+def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: Any) -> Any:
+    """Call the `_target_` of `node` with `args` and the node's keys, updated by `kwargs`.
+
+    ValueError, in one line, if the target is none that `kind` may name or refuses its arguments.
+    """
+    target = node.get("_target_")
+    make = resolve(target, kind, plugins)
+    keys = {key: value for key, value in node.items() if key != "_target_"} | kwargs
+    try:
+        inspect.signature(make).bind(*args, **keys)
+        return make(*args, **keys)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{kind} {target} cannot be built: {error}") from error
+
+
+def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[..., Any]:
+    """Return the class or function that `target` names; see the module's docstring for the rule."""
+    if not isinstance(target, str) or not all(map(str.isidentifier, target.split("."))):
+        raise ValueError(f"{kind}._target_={target!r}: expected package.module.Name")
+    module_name, _, name = target.rpartition(".")
+    homes = (f"marlrun.{kind}s", *plugins)
+    if not any(module_name == home or module_name.startswith(f"{home}.") for home in homes):
+        raise ValueError(
+            f"{kind}._target_={target}: expected a class in marlrun.{kind}s, "
+            "or in a package named by plugins=[..] on the command line"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(f"{kind}._target_={target}: {error}") from error
+    found: Any = vars(module).get(name)
+    is_code = inspect.isclass(found) or inspect.isfunction(found)
+    if not is_code or found.__module__ != module_name or name.startswith("_"):
+        raise ValueError(
+            f"{kind}._target_={target}: expected a class or function defined in {module_name}"
+        )
+    return found
+
+
+def refuse_hidden_targets(config: Node) -> None:
+    """Raise ValueError if `_target_` stands anywhere but directly under `algo` or `env`."""
+    for path, value in leaves(config):
+        if "_target_" in path and path not in ("algo._target_", "env._target_"):
+            raise ValueError(f"{path}={value}: only algo and env may have a _target_")

@@ -1,0 +1,109 @@
+"""What a person sees: a progress bar or plain lines on stderr, results on stdout."""
+
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
+
+from marlrun.runner.stats import estimate
+
+HEADLINE = "eval/return_mean"
+
+
+class _Live(Progress):
+    """A bar that asks for its numbers when it is drawn, so the training loop never calls it."""
+
+    ask: Callable[[], dict[str, Any]]
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Ask, then draw."""
+        for task in self.tasks:
+            self.update(task.id, **self.ask())
+        yield from super().get_renderables()
+
+
+class Reporter:
+    """Tells how training goes."""
+
+    def __init__(self, total: int, read: Callable[[], int], num_replicas: int):
+        self._total, self._read, self._num_replicas = total, read, num_replicas
+        self._began, self._begun_at = time.monotonic(), read()
+        self._last = ""
+        self._live = False
+
+    @contextmanager
+    def showing(self) -> Generator[None]:
+        """Show a live bar meanwhile, where stderr is a terminal."""
+        screen = Console(stderr=True)
+        self._live = screen.is_terminal
+        if not self._live:
+            yield
+            return
+        bar = _Live(
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} env steps"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}  {task.fields[last]}"),
+            console=screen,
+            refresh_per_second=2,
+        )
+        bar.ask = self._ask
+        bar.add_task("", total=self._total, **self._ask())
+        with bar:
+            yield
+
+    def evaluated(self, returns: Sequence[float]) -> None:
+        """Show an evaluation's returns, one per seed."""
+        self._last = f"{HEADLINE} {estimate(returns)}"
+        if not self._live:
+            speed = self._speed()
+            say(f"{self._read():,}/{self._total:,} env steps  {self._last}  {speed}".rstrip())
+
+    def _ask(self) -> dict[str, Any]:
+        return {"completed": self._read(), "speed": self._speed(), "last": self._last}
+
+    def _speed(self) -> str:
+        """Return steps per second over all seeds, and the time left."""
+        steps = self._read() - self._begun_at
+        if steps == 0:
+            return ""
+        seconds = time.monotonic() - self._began
+        left = timedelta(seconds=round(seconds / steps * max(0, self._total - self._read())))
+        return f"{steps * self._num_replicas / seconds:,.0f} steps/s, {left} left"
+
+
+def say(line: str) -> None:
+    """Write one line of progress to stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def write(line: str) -> None:
+    """Write one line of results to stdout."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def write_results(results: Mapping[str, Sequence[float]], unit: str) -> None:
+    """Write every tag's mean with its interval over `unit`s: independent values of the tag."""
+    width = max(map(len, results))
+    for tag, values in results.items():
+        write(f"{tag:{width}}  {estimate(values)} {_over(len(values), unit)}")
+
+
+def _over(count: int, unit: str) -> str:
+    only = "" if unit == "seed" else "; one seed: no interval over seeds"
+    if count > 1:
+        return f"95 % CI over {count} {unit}s{only}"
+    return f"(one {unit}: no interval)"
+
+
+def write_directory(directory: Path) -> None:
+    """Say where the run is and how to look at its curves."""
+    write(f"run directory: {directory}")
+    write(f"curves: tensorboard --logdir {directory / 'tb'}")

@@ -1,0 +1,34 @@
+"""Where and how exactly PyTorch computes."""
+
+import os
+from typing import Any
+
+import torch
+
+
+def choose(name: str) -> torch.device:
+    """Return the device for `auto`, `cpu` or `cuda`; ValueError if there is no such GPU."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ValueError("device=cuda: PyTorch finds no GPU here, expected auto or cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def describe(device: torch.device) -> str:
+    """Return the device's name for the record."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return device.type
+
+
+def make_exact(threads: int) -> None:
+    """Set the number of CPU threads, deterministic algorithms and full float32, process-wide."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Filling every new tensor with NaN costs time; nothing here reads memory it has not written.
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False

@@ -1,0 +1,154 @@
+"""The run directory's two documents: config.yaml, enough to rebuild the run, and run.json."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+import marlrun
+from marlrun.runner.files import write_atomically
+
+Record = dict[str, Any]
+
+
+def holds_run(directory: Path) -> bool:
+    """Say whether a run was begun in `directory`."""
+    return (directory / "config.yaml").exists()
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved configuration as plain YAML."""
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
+
+
+def write_record(directory: Path, record: Record) -> None:
+    """Write run.json."""
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    write_atomically(directory / "run.json", lambda file: file.write(text.encode()))
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return a run's configuration; ValueError if it is missing or no mapping.
+
+    Only plain YAML is understood: no tags, and nothing is interpolated.
+    """
+    path = _existing(directory, "config.yaml")
+    try:
+        config: Any = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not plain YAML: {reason}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected a mapping of keys to values")
+    return cast(dict[str, Any], config)
+
+
+def read_record(directory: Path) -> Record | None:
+    """Return run.json, None if the run died before it was written; ValueError if it is damaged."""
+    path = directory / "run.json"
+    if not path.exists():
+        return None
+    try:
+        record: Any = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(record, dict) or "status" not in record:
+        raise ValueError(f"{path}: expected an object with a status")
+    return cast(Record, record)
+
+
+def same(config: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Say whether a configuration is the stored one."""
+    return yaml.safe_load(yaml.safe_dump(dict(config))) == stored
+
+
+def new_record(
+    config: Mapping[str, Any], argv: Sequence[str], seeds: Sequence[int], device: str
+) -> Record:
+    """Return the run.json of a run that begins now."""
+    return {
+        "status": "running",
+        "name": config.get("name"),
+        "argv": list(argv),
+        "algo": _choice("algo", config, argv),
+        "env": _choice("env", config, argv),
+        "seeds": list(seeds),
+        "env_steps": 0,
+        "versions": _versions(),
+        "git": git_commit(),
+        "device": device,
+        "started": now(),
+        "finished": None,
+        "results": {},
+        "error": None,
+    }
+
+
+def resumption(env_steps: int) -> Record:
+    """Return the note of a run that goes on now."""
+    return {"time": now(), "env_steps": env_steps, "git": git_commit()}
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_commit() -> str | None:
+    """Return the commit of marlrun's own source, with "+" if changed; None outside a checkout."""
+
+    def git(*words: str) -> str:
+        command = ("git", "-C", str(Path(marlrun.__file__).parent), *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@contextmanager
+def locked(directory: Path) -> Generator[None]:
+    """Hold the run directory for this process; ValueError if another holds it."""
+    with (directory / "metrics.jsonl").open("ab") as file:
+        with suppress(ImportError):
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ValueError(f"{directory}: another process is training this run") from error
+        yield
+
+
+def _existing(directory: Path, name: str) -> Path:
+    if not directory.is_dir():
+        raise ValueError(f"run={directory}: no such directory")
+    path = directory / name
+    if not path.is_file():
+        raise ValueError(f"run={directory}: expected a run directory, there is no {name}")
+    return path
+
+
+def _choice(kind: str, config: Mapping[str, Any], argv: Sequence[str]) -> str:
+    """Return the name of the configuration file chosen for `kind`, as far as it can be known."""
+    typed = [word.partition("=")[2] for word in argv if word.startswith(f"{kind}=")]
+    return typed[-1] if typed else config[kind]["_target_"].rpartition(".")[0].rpartition(".")[2]
+
+
+def _versions() -> dict[str, str]:
+    packages = ("marlrun", "torch", "numpy", "hydra-core")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

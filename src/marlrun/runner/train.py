@@ -1,0 +1,144 @@
+"""Training from the outside: begin or go on with a run, and leave a true record of its end."""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from marlrun.runner import console, rundir
+from marlrun.runner.checkpoint import Checkpoints, step_of
+from marlrun.runner.device import choose, describe, make_exact
+from marlrun.runner.job import Job, read_job
+from marlrun.runner.logging import flat
+from marlrun.runner.outcome import Outcome
+from marlrun.runner.signals import Stop
+from marlrun.runner.stats import estimate
+from marlrun.runner.training import Training, assemble
+
+Config = Mapping[str, Any]
+
+
+def train(config: Config, directory: Path, argv: Sequence[str]) -> Outcome:
+    """Run the job that `config` describes in `directory`.
+
+    If the same job was interrupted there, it goes on. ValueError, in one line, if the
+    configuration is no good or the directory holds another run.
+    """
+    job = read_job(config)
+    record = None
+    if rundir.holds_run(directory):
+        record = rundir.read_record(directory)
+        _refuse_unless_unfinished(config, directory, record)
+        console.say(f"{directory} holds this job, unfinished: going on")
+    return _run(job, config, directory, argv, record, list(config.get("plugins") or []))
+
+
+def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Outcome:
+    """Go on with a stored run, up to the new total `env_steps` if given.
+
+    Plugins that the stored configuration names count for nothing. ValueError if the directory, its
+    newest checkpoint or `env_steps` is no good.
+    """
+    config, record = rundir.read_config(directory), rundir.read_record(directory)
+    newest = Checkpoints(directory).latest()
+    done = 0 if newest is None else step_of(newest)
+    if env_steps is not None:
+        if env_steps < done:
+            raise ValueError(f"env_steps={env_steps}: the run has {done} already, expected more")
+        config["env_steps"] = env_steps
+    job = read_job(config)
+    if record is not None and record["status"] == "finished" and (env_steps or 0) <= done:
+        console.say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
+        return Outcome("finished", directory, record.get("results", {}))
+    return _run(job, config, directory, (), record, plugins)
+
+
+def _refuse_unless_unfinished(
+    config: Config, directory: Path, record: rundir.Record | None
+) -> None:
+    status = "running" if record is None else record["status"]
+    if status in ("running", "interrupted"):
+        if rundir.same(config, rundir.read_config(directory)):
+            return
+        status = f"{status}, another job"
+    raise ValueError(f"{directory} holds a run already ({status}): mode=resume goes on with it")
+
+
+def _run(
+    job: Job,
+    config: Config,
+    directory: Path,
+    argv: Sequence[str],
+    record: rundir.Record | None,
+    plugins: Sequence[str],
+) -> Outcome:
+    device = choose(job.device)
+    make_exact(job.threads)
+    parts = assemble(job, device, plugins)
+    directory.mkdir(parents=True, exist_ok=True)
+    with rundir.locked(directory), Stop() as stop:
+        training = Training(parts, directory)
+        again = record is not None
+        record = record or rundir.new_record(config, argv, job.seeds, describe(device))
+        if again:
+            console.say(f"going on from env step {training.env_steps:,}")
+            record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
+        rundir.write_config(directory, config)
+        record |= {"status": "running", "env_steps": training.env_steps}
+        record |= {"finished": None, "results": {}, "error": None}
+        rundir.write_record(directory, record)
+        return _drive(training, directory, stop, record)
+
+
+def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Record) -> Outcome:
+    """Work, whatever happens; write down and say how it ended."""
+    results: dict[str, list[float]] = {}
+    error = None
+    try:
+        with training.reporter.showing():
+            results = _work(training, stop, record)
+        status = "finished" if results else "interrupted"
+    except KeyboardInterrupt:
+        status = "interrupted"
+    except Exception as cause:
+        status, error = "failed", _one_line(cause)
+        with (directory / "marlrun.log").open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+    rundir.write_record(
+        directory,
+        record
+        | {"status": status, "env_steps": training.env_steps, "finished": rundir.now()}
+        | {"results": results, "summary": _summary(results), "error": error},
+    )
+    if status == "finished":
+        console.write_results(results, "seed")
+        console.write_directory(directory)
+    elif status == "interrupted":
+        console.say(
+            f"interrupted at env step {training.env_steps:,}; to go on: {_go_on(directory)}"
+        )
+    return Outcome(status, directory, results, error)
+
+
+def _work(training: Training, stop: Stop, record: rundir.Record) -> dict[str, list[float]]:
+    """Train to the end and return the results; nothing if stopped before."""
+    if not training.begun:
+        choices = {"algo": record["algo"], "env": record["env"]}
+        training.log.hyperparameters(choices | flat(training.job.hyperparameters))
+    training.begin()
+    training.advance(stop)
+    training.save()
+    return {} if stop.requested else training.finish()
+
+
+def _summary(results: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | int | None]]:
+    return {tag: estimate(values)._asdict() for tag, values in results.items()}
+
+
+def _go_on(directory: Path) -> str:
+    return f"marlrun mode=resume run={directory}"
+
+
+def _one_line(cause: Exception) -> str:
+    text = " ".join(str(cause).split())
+    return text if isinstance(cause, FloatingPointError) else f"{type(cause).__name__}: {text}"

@@ -1,0 +1,57 @@
+"""GIFs of greedy episodes: into videos/ and, as images, into TensorBoard."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from marlrun.runner.files import write_atomically
+from marlrun.runner.logging import Board, board_directory
+from marlrun.types import Env, Policy
+
+FRAME_MS = 200
+
+
+def record(env: Env, policy: Policy, directory: Path, seed: int, env_steps: int) -> Path:
+    """Play an episode in the first replica of `env`, whose seed is `seed`; return the GIF's path.
+
+    ValueError if the environment cannot draw itself.
+    """
+    frames = film(env, policy)
+    data = encode(frames)
+    path = directory / "videos" / f"step_{env_steps}_seed_{seed}.gif"
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, lambda file: file.write(data))
+    height, width = frames[0].shape[:2]
+    Board(board_directory(directory, seed)).gif(env_steps, "episode", data, height, width)
+    return path
+
+
+@torch.no_grad()
+def film(env: Env, policy: Policy) -> list[np.ndarray]:
+    """Play until the first copy of the first replica is done; return uint8 frames [H, W, 3]."""
+    render: Any = getattr(env, "render", None)
+    if render is None:
+        raise ValueError(f"video=true: {type(env).__name__} cannot draw itself")
+    step = env.reset()
+    frames = [render("rgb_array")]
+    for _ in range(env.spec.horizon):
+        after = env.step(policy(step))
+        frames.append(render("rgb_array"))
+        if after.done[0, 0]:
+            break
+        step = env.restart(after)
+    return frames
+
+
+def encode(frames: Sequence[np.ndarray]) -> bytes:
+    """Return frames [H, W, 3] as an endlessly looping GIF; the last one stands longer."""
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    durations = [FRAME_MS] * len(rest) + [5 * FRAME_MS]
+    file = BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    return file.getvalue()

@@ -1,0 +1,209 @@
+"""What a YAML file says about its keys, and whether a value fits.
+
+The comment behind a key says what the key takes: `key: default  # TYPE: meaning`. TYPE is one
+alternative, or several joined by " or ":
+
+    null    bool    str    list    dict      a value of that kind; a dict takes any keys
+    int     int [1, inf)    float (0, 1]     a number, perhaps of a range; an int is a float too
+    list of TYPE                             any number of elements
+    [TYPE, TYPE]                             exactly these elements
+    a | b | c                                one of these words
+
+A key without such a comment takes what its default is.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+_KINDS: dict[str, type] = {"null": type(None), "bool": bool, "str": str, "list": list, "dict": dict}
+_NUMBER = re.compile(r"(int|float)(?: ([\[(])(\S+), (\S+)([\])]))?")
+_WORDS = re.compile(r"[\w-]+( \| [\w-]+)*")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one key takes."""
+
+    kind: str
+    meaning: str
+    default: Any
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.meaning})" if self.meaning else self.kind
+
+
+class Schema:
+    """The keys of a composed configuration, dotted, in the order in which they were declared."""
+
+    def __init__(self, groups: Iterable[str] = (), where: str = "") -> None:
+        self.rules: dict[str, Rule] = {}
+        self._groups, self._where = list(groups), where
+
+    def read(self, package: str, values: Mapping[str, Any], text: str, may_add: bool) -> None:
+        """Take in one file, placed at `package` (dotted, "" for the top).
+
+        `values` is the file as parsed, `text` as written. Annotated keys are declared. The others
+        replace a declared default, or declare a key if the file `may_add` some.
+        ValueError names a key that does not exist or a value that does not fit.
+        """
+        notes = annotations(text)
+        for name, value in leaves(values):
+            key = f"{package}.{name}" if package else name
+            if name in notes:
+                self.rules[key] = Rule(*notes[name], value)
+            elif key in self.rules:
+                self.rules[key] = Rule(self.rules[key].kind, self.rules[key].meaning, value)
+            elif may_add:
+                self.rules[key] = Rule(kind_of(value), "", value)
+            self.check(key, value)
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise ValueError, in one line, unless `key` exists and takes `value`."""
+        if key not in self.rules:
+            return self._check_branch(key, value)
+        rule = self.rules[key]
+        is_later = isinstance(value, str) and (value == "???" or "${" in value)
+        if is_later or fits(rule.kind, value):
+            return None
+        is_number = isinstance(value, int | float) and fits(rule.kind, str(value))
+        hint = f"""; a number as text is written {key}="'{value}'" """.rstrip() if is_number else ""
+        raise ValueError(f"{key}={show(value)}: expected {rule}{hint}")
+
+    def _check_branch(self, key: str, value: Any) -> None:
+        """Check a key that is no leaf: it may hold leaves, or lie within an open dict."""
+        parents = [key.rsplit(".", depth)[0] for depth in range(1, key.count(".") + 1)]
+        if any(fits(self.rules[parent].kind, {}) for parent in parents if parent in self.rules):
+            return
+        inner = [name.removeprefix(f"{key}.") for name in self.rules if name.startswith(f"{key}.")]
+        if not inner:
+            guess = did_you_mean(key, [*self.rules, *self._groups])
+            raise ValueError(f"{key}: no such key{self._where}{guess}")
+        if not isinstance(value, dict):
+            raise ValueError(f"{key}={show(value)}: expected one of its keys, {', '.join(inner)}")
+        for name, leaf in leaves(cast(dict[str, Any], value)):
+            self.check(f"{key}.{name}", leaf)
+
+
+def fits(kind: str, value: Any) -> bool:
+    """Say whether a TYPE (see the module's docstring) takes `value`."""
+    return any(_fits(alternative, value) for alternative in kind.split(" or "))
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind in _KINDS:
+        return isinstance(value, _KINDS[kind])
+    if number := _NUMBER.fullmatch(kind):
+        return _in_range(number, value)
+    if kind.startswith(("[", "list of ")):
+        return isinstance(value, list) and _fit_all(kind, cast(list[Any], value))
+    return not isinstance(value, bool) and str(value) in kind.split(" | ")
+
+
+def _fit_all(kind: str, values: list[Any]) -> bool:
+    if kind.startswith("["):
+        kinds = kind[1:-1].split(", ")
+    else:
+        kinds = [kind.removeprefix("list of ")] * len(values)
+    return len(values) == len(kinds) and all(map(_fits, kinds, values))
+
+
+def _in_range(number: re.Match[str], value: Any) -> bool:
+    kind, left, low, high, right = number.groups()
+    if isinstance(value, bool) or not isinstance(value, int if kind == "int" else int | float):
+        return False
+    if left is None:
+        return True
+    above = float(low) <= value if left == "[" else float(low) < value
+    below = value <= float(high) if right == "]" else value < float(high)
+    return above and below
+
+
+def kind_of(value: Any) -> str:
+    """Return the TYPE that an unannotated default stands for; null may become anything."""
+    if value is None:
+        return " or ".join([*_KINDS, "float"])
+    named = [name for name, kind in _KINDS.items() if type(value) is kind]
+    return named[0] if named else type(value).__name__
+
+
+def show(value: Any) -> str:
+    """Write a value as a user would type it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) for everything that is not a dict, and for empty dicts."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(cast(dict[str, Any], value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def annotations(text: str) -> dict[str, tuple[str, str]]:
+    """Read a YAML text: dotted key -> (TYPE, meaning), for the keys that have a valid comment."""
+    lines = text.splitlines()
+    root = cast(yaml.Node | None, yaml.compose(text, Loader=yaml.CSafeLoader))  # pyright: ignore[reportUnknownMemberType]
+    return dict(_annotations(root, lines, "")) if isinstance(root, yaml.MappingNode) else {}
+
+
+def _annotations(
+    node: yaml.MappingNode, lines: list[str], prefix: str
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        if isinstance(value, yaml.MappingNode) and value.value:
+            yield from _annotations(value, lines, f"{name}.")
+        elif note := _note(lines, key, value):
+            yield name, note
+
+
+def _note(lines: list[str], key: yaml.Node, value: yaml.Node) -> tuple[str, str] | None:
+    """Return the TYPE and the meaning behind a key; None if no comment there is one."""
+    is_inline = value.start_mark.line == key.end_mark.line == value.end_mark.line
+    mark = value.end_mark if is_inline else key.end_mark
+    comment = lines[mark.line][mark.column :].partition(" #")[2]
+    kind, colon, meaning = comment.strip().partition(": ")
+    return (kind, meaning) if colon and is_kind(kind) else None
+
+
+def is_kind(kind: str) -> bool:
+    """Say whether this is a TYPE."""
+    return all(map(_is_kind, kind.split(" or ")))
+
+
+def _is_kind(kind: str) -> bool:
+    if kind.startswith("list of "):
+        return _is_kind(kind.removeprefix("list of "))
+    if kind.startswith("[") and kind.endswith("]"):
+        return all(map(_is_kind, kind[1:-1].split(", ")))
+    return any(form.fullmatch(kind) for form in (_NUMBER, _WORDS))
+
+
+def title(text: str) -> str:
+    """Return the first comment of a YAML text, "" if there is none; `# @package` is not one."""
+    comments = re.findall(r"^#\s*([^@\s].*)$", text, flags=re.MULTILINE)
+    return comments[0].strip() if text.lstrip().startswith("#") and comments else ""
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean ...?` for the word closest to `word`, "" if none is close.
+
+    The last part of a dotted key counts twice: `beta` is close to `algo.beta`.
+    """
+
+    def likeness(other: str) -> tuple[float, float]:
+        pairs = ((word, other), (word.rpartition(".")[2], other.rpartition(".")[2]))
+        whole, last = (difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+        return whole, last
+
+    best = max(words, key=lambda other: sum(likeness(other)), default="")
+    whole, last = likeness(best)
+    return f"; did you mean {best}?" if whole >= 0.8 or last >= 0.6 else ""

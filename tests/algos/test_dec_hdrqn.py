@@ -1,0 +1,231 @@
+"""Dec-HDRQN against plain autograd on `torch.nn` modules, one agent at a time."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.data.replay import Traces
+from marlrun.nets.stacked import views
+from marlrun.types import Spec, Step
+from nets.test_recurrent_q import Oracle
+
+CPU = torch.device("cpu")
+CONF = Path(__file__).parents[2] / "conf/algo/dec_hdrqn.yaml"
+SPEC = Spec(2, ("agent_0", "agent_1"), (3, 3), (4, 4), horizon=6, discount=0.9)
+
+
+def _learner(seeds=(0,), spec: Spec = SPEC, num_envs: int = 1, **changes: Any) -> DecHDRQN:
+    settings = yaml.safe_load(CONF.read_text()) | {"sizes": [7, 6, 5, 4], "trace": 3, "batch": 8}
+    del settings["_target_"]
+    return DecHDRQN(spec, seeds, CPU, num_envs=num_envs, **(settings | changes))
+
+
+def _traces(replicas: int, seed: int = 0) -> Traces:
+    random = torch.Generator().manual_seed(seed)
+    shape = (replicas, 2, 3, 8)
+    mask = torch.ones(shape)
+    mask[:, :, 1:, :2] = 0
+    mask[:, :, 2:, :4] = 0
+    return Traces(
+        obs=torch.randn(replicas, 2, 4, 8, 3, generator=random),
+        action=torch.randint(4, shape, generator=random),
+        reward=torch.randn(shape, generator=random),
+        end=(torch.rand(shape, generator=random) < 0.3).float(),
+        mask=mask,
+    )
+
+
+def _oracle_loss(learner: DecHDRQN, traces: Traces, agent: int, beta: float, form: str):
+    """Return the module and the loss of one agent, as the fact sheet states them."""
+    rows = learner.rows.flatten(0, 1)
+    parameters = views(rows, learner.net.shapes)
+    online = Oracle(learner.net, parameters, agent, "lstm")
+    target = Oracle(learner.net, parameters, len(rows) // 2 + agent, "lstm")
+    obs, action, reward, end, mask = (x.flatten(0, 1)[agent] for x in traces)
+    obs = obs.transpose(0, 1)
+    q = online(obs[:, :-1]).transpose(0, 1)
+    with torch.no_grad():
+        if learner.matched:
+            later = target(obs)[:, 1:].transpose(0, 1)
+        else:
+            later = target(obs[:, 1:]).transpose(0, 1)
+        choice = online(obs)[:, 1:].transpose(0, 1) if learner.double_q else later
+        value = later.gather(-1, choice.argmax(-1, keepdim=True)).squeeze(-1)
+    delta = reward + learner.gamma * value * (1 - end) - q.gather(-1, action[..., None])[..., 0]
+    if form == "squared":
+        squared = torch.maximum(beta * delta, delta) ** 2
+    else:
+        squared = torch.where(delta < 0, beta, 1.0) * delta**2
+    return online, (squared * mask).sum() / mask.numel()
+
+
+@pytest.mark.parametrize("form", ["squared", "linear"])
+@pytest.mark.parametrize("double_q", [False, True])
+@pytest.mark.parametrize("history", ["matched", "faithful"])
+def test_loss_and_gradient_equal_autograd(form, double_q, history):
+    learner = _learner(
+        [3, 4], beta=0.4, hysteresis=form, double_q=double_q, target_history=history
+    )
+    learner.target.mul_(1.5)
+    traces = _traces(2)
+    oracles = [_oracle_loss(learner, traces, agent, 0.4, form) for agent in range(4)]
+    losses = learner.learn(traces)["loss/td"].flatten()
+    for agent, (module, loss) in enumerate(oracles):
+        torch.testing.assert_close(losses[agent], loss.detach())
+        loss.backward()
+        for name, grad in module.gradients().items():
+            torch.testing.assert_close(learner.grads[name][agent], grad, atol=1e-6, rtol=1e-3)
+
+
+def test_updates_equal_torch_adam():
+    learner = _learner(lr=0.01)
+    reference = learner.online.clone().requires_grad_()
+    optimizer = torch.optim.Adam([reference], lr=0.01)
+    for seed in range(5):
+        learner.learn(_traces(1, seed))
+        reference.grad = learner.optimizer.gradient.clone()
+        optimizer.step()
+    torch.testing.assert_close(learner.online, reference.detach())
+
+
+def test_replicas_and_agents_do_not_leak():
+    one, two = _learner([3, 4]), _learner([3, 4])
+    traces = _traces(2)
+    changed = traces._replace(reward=traces.reward.clone())
+    changed.reward[1, 0] += 1.0
+    one.learn(traces)
+    two.learn(changed)
+    same = (one.online == two.online).all(-1)
+    assert same.tolist() == [True, True, False, True]
+
+
+def test_first_updates_of_a_replica_equal_those_in_company():
+    alone, company = _learner([4]), _learner([3, 4, 5])
+    traces = _traces(3)
+    for _ in range(3):
+        company.learn(traces)
+        alone.learn(Traces(*(x[1:2] for x in traces)))
+    torch.testing.assert_close(alone.online, company.online[2:4], atol=1e-5, rtol=1e-4)
+
+
+def test_beta_one_is_dec_drqn():
+    settings = yaml.safe_load((CONF.parent / "dec_drqn.yaml").read_text())
+    assert settings["defaults"] == ["dec_hdrqn", "_self_"]
+    assert settings["beta"] == 1.0
+
+
+def test_schedules():
+    learner = _learner(beta=0.2, beta_final=0.4, beta_steps=1000, learning_starts=500)
+    learner.clock = 499
+    assert learner.epsilon == 1.0
+    learner.clock = 500 + 20_000
+    assert learner.epsilon == pytest.approx(0.55)
+    assert learner.beta_now == 0.4
+    learner.clock = 250
+    assert learner.beta_now == pytest.approx(0.25)
+
+
+def _step(learner: DecHDRQN, first: bool, done: bool) -> Step:
+    shape = (len(learner.seeds), learner.num_envs)
+    flags = torch.zeros(shape, dtype=torch.bool)
+    obs = torch.randn(*shape, 2, 3)
+    return Step(flags | first, obs, torch.zeros(*shape, 2), flags, flags | done)
+
+
+@pytest.mark.parametrize("num_envs", [1, 4, 8])
+def test_clock_updates_and_targets(num_envs):
+    learner = _learner(
+        [0, 1], num_envs=num_envs, learning_starts=0, target_every=40, update_every=5
+    )
+    policy = learner.policy(explore=True)
+    starts = learner.learning_starts
+    assert starts == (8 + num_envs) * 6
+    copied, target = 0, learner.target.clone()
+    for t in itertools.count(1):
+        before = _step(learner, first=t % 6 == 1, done=False)
+        learner.observe(before, policy(before), _step(learner, first=False, done=t % 6 == 0))
+        metrics = learner.update()
+        if learner.clock < starts:
+            assert metrics == {}
+            assert learner.updates == 0
+        else:
+            assert learner.updates == (learner.clock - starts) // 5 + 1
+        if not torch.equal(target, learner.target):
+            copied += 1
+            assert torch.equal(learner.online, learner.target)
+            target = learner.target.clone()
+        if learner.clock >= starts + 120:
+            break
+    assert copied == 3
+
+
+def test_time_limits_end_the_game_unless_asked_to_bootstrap():
+    for bootstrap, end in ((False, 1.0), (True, 0.0)):
+        learner = _learner(bootstrap_at_time_limit=bootstrap)
+        before, after = _step(learner, first=True, done=False), _step(learner, False, done=True)
+        learner.observe(before, torch.zeros(1, 1, 2, dtype=torch.int64), after)
+        assert learner.replay.records[0, 0, -1] == end
+
+
+def test_policy_forgets_where_an_episode_begins():
+    learner = _learner(num_envs=2, eval_epsilon=0.0)
+    policy = learner.policy(explore=False)
+    first, then = _step(learner, True, False), _step(learner, False, False)
+    policy(first)
+    policy(then)
+    kept = policy.memory.clone()
+    policy(first)
+    fresh = policy.memory.clone()
+    begun = learner.policy(explore=False)
+    begun(first)
+    assert torch.equal(fresh, begun.memory)
+    assert not torch.equal(kept, fresh)
+    half = first._replace(first=torch.tensor([[True, False]]))
+    policy(half)
+    assert torch.equal(policy.memory[:, :, 0], begun.memory[:, :, 0])
+    assert not torch.equal(policy.memory[:, :, 1], begun.memory[:, :, 1])
+
+
+def test_value_is_the_greedy_q_and_leaves_the_memory_alone():
+    learner = _learner(eval_epsilon=0.0)
+    policy = learner.policy(explore=False)
+    step = _step(learner, True, False)
+    value = policy.value(step)
+    assert policy.memory is None
+    q, _ = policy._q(step)
+    torch.testing.assert_close(value, q.amax(-1))
+
+
+def test_agents_with_fewer_actions_never_take_or_value_the_others():
+    spec = Spec(2, ("a", "b"), (3, 3), (2, 4), horizon=6, discount=1.0)
+    learner = _learner(spec=spec, num_envs=64)
+    learner.parameters["head.bias"][..., 3] = 100.0
+    seen = set()
+    for explore in (True, False):
+        policy = learner.policy(explore)
+        for _ in range(5):
+            action = policy(_step(learner, True, False))
+            assert action[..., 0].max() <= 1
+            seen |= set(action[..., 1].flatten().tolist())
+    assert seen == {0, 1, 2, 3}
+    assert policy.value(_step(learner, True, False))[..., 0].max() < 50
+
+
+def test_state_dict_round_trip_continues_the_same():
+    one, two = _learner(), _learner([9])
+    for seed in range(3):
+        one.learn(_traces(1, seed))
+    two.load_state_dict(one.state_dict())
+    one.learn(_traces(1, 7))
+    two.learn(_traces(1, 7))
+    assert torch.equal(one.online, two.online)
+
+
+def test_more_traces_than_episodes_are_refused():
+    with pytest.raises(ValueError, match="algo.episodes=4: expected at least algo.batch=8"):
+        _learner(episodes=4)

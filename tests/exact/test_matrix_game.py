@@ -1,0 +1,26 @@
+"""Best and mean payoffs of one-shot games."""
+
+import pytest
+
+from marlrun.exact import matrix_game
+
+
+@pytest.mark.parametrize(
+    ("game", "optimum", "random"),
+    [
+        ("climb", 11, -31 / 9),
+        ("penalty", 10, 2 / 9),
+        ("coordination", 2, 3 / 4),
+        ("prisoners_dilemma", -1, -3 / 2),
+        ("matching_pennies", 0, 0),
+    ],
+)
+def test_one_round(game: str, optimum: float, random: float):
+    values = matrix_game.solve(game=game, payoff=None, horizon=1, discount=1.0)
+    assert values == pytest.approx({"optimum": optimum, "random": random})
+
+
+def test_rounds_are_discounted():
+    payoff = [[[4, 0]], [[0, 2]]]
+    values = matrix_game.solve(game="climb", payoff=payoff, horizon=3, discount=0.5)
+    assert values == pytest.approx({"optimum": 2 * 1.75, "random": 1.5 * 1.75})

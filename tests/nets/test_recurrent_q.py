@@ -1,0 +1,121 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from marlrun.nets.recurrent_q import RecurrentQ
+from marlrun.nets.stacked import views
+
+CPU = torch.device("cpu")
+SIZES = (7, 6, 5, 4)
+
+
+class Oracle(nn.Module):
+    """One member's network, made of `torch.nn`."""
+
+    def __init__(self, net: RecurrentQ, p: dict[str, Tensor], member: int, cell: str):
+        super().__init__()
+        first, second, units, last = SIZES
+        obs_size, num_actions = p["first.weight"].shape[1], p["head.weight"].shape[2]
+        self.first, self.second = nn.Linear(obs_size, first), nn.Linear(first, second)
+        self.cell = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](second, units, batch_first=True)
+        self.last, self.head = nn.Linear(units, last), nn.Linear(last, num_actions)
+        with torch.no_grad():
+            for name in ("first", "second", "last", "head"):
+                layer = getattr(self, name)
+                layer.weight.copy_(p[f"{name}.weight"][member].T)
+                layer.bias.copy_(p[f"{name}.bias"][member, 0])
+            self.cell.weight_ih_l0.copy_(p["cell.weight_input"][member].T)
+            self.cell.weight_hh_l0.copy_(p["cell.weight_hidden"][member].T)
+            self.cell.bias_ih_l0.copy_(p["cell.bias"][member, 0])
+            self.cell.bias_hh_l0.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.second(self.first(x).relu()).relu()
+        return self.head(self.last(self.cell(x)[0]).relu())
+
+    def gradients(self) -> dict[str, Tensor]:
+        grads = {
+            f"{name}.{kind}": getattr(getattr(self, name), kind).grad
+            for name in ("first", "second", "last", "head")
+            for kind in ("weight", "bias")
+        }
+        grads["cell.weight_input"] = self.cell.weight_ih_l0.grad
+        grads["cell.weight_hidden"] = self.cell.weight_hh_l0.grad
+        grads["cell.bias"] = self.cell.bias_ih_l0.grad
+        return {name: g.T if g.dim() == 2 else g[None] for name, g in grads.items()}
+
+
+def _net(cell: str, members: int = 3) -> tuple[RecurrentQ, Tensor, dict[str, Tensor]]:
+    net = RecurrentQ(6, 3, cell, SIZES, forget_bias=1.0)
+    rows = net.init(range(members), 1, CPU) * 2 + 0.1
+    return net, rows, views(rows, net.shapes)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_unroll_and_backward_equal_torch_nn(cell, steps):
+    net, rows, p = _net(cell)
+    x, grad_q = torch.randn(3, steps, 8, 6), torch.randn(3, steps, 8, 3)
+    grads = views(torch.full_like(rows, torch.nan), net.shapes)
+    with torch.no_grad():
+        q, tape = net.unroll(p, x)
+        net.backward(p, tape, grad_q, grads)
+    for member in range(3):
+        oracle = Oracle(net, p, member, cell)
+        expected = oracle(x[member].transpose(0, 1))
+        torch.testing.assert_close(q[member].transpose(0, 1), expected, atol=1e-5, rtol=1e-4)
+        expected.backward(grad_q[member].transpose(0, 1))
+        for name, grad in oracle.gradients().items():
+            torch.testing.assert_close(
+                grads[name][member], grad, atol=1e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_backward_of_the_first_members_and_steps_only(cell):
+    net, rows, p = _net(cell)
+    x, grad_q = torch.randn(3, 5, 8, 6), torch.randn(2, 4, 8, 3)
+    part = {name: value[:2] for name, value in p.items()}
+    whole, cut = torch.zeros_like(rows[:2]), torch.zeros_like(rows[:2])
+    with torch.no_grad():
+        _, tape = net.unroll(p, x)
+        net.backward(part, tape, grad_q, views(cut, net.shapes))
+        _, tape = net.unroll(part, x[:2, :4])
+        net.backward(part, tape, grad_q, views(whole, net.shapes))
+    torch.testing.assert_close(cut, whole)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_steps_equal_the_unroll(cell):
+    net, _, p = _net(cell)
+    x = torch.randn(3, 5, 8, 6)
+    with torch.no_grad():
+        q, _ = net.unroll(p, x)
+        memory = net.initial_memory(3, 8, CPU)
+        for t in range(5):
+            now, memory = net.step(p, x[:, t], memory)
+            torch.testing.assert_close(now, q[:, t], atol=1e-6, rtol=1e-5)
+
+
+def test_gradients_do_not_leak_between_members():
+    net, rows, p = _net("lstm")
+    grads = torch.zeros_like(rows)
+    grad_q = torch.zeros(3, 4, 8, 3)
+    grad_q[1] = 1.0
+    with torch.no_grad():
+        _, tape = net.unroll(p, torch.randn(3, 4, 8, 6))
+        net.backward(p, tape, grad_q, views(grads, net.shapes))
+    assert grads[1].abs().sum() > 0
+    assert grads[0].abs().sum() == 0
+    assert grads[2].abs().sum() == 0
+
+
+def test_initial_parameters_belong_to_the_seed_and_the_agent():
+    net = RecurrentQ(6, 3, "lstm", SIZES, forget_bias=1.0)
+    alone, company = net.init([5], 2, CPU), net.init([3, 5], 2, CPU)
+    assert torch.equal(alone, company[2:])
+    assert not torch.equal(alone[0], alone[1])
+    p = views(alone, net.shapes)
+    assert p["first.weight"].abs().max() <= (6 / 13) ** 0.5
+    assert (p["first.bias"] == 0.01).all()
+    assert p["cell.bias"][0, 0].tolist() == [0.0] * 5 + [1.0] * 5 + [0.0] * 10
