@@ -72,11 +72,13 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
 def _existing_run(config: Config) -> Path:
     """Return the directory `run` names; checked here so that a slip costs no import of torch."""
+    from marlrun.runner.rundir import holds_run
+
     directory = Path(config["run"])
     if not directory.is_dir():
         raise ValueError(f"run={directory}: no such directory")
-    if not (directory / "run.json").is_file():
-        raise ValueError(f"run={directory}: expected a run directory, this one has no run.json")
+    if not holds_run(directory):
+        raise ValueError(f"run={directory}: expected a run directory, this one has no config.yaml")
     return directory
 
 

@@ -72,7 +72,8 @@ class Schema:
             return None
         is_number = isinstance(value, int | float) and fits(rule.kind, str(value))
         hint = f"""; a number as text is written {key}="'{value}'" """.rstrip() if is_number else ""
-        raise ValueError(f"{key}={show(value)}: expected {rule}{hint}")
+        guess = did_you_mean(str(value), _words(rule.kind))
+        raise ValueError(f"{key}={show(value)}: expected {rule}{guess}{hint}")
 
     def _check_branch(self, key: str, value: Any) -> None:
         """Check a key that is no leaf: it may hold leaves, or lie within an open dict."""
@@ -110,6 +111,12 @@ def _fit_all(kind: str, values: list[Any]) -> bool:
     else:
         kinds = [kind.removeprefix("list of ")] * len(values)
     return len(values) == len(kinds) and all(map(_fits, kinds, values))
+
+
+def _words(kind: str) -> list[str]:
+    """Return the words that a TYPE names."""
+    choices = [part.split(" | ") for part in kind.split(" or ") if " | " in part]
+    return [word for words in choices for word in words]
 
 
 def _in_range(number: re.Match[str], value: Any) -> bool:
@@ -206,4 +213,4 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 
     best = max(words, key=lambda other: sum(likeness(other)), default="")
     whole, last = likeness(best)
-    return f"; did you mean {best}?" if whole >= 0.8 or last >= 0.6 else ""
+    return f"; did you mean {best}?" if best and (whole >= 0.8 or last >= 0.6) else ""

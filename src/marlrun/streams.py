@@ -108,7 +108,8 @@ class Blocks:
         """Return all that is prepared of draw `counter`."""
         block, row = divmod(counter, self._length)
         if block != self._block:
-            numbers = self._stream.uniform(block, self._length, *self._shape).transpose(0, 1)
+            numbers = self._stream.uniform(block, self._length, *self._shape)
+            numbers = numbers.transpose(0, 1).contiguous()
             self._parts = self._prepare(numbers) if self._prepare else (numbers,)
             self._block = block
         return [part[row] for part in self._parts]

@@ -68,9 +68,7 @@ def _oracle_loss(learner: DecHDRQN, traces: Traces, agent: int, beta: float, for
 @pytest.mark.parametrize("double_q", [False, True])
 @pytest.mark.parametrize("history", ["matched", "faithful"])
 def test_loss_and_gradient_equal_autograd(form, double_q, history):
-    learner = _learner(
-        [3, 4], beta=0.4, hysteresis=form, double_q=double_q, target_history=history
-    )
+    learner = _learner([3, 4], beta=0.4, hysteresis=form, double_q=double_q, target_history=history)
     learner.target.mul_(1.5)
     traces = _traces(2)
     oracles = [_oracle_loss(learner, traces, agent, 0.4, form) for agent in range(4)]
@@ -178,17 +176,17 @@ def test_policy_forgets_where_an_episode_begins():
     first, then = _step(learner, True, False), _step(learner, False, False)
     policy(first)
     policy(then)
-    kept = policy.memory.clone()
+    kept = policy.memory[0]
     policy(first)
-    fresh = policy.memory.clone()
+    fresh = policy.memory[0]
     begun = learner.policy(explore=False)
     begun(first)
-    assert torch.equal(fresh, begun.memory)
+    assert torch.equal(fresh, begun.memory[0])
     assert not torch.equal(kept, fresh)
     half = first._replace(first=torch.tensor([[True, False]]))
     policy(half)
-    assert torch.equal(policy.memory[:, :, 0], begun.memory[:, :, 0])
-    assert not torch.equal(policy.memory[:, :, 1], begun.memory[:, :, 1])
+    assert torch.equal(policy.memory[0][:, 0], begun.memory[0][:, 0])
+    assert not torch.equal(policy.memory[0][:, 1], begun.memory[0][:, 1])
 
 
 def test_value_is_the_greedy_q_and_leaves_the_memory_alone():

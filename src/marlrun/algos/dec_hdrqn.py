@@ -15,6 +15,7 @@ from torch import Tensor
 
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
+from marlrun.nets.cells import Memory
 from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.stacked import views
 from marlrun.ops.hysteresis import Form, hysteretic_loss
@@ -133,7 +134,6 @@ class DecHDRQN:
             self.target.copy_(self.online)
         return metrics
 
-    @torch.no_grad()
     def learn(self, traces: Traces) -> Metrics:
         """Take one Adam step on the hysteretic loss of a minibatch."""
         action, reward, end, mask = (x.flatten(0, 1) for x in traces[1:])
@@ -192,10 +192,8 @@ class QPolicy:
         self.random = Stream(learner.seeds, purpose, learner.device)
         self.numbers: Blocks | None = None
         self.counter = 0
-        self.memory: Tensor | None = None
-        """[K, M, E, H]."""
+        self.memory: Memory | None = None
 
-    @torch.no_grad()
     def __call__(self, step: Step) -> Tensor:
         """Return actions [R, E, N]; every call is one step of every copy's episode."""
         epsilon = self.learner.epsilon if self.explore else self.learner.eval_epsilon
@@ -213,12 +211,11 @@ class QPolicy:
         chance, choice = numbers.unbind(-1)
         return chance, (choice * num_actions).long()
 
-    @torch.no_grad()
     def value(self, step: Step) -> Tensor:
         """Return max_a Q [R, E, N], the anticipated return, without advancing the memory."""
         return self._q(step)[0].amax(-1)
 
-    def _q(self, step: Step) -> tuple[Tensor, Tensor]:
+    def _q(self, step: Step) -> tuple[Tensor, Memory]:
         """Return Q [R, E, N, A] and the memory after `step`."""
         learner = self.learner
         replicas, copies, agents, _ = step.obs.shape
@@ -227,8 +224,8 @@ class QPolicy:
         if memory is None:
             memory = learner.net.initial_memory(replicas * agents, copies, learner.device)
         elif learner.device.type != "cpu" or step.first.any():
-            keep = ~step.first.view(replicas, 1, copies, 1)
-            memory = (memory.unflatten(1, (replicas, agents)) * keep).flatten(1, 2)
+            keep = (~step.first).repeat_interleave(agents, 0).unsqueeze(-1)
+            memory = tuple(part * keep for part in memory)
         q, memory = learner.net.step(learner.parameters, x, memory)
         if learner.forbidden is not None:
             q.masked_fill_(learner.forbidden[: len(q), 0], -torch.inf)

@@ -28,8 +28,10 @@ class Episodes:
         """Return where the clock has run out: bool [R, E]."""
         return self._deadline <= self.steps
 
-    def after(self, obs: Tensor, reward: Tensor, terminated: Tensor) -> Step:
+    def after(self, obs: Tensor, reward: Tensor, terminated: Tensor | None = None) -> Step:
         """Return the step in which an action ended; what has terminated is not also truncated."""
+        if terminated is None:
+            return Step(self._no, obs, reward, self._no, self.expired())
         return Step(self._no, obs, reward, terminated, self.expired() > terminated)
 
     def nothing_to_begin(self, step: Step) -> bool:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from marlrun.envs.drawing import draw_grid
 from marlrun.envs.episodes import Episodes
-from marlrun.envs.grids import HEADINGS, STAY, expect, outcomes, positions, wrapped
+from marlrun.envs.grids import HEADINGS, STAY, expect, outcomes, points, positions, wrapped
 from marlrun.streams import Blocks, Stream
 from marlrun.types import Seeds, Spec, StateDict, Step
 
@@ -67,7 +69,7 @@ class TargetCapture:
         self._goals = seen[..., 0] if targets == "one" else seen.diagonal(dim1=-2, dim2=-1)
         self._moves = torch.zeros_like(self._cells)
         self._own_moves = self._moves[..., 0]
-        self._reward = torch.ones(shape, device=device)
+        self._ones = torch.ones(shape, device=device)
         self._episodes = Episodes(self._look(self._cells), horizon)
         self._widths = [num_agents, num_targets, num_agents]
         draws = (num_envs, sum(self._widths))
@@ -86,7 +88,7 @@ class TargetCapture:
         self._own_moves.add_(action, alpha=3 * self._size**2)
         torch.take(self._next_cell, self._moves, out=self._cells)
         captured = (self._own == self._goals).all(-1, keepdim=True)
-        reward = torch.where(captured, self._reward, 0.0)
+        reward = torch.where(captured, self._ones, 0.0)
         obs = self._look(self._cells, *visible)
         return self._episodes.after(obs, reward, captured.squeeze(-1))
 
@@ -107,6 +109,14 @@ class TargetCapture:
         """Take back what `state_dict` returned."""
         self._episodes.load_state_dict(state["episodes"])
         self._cells.copy_(state["cells"])
+
+    def render(
+        self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
+    ) -> str | np.ndarray:
+        """Show one copy: agents by number, targets as frames (letters, where each has its own)."""
+        own, targets = self._own[replica, copy], self._cells[replica, copy, 0, 1:]
+        agents, targets = points(own, self._size), points(targets, self._size)
+        return draw_grid(mode, self._size, agents, targets, walls=False)
 
     def _look(self, cells: Tensor, visible: Tensor | None = None) -> Tensor:
         """Return what agents observe of `cells` [.., N, 1 + K]: [.., N, O]."""
@@ -156,9 +166,6 @@ def _turned_moves() -> list[tuple[int, int]]:
 def _drifts(motion: str | Sequence[int]) -> Sequence[Sequence[int]]:
     """Return the moves (dx, dy) among which a target chooses."""
     named = {"static": (STAY,), "random": HEADINGS}
-    if isinstance(motion, str):
-        expect(motion in named, "motion", motion, "static, random or [dx, dy]")
-        return named[motion]
-    whole = len(motion) == 2 and all(isinstance(part, int) for part in motion)
-    expect(whole, "motion", motion, "static, random or [dx, dy] in whole cells")
-    return (motion,)
+    is_known = motion in named if isinstance(motion, str) else len(motion) == 2
+    expect(is_known, "motion", motion, "static, random or [dx, dy]")
+    return named[motion] if isinstance(motion, str) else (motion,)

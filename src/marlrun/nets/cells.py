@@ -7,14 +7,17 @@ gradient from one product over the trace. tanh(x) is written 2 sigmoid(2x) - 1: 
 vectorised sigmoid is four times as fast as its tanh.
 
 Shapes: M members, T steps, B batch, H units. Gates stand side by side in the last axis, in the
-order of `torch.nn`: LSTM (i, f, g, o), GRU (r, z, n). A cell's memory is [K, M, B, H], the hidden
-state first.
+order of `torch.nn`: LSTM (i, f, g, o), GRU (r, z, n).
 """
 
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+
+Memory = tuple[Tensor, ...]
+"""A cell's state between steps: the hidden state first, each [M, B, H]."""
 
 
 class Tape(NamedTuple):
@@ -45,8 +48,8 @@ class Cell(Protocol):
         """
         ...
 
-    def advance(self, gates: Tensor, weight: Tensor, memory: Tensor) -> Tensor:
-        """Take one step: `gates` [M, B, G * H] (overwritten), memory [K, M, B, H] -> new memory."""
+    def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
+        """Take one step: `gates` [M, B, G * H] (overwritten), memory -> new memory."""
         ...
 
     def backward(self, tape: Tape, grad: Tensor, weight: Tensor, grad_weight: Tensor) -> Tensor:
@@ -93,16 +96,12 @@ class LSTM:
             before, carry = new, cell
         return Tape(hidden, gates, saved)
 
-    def advance(self, gates: Tensor, weight: Tensor, memory: Tensor) -> Tensor:
+    def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
         """See `Cell`; the memory is (h, c)."""
-        hidden, cell = memory.unbind()
-        new = torch.empty_like(memory)
-        gates = torch.baddbmm(gates, hidden, weight)
-        g = torch.tanh(gates.chunk(4, -1)[2])
-        i, f, _, o = gates.sigmoid_().chunk(4, -1)
-        torch.mul(f, cell, out=new[1]).addcmul_(i, g)
-        torch.mul(torch.tanh(new[1]), o, out=new[0])
-        return new
+        hidden, cell = memory
+        i, f, g, o = torch.baddbmm(gates, hidden, weight).chunk(4, -1)
+        cell = torch.addcmul(f.sigmoid() * cell, i.sigmoid(), g.tanh())
+        return o.sigmoid() * cell.tanh(), cell
 
     def backward(self, tape: Tape, grad: Tensor, weight: Tensor, grad_weight: Tensor) -> Tensor:
         """See `Cell`. Backpropagation through time; only dh and dc are carried from step to step.
@@ -120,19 +119,20 @@ class LSTM:
         slope_o.mul_(s.mul(2).sub_(1))
         into_cell = torch.addcmul(s, s, s, value=-1).mul_(o).mul_(4)
 
-        size = grad.shape[-1]
-        back = weight.mT
-        from_cell = slope[..., : 3 * size].unflatten(-1, (3, size))
-        grad_cell = None
-        for t in reversed(range(grad.shape[1])):
-            grad_hidden = grad[:, t]
-            if grad_cell is not None:
-                grad_hidden = torch.bmm(slope[:, t + 1], back).add_(grad_hidden)
-                grad_cell = (grad_cell * f[:, t + 1]).addcmul_(grad_hidden, into_cell[:, t])
+        from_cell = slope[..., : 3 * cells.shape[-1]].unflatten(-1, (3, -1))
+        steps = zip(
+            *(x.unbind(1) for x in (grad, slope, from_cell, slope_o, into_cell, f)), strict=True
+        )
+        grad_gates, grad_cell, later_f = None, None, None
+        for grad_hidden, slopes, of_cell, of_output, to_cell, forget in reversed(list(steps)):
+            if grad_gates is None:
+                grad_cell = grad_hidden * to_cell
             else:
-                grad_cell = grad_hidden * into_cell[:, t]
-            from_cell[:, t].mul_(grad_cell.unsqueeze(-2))
-            slope_o[:, t].mul_(grad_hidden)
+                grad_hidden = torch.bmm(grad_gates, weight.mT).add_(grad_hidden)
+                grad_cell = (grad_cell * later_f).addcmul_(grad_hidden, to_cell)
+            of_cell.mul_(grad_cell.unsqueeze(-2))
+            of_output.mul_(grad_hidden)
+            grad_gates, later_f = slopes, forget
         _grad_recurrent(tape.hidden, slope, grad_weight)
         return slope
 
@@ -173,9 +173,10 @@ class GRU:
             hidden[:, t] = self._activate(gates[:, t], recurrent, hidden[:, t - 1])
         return Tape(hidden, gates, saved)
 
-    def advance(self, gates: Tensor, weight: Tensor, memory: Tensor) -> Tensor:
+    def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
         """See `Cell`; the memory is (h,)."""
-        return self._activate(gates, torch.bmm(memory[0], weight), memory[0]).unsqueeze(0)
+        (hidden,) = memory
+        return (self._activate(gates, torch.bmm(hidden, weight), hidden),)
 
     def backward(self, tape: Tape, grad: Tensor, weight: Tensor, grad_weight: Tensor) -> Tensor:
         """See `Cell`."""
@@ -209,7 +210,7 @@ def _grad_recurrent(hidden: Tensor, grad: Tensor, grad_weight: Tensor) -> None:
     """Store the recurrent weights' gradient: one product over all steps but the first."""
     if hidden.shape[1] > 1:
         before, after = hidden[:, :-1].flatten(1, 2), grad[:, 1:].flatten(1, 2)
-        torch.bmm(before.mT, after, out=grad_weight)
+        grad_weight.copy_(torch.bmm(before.mT, after))
     else:
         grad_weight.zero_()
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from marlrun.nets.cells import CELLS, Tape
+from marlrun.nets.cells import CELLS, Memory, Tape
 from marlrun.nets.stacked import (
     Shapes,
     linear,
@@ -71,9 +71,10 @@ class RecurrentQ:
             bias[..., self.units : 2 * self.units] = self.forget_bias
         return rows
 
-    def initial_memory(self, members: int, batch: int, device: torch.device) -> Tensor:
-        """Return zeros [K, M, B, H]."""
-        return torch.zeros(self.cell.num_memories, members, batch, self.units, device=device)
+    def initial_memory(self, members: int, batch: int, device: torch.device) -> Memory:
+        """Return zeros."""
+        zeros = torch.zeros(members, batch, self.units, device=device)
+        return (zeros,) * self.cell.num_memories
 
     def _encode(self, p: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         first = linear(x, p["first.weight"], p["first.bias"]).relu_()
@@ -84,8 +85,8 @@ class RecurrentQ:
         last = linear(hidden, p["last.weight"], p["last.bias"]).relu_()
         return last, linear(last, p["head.weight"], p["head.bias"])
 
-    def step(self, p: dict[str, Tensor], x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one step: x [M, B, O], memory [K, M, B, H] -> Q [M, B, A], new memory."""
+    def step(self, p: dict[str, Tensor], x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Take one step: x [M, B, O], memory -> Q [M, B, A], new memory."""
         _, _, gates = self._encode(p, x)
         memory = self.cell.advance(gates, p["cell.weight_hidden"], memory)
         return self._decode(p, memory[0])[1], memory

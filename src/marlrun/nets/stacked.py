@@ -62,6 +62,9 @@ def linear_backward(
 def linear_backward_parameters(
     x: Tensor, grad: Tensor, grad_weight: Tensor, grad_bias: Tensor
 ) -> None:
-    """Store the gradients of `linear`'s parameters, for a layer whose input needs none."""
-    torch.bmm(x.mT, grad, out=grad_weight)
+    """Store the gradients of `linear`'s parameters, for a layer whose input needs none.
+
+    By a copy: a batched product straight into rows [M, P] falls back to one product a member.
+    """
+    grad_weight.copy_(torch.bmm(x.mT, grad))
     torch.sum(grad, 1, keepdim=True, out=grad_bias)

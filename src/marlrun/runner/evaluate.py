@@ -15,6 +15,7 @@ from marlrun.runner.build import Node, build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, load, restore
 from marlrun.runner.device import choose, make_exact
 from marlrun.runner.job import read_job
+from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.video import record
 from marlrun.streams import derive
@@ -121,18 +122,21 @@ def evaluate_run(
         episodes=episodes,
         optimum=optimum_of(job.env),
     )
-    results = {tag: values.tolist() for tag, values in means(columns).items()}
     console.say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
     if video:
-        gif = record(
-            single, learner.policy(explore=False), directory, job.seeds[0], state["env_steps"]
-        )
+        policy = learner.policy(explore=False)
+        gif = record(single, policy, directory, job.seeds[0], state["env_steps"])
         console.say(f"video: {gif}")
-    if len(job.seeds) > 1:
+    return _tell(columns, directory)
+
+
+def _tell(columns: Mapping[str, Tensor], directory: Path) -> Outcome:
+    """Write results with intervals over seeds, with one seed over episodes; JSON comes last."""
+    results = {tag: floats(values) for tag, values in means(columns).items()}
+    if len(columns[console.HEADLINE]) > 1:
         console.write_results(results, "seed")
     else:
-        console.write_results(
-            {tag: values[0].tolist() for tag, values in columns.items()}, "episode"
-        )
+        episodes = {tag: floats(values[0]) for tag, values in columns.items()}
+        console.write_results(episodes, "episode")
     console.write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)

@@ -1,11 +1,18 @@
 """Sums kept on the device between two rows of the log, without ever waiting for it."""
 
 import time
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from marlrun.types import Metrics, StateDict, Step
+
+
+def floats(values: Tensor) -> list[float]:
+    """Return [R], or the mean over agents of [R, N], as numbers."""
+    per_seed = values if values.ndim == 1 else values.double().mean(1)
+    return cast("list[float]", per_seed.tolist())
 
 
 class Meters:
@@ -43,49 +50,55 @@ class Meters:
 class Returns:
     """Discounted returns of the training episodes that ended since the last row."""
 
-    def __init__(self, num_replicas: int, num_envs: int, num_agents: int, discount: float):
-        self._shape, self._discount = (num_replicas, num_envs, num_agents), discount
-        self._tensors: list[Tensor] = []
+    def __init__(
+        self,
+        num_replicas: int,
+        num_envs: int,
+        num_agents: int,
+        discount: float,
+        device: torch.device,
+    ):
+        shape, each = (num_replicas, num_envs, num_agents), (num_replicas, num_envs, 1)
+        self._running = torch.zeros(shape, device=device)
+        self._weight = torch.ones(each, device=device)
+        self._finished = torch.zeros(shape, device=device)
+        self._episodes = torch.zeros(each, dtype=torch.int64, device=device)
+        # A tensor is cheaper to multiply by than a number.
+        self._discount = torch.tensor(discount)
 
     def add(self, after: Step) -> None:
         """Take in the rewards [R, E, N] of one tick."""
-        if not self._tensors:
-            self._begin(after.reward.device)
-        running, weight, finished, episodes = self._tensors
-        done = after.done.unsqueeze(-1)
-        running.addcmul_(weight, after.reward)
-        finished.addcmul_(running, done)
-        episodes.add_(done)
-        running.masked_fill_(done, 0.0)
-        weight.mul_(self._discount).masked_fill_(done, 1.0)
+        self._running.addcmul_(self._weight, after.reward)
+        self._weight.mul_(self._discount)
+        done = after.done
+        # On a CPU a look costs less than the operations it saves; on a GPU it would wait.
+        if done.is_cpu and not done.any():
+            return
+        done = done.unsqueeze(-1)
+        self._finished.addcmul_(self._running, done)
+        self._episodes.add_(done)
+        self._running.masked_fill_(done, 0.0)
+        self._weight.masked_fill_(done, 1.0)
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Return mean returns [R, N] (0 without an episode) and episodes [R]; begin anew."""
-        if not self._tensors:
-            return torch.zeros(self._shape[0], self._shape[2]), torch.zeros(self._shape[0])
-        _, _, finished, episodes = self._tensors
-        counts = episodes.sum((1, 2))
-        means = finished.sum(1) / counts.clamp(min=1)[:, None]
-        finished.zero_()
-        episodes.zero_()
+        counts = self._episodes.sum((1, 2))
+        means = self._finished.sum(1) / counts.clamp(min=1)[:, None]
+        self._finished.zero_()
+        self._episodes.zero_()
         return means, counts
 
     def state_dict(self) -> StateDict:
         """Return what a checkpoint holds."""
-        return {"tensors": list(self._tensors)}
+        return {name: getattr(self, name) for name in _RETURNS}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Go on from `state_dict`."""
-        self._tensors = list(state["tensors"])
+        for name in _RETURNS:
+            getattr(self, name).copy_(state[name])
 
-    def _begin(self, device: torch.device) -> None:
-        each = self._shape[:2] + (1,)
-        self._tensors = [
-            torch.zeros(self._shape, device=device),
-            torch.ones(each, device=device),
-            torch.zeros(self._shape, device=device),
-            torch.zeros(each, dtype=torch.int64, device=device),
-        ]
+
+_RETURNS = ("_running", "_weight", "_finished", "_episodes")
 
 
 class Speed:

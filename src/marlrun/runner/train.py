@@ -117,7 +117,8 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
         console.say(
             f"interrupted at env step {training.env_steps:,}; to go on: {_go_on(directory)}"
         )
-    return Outcome(status, directory, results, error)
+    where = f"{error} (see {directory / 'marlrun.log'})" if error else None
+    return Outcome(status, directory, results, where)
 
 
 def _work(training: Training, stop: Stop, record: rundir.Record) -> dict[str, list[float]]:

@@ -17,7 +17,7 @@ from marlrun.runner.health import Health
 from marlrun.runner.job import Job
 from marlrun.runner.logging import Log
 from marlrun.runner.loop import online
-from marlrun.runner.meters import Meters, Returns, Speed
+from marlrun.runner.meters import Meters, Returns, Speed, floats
 from marlrun.runner.signals import Stop
 from marlrun.types import Env, Learner, Step
 
@@ -56,7 +56,7 @@ class Training:
         self.policy = self.learner.policy(explore=True)
         spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
         self.meters = Meters()
-        self.returns = Returns(replicas, num_envs, spec.num_agents, spec.discount)
+        self.returns = Returns(replicas, num_envs, spec.num_agents, spec.discount, parts.device)
         self.health = Health(self.job.seeds, spec.agent_names)
         self.checkpoints = Checkpoints(directory, self.job.checkpoint_keep)
         self.env_steps = 0
@@ -127,7 +127,7 @@ class Training:
         row = {} if self._due(self.job.log_every) else self._training_row()
         self._write(row if self._due(self.job.eval_every) else row | self._evaluation())
         results = self._evaluate("final", self.job.final_episodes)
-        return {tag: _floats(values) for tag, values in results.items()}
+        return {tag: floats(values) for tag, values in results.items()}
 
     def _load(self) -> int:
         """Take back the newest checkpoint; return the length of the log at that time."""
@@ -174,22 +174,22 @@ class Training:
         metrics = self.meters.take()
         returns, episodes = self.returns.take()
         self.health.check_metrics(metrics | {"train/return_mean": returns}, self.env_steps)
-        pairs = zip(_floats(returns), _floats(episodes), strict=True)
+        pairs = zip(floats(returns), floats(episodes), strict=True)
         row: Row = {"train/return_mean": [mean if ended else None for mean, ended in pairs]}
-        row |= {tag: _floats(value) for tag, value in metrics.items()}
+        row |= {tag: floats(value) for tag, value in metrics.items()}
         perf = self.speed.take(self.env_steps)
         return row | {tag: [value] * len(self.job.seeds) for tag, value in perf.items()}
 
     def _evaluation(self) -> Row:
         """Evaluate, keep the learner if it is the best so far, and return the row."""
         results = self._evaluate(f"eval/{self.env_steps}", self.job.eval_episodes)
-        returns = _floats(results[HEADLINE])
+        returns = floats(results[HEADLINE])
         self.reporter.evaluated(returns)
         score = fmean(returns)
         if score > self._best:
             self._best = score
             self.checkpoints.save_best(self.env_steps, {"learner": self._healthy_learner()})
-        return {tag: _floats(values) for tag, values in results.items()}
+        return {tag: floats(values) for tag, values in results.items()}
 
     def _evaluate(self, purpose: str, episodes: int) -> dict[str, Tensor]:
         parts = self._parts
@@ -222,8 +222,3 @@ def _packed(step: Step) -> dict[str, Tensor]:
     """Return a step's tensors by name, each with memory of its own and no more."""
     parts = step._asdict().items()
     return {name: part.clone() for name, part in parts if part is not None}
-
-
-def _floats(value: Tensor) -> list[float]:
-    """Return [R], or the mean over agents of [R, N], as numbers."""
-    return (value if value.ndim == 1 else value.double().mean(1)).tolist()

@@ -1,0 +1,50 @@
+# Everything a developer types; `make` or `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow check format bench claims tensorboard clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed  ## make the virtual environment and install marlrun into it
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install  ## the main job: Dec-HDRQN on meeting_grid, a few minutes on two cores
+	$(BIN)/marlrun algo=dec_hdrqn env=meeting_grid replicas=5 name=demo
+
+test: install  ## the default tests, under ten minutes on two cores
+	$(BIN)/python -m pytest
+
+test-slow: install  ## the long proofs
+	$(BIN)/python -m pytest -m slow
+
+check: install  ## format, lint, arrows between rooms, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: install  ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## speed, as ratios inside one run: a table and outputs/bench.json
+	$(BIN)/python -m benchmarks
+
+claims: install  ## rewrite README's results table from docs/results/claims.json
+	$(BIN)/python docs/make_claims.py
+
+tensorboard: install  ## look at all runs
+	$(BIN)/tensorboard --logdir outputs
+
+clean:  ## remove the virtual environment and caches; outputs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

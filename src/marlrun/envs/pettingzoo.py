@@ -1,0 +1,147 @@
+"""Our games as PettingZoo parallel environments: one copy, with dictionaries by agent's name."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.resources import files
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+import yaml
+from gymnasium.spaces import Box, Discrete, Space
+from numpy.typing import NDArray
+from pettingzoo import ParallelEnv  # pyright: ignore[reportMissingTypeStubs]
+
+from marlrun.schema import Schema
+from marlrun.types import Drawable, Env, Step
+
+Observations = dict[str, NDArray[np.float32]]
+Infos = dict[str, dict[str, Any]]
+RenderMode = Literal["ansi", "rgb_array"]
+
+
+class ParallelGame(ParallelEnv[str, Any, Any]):
+    """Plays the game that `make(seed)` builds with one replica and one copy.
+
+    All agents live until the episode ends. What they observe lies in [-1, 1].
+    """
+
+    def __init__(
+        self, make: Callable[[int], Env], name: str, render_mode: RenderMode | None = None
+    ):
+        self.metadata = {"name": name, "render_modes": ["ansi", "rgb_array"], "render_fps": 5}
+        self.render_mode: RenderMode | None = render_mode
+        self._make = make
+        self._env = make(_any_seed())
+        spec = self._env.spec
+        self.possible_agents = list(spec.agent_names)
+        self.agents: list[str] = []
+        self.observation_spaces: dict[str, Space[Any]] = {
+            agent: Box(-1.0, 1.0, (size,), np.float32)
+            for agent, size in zip(spec.agent_names, spec.obs_sizes, strict=True)
+        }
+        self.action_spaces: dict[str, Space[Any]] = {
+            agent: Discrete(number)
+            for agent, number in zip(spec.agent_names, spec.num_actions, strict=True)
+        }
+
+    def observation_space(self, agent: str) -> Space[Any]:
+        """Return the same object for the same agent every time."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Space[Any]:
+        """Return the same object for the same agent every time."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, Infos]:
+        """Begin an episode: the first of `seed`, or without one the next. Ignores `options`."""
+        if seed is not None:
+            self._env = self._make(seed)
+        step = self._env.reset()
+        self.agents = self.possible_agents[:]
+        return self._observations(step), self._infos()
+
+    def step(
+        self, actions: Mapping[str, int]
+    ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
+        """Play an action for every agent; ValueError if one is missing or outside its space."""
+        if not self.agents:
+            return {}, {}, {}, {}, {}
+        step = self._env.step(self._joint(actions))
+        ended = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
+        rewards = dict(zip(self.agents, map(float, step.reward[0, 0]), strict=True))
+        terminated, truncated = (dict.fromkeys(self.agents, end) for end in ended)
+        infos = self._infos()
+        if any(ended):
+            self.agents = []
+        return self._observations(step), rewards, terminated, truncated, infos
+
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """Return text or uint8 [height, width, 3], as `render_mode` says; None without one."""
+        if self.render_mode is None:
+            return None
+        return cast(Drawable, self._env).render(self.render_mode)
+
+    def _joint(self, actions: Mapping[str, int]) -> torch.Tensor:
+        for agent in self.agents:
+            if not self.action_spaces[agent].contains(actions.get(agent)):
+                wanted = self.action_spaces[agent]
+                raise ValueError(f"action of {agent}: got {actions.get(agent)}, expected {wanted}")
+        return torch.tensor([[[int(actions[agent]) for agent in self.agents]]])
+
+    def _observations(self, step: Step) -> Observations:
+        rows = step.obs[0, 0].numpy()
+        sizes = self._env.spec.obs_sizes
+        return {
+            agent: row[:size].copy()
+            for agent, row, size in zip(self.possible_agents, rows, sizes, strict=True)
+        }
+
+    def _infos(self) -> Infos:
+        return {agent: {} for agent in self.agents}
+
+
+def parallel_env(
+    game: str, /, *, render_mode: RenderMode | None = None, **keys: Any
+) -> ParallelGame:
+    """Return one of our games, e.g. `parallel_env("target_capture", size=6, targets="each")`.
+
+    `keys` are those of conf/env/<game>.yaml, which holds the defaults, but for `num_envs`.
+    Raises ValueError on an unknown game, an unknown key or a value that does not fit.
+    """
+    values = _configure(game, keys)
+    module, _, name = values.pop("_target_").rpartition(".")
+    cls = getattr(import_module(module), name)
+
+    def make(seed: int) -> Env:
+        return cls([seed], torch.device("cpu"), **values)
+
+    return ParallelGame(make, f"{game}_v0", render_mode)
+
+
+def _configure(game: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the game's defaults updated by `keys`."""
+    folder = files("marlrun.conf") / "env"
+    games = sorted(
+        path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml")
+    )
+    if game not in games:
+        close = difflib.get_close_matches(game, games, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"env={game}: expected one of {', '.join(games)}{hint}")
+    text = (folder / f"{game}.yaml").read_text(encoding="utf-8")
+    defaults = yaml.safe_load(text)
+    schema = Schema()
+    schema.read("env", defaults, text, may_add=True)
+    for key, value in keys.items():
+        schema.check(f"env.{key}", value)
+    if keys.get("num_envs", 1) != 1:
+        raise ValueError(f"env.num_envs={keys['num_envs']}: expected 1, a PettingZoo game is one")
+    return {**defaults, **keys, "num_envs": 1}
+
+
+def _any_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0])

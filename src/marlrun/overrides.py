@@ -1,0 +1,212 @@
+"""Checks what was typed against the files that Hydra would compose from it.
+
+With cli.py the only module that knows Hydra; the checks themselves are in schema.py.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.defaults_list import DefaultsList, create_defaults_list
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+
+from marlrun.schema import Schema, did_you_mean, show
+
+
+def search_path(config_dir: str | None) -> ConfigSearchPath:
+    """Return where config files are looked for: marlrun's, then the user's `config_dir`."""
+    path = create_config_search_path("pkg://marlrun.conf")
+    if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise ValueError(f"--config-dir={config_dir}: no such directory")
+        where = f"file://{Path(config_dir).resolve()}"
+        path.prepend("command-line", where, anchor=SearchPathQuery(provider="schema"))
+    return path
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, which also shows where it reads."""
+
+    def repository_of(self, root: str, overrides: list[Override]) -> CachingConfigRepository:
+        """Return all files of the search path, with what `hydra.searchpath` adds to it."""
+        repository = CachingConfigRepository(self.repository)
+        self._process_config_searchpath(root, overrides, repository)
+        return repository
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Says whether overrides, for a root YAML, are what its files take."""
+
+    root: str
+    needs: tuple[str, ...]
+    """Groups that must be chosen."""
+    runs: bool
+    """False where nothing need be complete, as for --help."""
+    is_sweep: bool
+    parser: OverridesParser
+    repository: IConfigRepository
+
+    def check(self, overrides: Sequence[Override]) -> Schema:
+        """Raise ValueError, in one line, unless every key and every value of a sweep may be.
+
+        Returns what the (last) combination of groups takes.
+        """
+        hydras = [one for one in overrides if one.is_hydra_override()]
+        groups = [one for one in overrides if one not in hydras and self._is_group(one)]
+        keys = [one for one in overrides if one not in hydras and one not in groups]
+        schema = Schema()
+        for chosen in itertools.product(*map(self._expand, groups)):
+            schema, missing = self._read_files([*hydras, *chosen])
+            for override in keys:
+                # A key of a group that was not chosen is no typo.
+                if override.key_or_group.split(".")[0] not in missing:
+                    self._check_key(schema, override)
+            if self.runs:
+                self._refuse_missing(missing)
+                _check_required(schema, keys)
+        return schema
+
+    def _is_group(self, override: Override) -> bool:
+        is_values = isinstance(override.value(), dict)
+        return (
+            not is_values
+            and bool(override.key_or_group)
+            and self.repository.group_exists(override.key_or_group)
+        )
+
+    def _expand(self, override: Override) -> list[Override]:
+        """Return an override for each value of a sweep."""
+        if not override.is_sweep_override():
+            return [override]
+        if not self.is_sweep:
+            hint = "several values need -m; one value with a comma, quotes within quotes"
+            raise ValueError(f"{override.input_line}: {hint}")
+        value = override.value()
+        if isinstance(value, IntervalSweep):
+            texts = [str(value.start), str(value.end)]
+        else:
+            texts = list(override.sweep_string_iterator())
+        if not texts:
+            raise ValueError(f"{override.input_line}: matches nothing")
+        key = override.get_key_element()
+        return self.parser.parse_overrides([f"{key}={text}" for text in texts])
+
+    def _check_key(self, schema: Schema, override: Override) -> None:
+        key = override.key_or_group + (f"@{override.package}" if override.package else "")
+        if override.is_delete():
+            raise ValueError(f"~{key}: a key cannot be deleted")
+        for one in self._expand(override):
+            schema.check(key, one.value())
+        if override.is_add() and key in schema.rules:
+            raise ValueError(f"+{key}: exists already; leave out the +")
+
+    def _refuse_missing(self, groups: list[str]) -> None:
+        if groups:
+            options = [f"{group}={self._options(group)}" for group in groups]
+            raise ValueError(f"{' and '.join(groups)} missing: expected {', '.join(options)}")
+
+    def _options(self, group: str) -> str:
+        return " | ".join(self.repository.get_group_options(group))
+
+    def _read_files(self, choices: list[Override]) -> tuple[Schema, list[str]]:
+        """Return what the files for these choices take, and the needed groups not chosen."""
+        own = [choice for choice in choices if not choice.is_hydra_override()]
+        defaults = self._defaults(choices, own)
+        groups = self.repository.get_group_options("", ObjectType.GROUP)
+        schema = Schema(groups, self._where(own))
+        for default in defaults.defaults:
+            if default.config_path and (default.package or "").partition(".")[0] != "hydra":
+                _read_file(self.repository, schema, default)
+        chosen = defaults.overrides.known_choices
+        missing = [group for group in self.needs if chosen.get(group) is None]
+        return schema, missing if self.runs else []
+
+    def _where(self, choices: Iterable[Override]) -> str:
+        if self.is_sweep:
+            return f" with {' '.join(str(choice.input_line) for choice in choices)}"
+        return "" if self.root == "config" else f" in {self.root}.yaml"
+
+    def _defaults(self, choices: list[Override], own: list[Override]) -> DefaultsList:
+        """Return the files that these choices select; ValueError for an option that is none."""
+        for choice in own:
+            self._check_option(choice)
+        try:
+            defaults = create_defaults_list(self.repository, self.root, choices, True, False)
+        except ConfigCompositionException:
+            known = create_defaults_list(self.repository, self.root, [], True, False)
+            for choice in own:
+                if choice.key_or_group not in known.overrides.known_choices_per_group:
+                    self._refuse_group(choice)
+            raise
+        for choice in own:
+            if choice.is_add() and _adds_keys(defaults, choice):
+                self._refuse_group(choice)
+        return defaults
+
+    def _check_option(self, choice: Override) -> None:
+        group, value = choice.key_or_group, choice.value()
+        several = choice.is_add() and isinstance(value, list)
+        for option in cast(list[Any], value if several else [value]):
+            if not choice.is_delete() and not self.repository.config_exists(f"{group}/{option}"):
+                guess = did_you_mean(str(option), self.repository.get_group_options(group))
+                raise ValueError(f"{group}={show(option)}: expected {self._options(group)}{guess}")
+
+    def _refuse_group(self, choice: Override) -> NoReturn:
+        loaded = self.repository.load_config(f"{choice.key_or_group}/{choice.value()}")
+        is_global = loaded is not None and loaded.header["package"] == "_global_"
+        hint = f"; add it by +{choice.input_line}" if is_global else ""
+        raise ValueError(f"{choice.input_line}: no {choice.key_or_group} in {self.root}.yaml{hint}")
+
+
+def _check_required(schema: Schema, keys: list[Override]) -> None:
+    given = {override.key_or_group for override in keys}
+    for key, rule in schema.rules.items():
+        if rule.default == "???" and key not in given:
+            raise ValueError(f"{key} missing: expected {key}={rule}")
+
+
+def _adds_keys(defaults: DefaultsList, choice: Override) -> bool:
+    path = f"{choice.key_or_group}/{choice.value()}"
+    return any(default.config_path == path and default.package for default in defaults.defaults)
+
+
+def _read_file(repository: IConfigRepository, schema: Schema, default: ResultDefault) -> None:
+    path, package = str(default.config_path), default.package or ""
+    loaded = repository.load_config(path)
+    assert loaded is not None
+    values = cast(dict[str, Any], OmegaConf.to_container(loaded.config, resolve=False))
+    if not package:
+        values.pop("hydra", None)
+    # A file merged over the whole configuration may change it, not add to it: a typo in an
+    # experiment must not pass.
+    may_add = default.primary or bool(package)
+    try:
+        schema.read(package, values, text_of(repository, path), may_add)
+    except ValueError as error:
+        raise ValueError(f"{path}.yaml: {error}") from error
+
+
+def text_of(repository: IConfigRepository, path: str) -> str:
+    """Return a config file as written; "" for one that is no file but a structured config."""
+    for source in repository.get_sources():
+        if source.is_config(path):
+            if source.scheme() == "file":
+                return (Path(source.path) / f"{path}.yaml").read_text(encoding="utf-8")
+            if source.scheme() == "pkg":
+                file = resources.files(source.path) / f"{path}.yaml"
+                return file.read_text(encoding="utf-8")
+            break
+    return ""

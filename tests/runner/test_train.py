@@ -1,0 +1,236 @@
+import pytest
+import torch
+from runner.compare import assert_same_run, assert_same_state, record, rows
+from runner.fakes import config
+
+from marlrun.runner.train import resume, train
+
+PLUGINS = ["runner"]
+
+
+def interrupt(directory, at):
+    """Run the small job, interrupted by SIGTERM at tick `at`; later calls must not see that."""
+    outcome = train(config(algo__stop_at=at), directory, [])
+    stored = directory / "config.yaml"
+    stored.write_text(stored.read_text().replace(f"  stop_at: {at}\n", ""))
+    return outcome
+
+
+def test_a_run_leaves_everything_behind(tmp_path, capsys):
+    argv = ["marlrun", "algo=bandit", "env=walk"]
+    outcome = train(config(), tmp_path, argv)
+    assert outcome.status == "finished"
+    assert outcome.directory == tmp_path
+    told = record(tmp_path)
+    assert told["status"] == "finished"
+    assert told["argv"] == argv
+    assert (told["algo"], told["env"]) == ("bandit", "walk")
+    assert told["seeds"] == [3, 4]
+    assert told["env_steps"] == 120
+    assert told["results"] == outcome.results
+    assert set(outcome.results) == {
+        "eval/return_mean",
+        "eval/length_mean",
+        "eval/anticipated_mean",
+        "agent/left/return",
+        "agent/right/return",
+    }
+    assert all(len(values) == 2 for values in outcome.results.values())
+    assert told["summary"]["eval/length_mean"]["num_values"] == 2
+    shown = capsys.readouterr().out
+    assert "eval/return_mean" in shown
+    assert f"tensorboard --logdir {tmp_path / 'tb'}" in shown
+
+
+def test_rows_come_when_they_are_due(tmp_path):
+    train(config(env__num_envs=3, log__every=20, eval__every=50), tmp_path, [])
+    log = rows(tmp_path)
+    logged = [row["env_steps"] for row in log if "explore/ticks" in row]
+    evaluated = [row["env_steps"] for row in log if "eval/return_mean" in row]
+    assert logged == [at for at in (21, 42, 60, 81, 102, 120) for _ in range(2)]
+    assert evaluated == [at for at in (0, 51, 102, 120) for _ in range(2)]
+    assert [row["seed"] for row in log[:4]] == [3, 4, 3, 4]
+
+
+def test_metrics_are_means_since_the_last_row(tmp_path):
+    train(config(env__num_envs=1, log__every=10, env_steps=20), tmp_path, [])
+    logged = [row for row in rows(tmp_path) if "explore/ticks" in row]
+    ticks = {row["env_steps"]: row["explore/ticks"] for row in logged}
+    assert ticks == {10: (3 + 6 + 9) / 3, 20: (12 + 15 + 18) / 3}
+
+
+def test_checkpoints_are_rotated(tmp_path):
+    train(config(checkpoint__keep=2), tmp_path, [])
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.pt", "step_120.pt", "step_60.pt", "step_90.pt"]
+
+
+def test_zero_steps_only_evaluate(tmp_path):
+    outcome = train(config(env_steps=0), tmp_path, [])
+    assert outcome.status == "finished"
+    assert {row["env_steps"] for row in rows(tmp_path)} == {0}
+    assert len(outcome.results["eval/return_mean"]) == 2
+
+
+@pytest.mark.parametrize("at", [1, 10, 15, 20, 47, 60])
+def test_interrupted_and_resumed_is_the_same_run(tmp_path, at):
+    train(config(), tmp_path / "whole", [])
+    outcome = interrupt(tmp_path / "cut", at)
+    assert outcome.status == record(tmp_path / "cut")["status"] == "interrupted"
+    assert record(tmp_path / "cut")["env_steps"] == 2 * at
+    assert resume(tmp_path / "cut", None, PLUGINS).status == "finished"
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("half", [60, 62, 80])
+def test_a_finished_run_trained_for_longer_is_the_long_run(tmp_path, half):
+    train(config(), tmp_path / "whole", [])
+    train(config(env_steps=half), tmp_path / "parts", [])
+    assert resume(tmp_path / "parts", 120, PLUGINS).status == "finished"
+    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+    assert record(tmp_path / "whole")["results"] == record(tmp_path / "parts")["results"]
+    last = "checkpoints/step_120.pt"
+    assert_same_state(tmp_path / "whole" / last, tmp_path / "parts" / last)
+
+
+def test_the_same_job_in_the_same_directory_goes_on(tmp_path):
+    train(config(), tmp_path / "whole", [])
+    interrupt(tmp_path / "cut", 33)
+    assert train(config(), tmp_path / "cut", []).status == "finished"
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_another_job_or_a_finished_one_is_refused(tmp_path):
+    interrupt(tmp_path, 33)
+    with pytest.raises(ValueError, match="interrupted, another job"):
+        train(config(seed=4), tmp_path, [])
+    train(config(), tmp_path, [])
+    with pytest.raises(ValueError, match="holds a run already .finished."):
+        train(config(), tmp_path, [])
+
+
+def test_resuming_a_finished_run_does_nothing(tmp_path, capsys):
+    first = train(config(), tmp_path, [])
+    before = (tmp_path / "run.json").read_bytes()
+    for env_steps in (None, 120):
+        again = resume(tmp_path, env_steps, PLUGINS)
+        assert (again.status, again.results) == ("finished", first.results)
+    assert "is finished" in capsys.readouterr().err
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_fewer_steps_than_there_are_is_refused(tmp_path):
+    train(config(), tmp_path, [])
+    with pytest.raises(ValueError, match="env_steps=100: the run has 120 already"):
+        resume(tmp_path, 100, PLUGINS)
+
+
+def test_plugins_of_a_stored_config_count_for_nothing(tmp_path):
+    interrupt(tmp_path, 33)
+    with pytest.raises(ValueError, match="plugins="):
+        resume(tmp_path, None, [])
+
+
+def test_a_crash_is_told_and_leaves_its_traceback(tmp_path):
+    outcome = train(config(algo__fail_at=40), tmp_path, [])
+    assert outcome.status == record(tmp_path)["status"] == "failed"
+    assert record(tmp_path)["error"] == "RuntimeError: the roof fell in"
+    assert "RuntimeError: the roof fell in" in outcome.error
+    assert "Traceback" in (tmp_path / "marlrun.log").read_text()
+    assert record(tmp_path)["env_steps"] == 78
+
+
+def test_nan_in_a_metric_names_where(tmp_path):
+    outcome = train(config(algo__nan_metric_at=27), tmp_path, [])
+    expected = "NaN in loss/value at env step 60, replica with seed 4, agent left"
+    assert record(tmp_path)["error"] == expected
+    assert outcome.status == "failed"
+
+
+def test_nan_in_a_parameter_never_reaches_a_checkpoint(tmp_path):
+    job = config(algo__nan_weight_at=54, log__every=1000, eval__every=1000)
+    train(job, tmp_path, [])
+    expected = "NaN in learner.values at env step 120, replica with seed 4, agent right"
+    assert record(tmp_path)["error"] == expected
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.pt", "step_60.pt", "step_90.pt"]
+
+
+def test_a_failed_run_can_be_resumed(tmp_path):
+    train(config(), tmp_path / "whole", [])
+    train(config(algo__fail_at=40), tmp_path / "cut", [])
+    stored = tmp_path / "cut" / "config.yaml"
+    stored.write_text(stored.read_text().replace("  fail_at: 40\n", ""))
+    assert resume(tmp_path / "cut", None, PLUGINS).status == "finished"
+    assert record(tmp_path / "cut")["error"] is None
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_best_is_the_highest_mean_over_replicas(tmp_path):
+    train(config(algo__lr=0.5), tmp_path, [])
+    scores = {}
+    for row in rows(tmp_path):
+        if "eval/return_mean" in row:
+            scores.setdefault(row["env_steps"], []).append(row["eval/return_mean"])
+    means = {at: sum(values) / 2 for at, values in scores.items()}
+    best = torch.load(tmp_path / "checkpoints/best.pt", weights_only=True)
+    assert best["env_steps"] == max(means, key=means.get)
+
+
+def test_a_damaged_checkpoint_names_the_older_one(tmp_path):
+    interrupt(tmp_path, 47)
+    newest = tmp_path / "checkpoints/step_94.pt"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"step_94.pt is damaged.*delete it to go on from step_90"):
+        resume(tmp_path, None, PLUGINS)
+    newest.unlink()
+    train(config(), tmp_path / "whole", [])
+    resume(tmp_path, None, PLUGINS)
+    assert rows(tmp_path) == rows(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
+    interrupt(tmp_path, 47)
+    stored = tmp_path / "config.yaml"
+    stored.write_text(stored.read_text().replace("num_envs: 2", "num_envs: 3"))
+    with pytest.raises(ValueError, match=r"step_94.pt does not fit config.yaml: learner"):
+        resume(tmp_path, None, PLUGINS)
+
+
+def test_wrong_input_leaves_no_directory(tmp_path):
+    for wrong, message in (
+        (config(env__goal=0), "env.goal=0: expected at least 1"),
+        (config(env__gaol=7), "unexpected keyword argument 'gaol'"),
+        (config(algo__lr="fast"), "algo runner.fakes.Bandit cannot be built"),
+        (config(device="cuda"), "device=cuda: PyTorch finds no GPU"),
+        (config(log__every=0), "log.every=0: expected an integer, at least 1"),
+        (config(plugins=[]), "expected a class in marlrun"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(wrong, tmp_path / "run", [])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_elsewhere_is_left_alone(tmp_path):
+    from marlrun.runner.rundir import locked
+
+    interrupt(tmp_path, 33)
+    with (
+        locked(tmp_path),
+        pytest.raises(ValueError, match="another process is training this run"),
+    ):
+        resume(tmp_path, None, PLUGINS)
+
+
+def test_a_replica_alone_equals_the_same_in_company(tmp_path):
+    job = {
+        "algo": {"_target_": "marlrun.algos.random.Random"},
+        "env": {"_target_": "runner.fakes.Walk", "num_envs": 2},
+    }
+    train(config(**job, seed=3, replicas=4), tmp_path / "company", [])
+    train(config(**job, seed=5, replicas=1), tmp_path / "alone", [])
+    company = [row for row in rows(tmp_path / "company") if row["seed"] == 5]
+    assert company == rows(tmp_path / "alone")
+    assert company[1]["train/return_mean"] > 0
+    for tag, values in record(tmp_path / "alone")["results"].items():
+        assert values[0] == record(tmp_path / "company")["results"][tag][2]

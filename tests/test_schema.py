@@ -1,0 +1,132 @@
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from marlrun import schema
+from marlrun.schema import Rule, Schema
+
+CONF = Path(str(resources.files("marlrun.conf")))
+DECLARING = sorted(p for p in CONF.rglob("*.yaml") if p.parent.name not in ("tuned", "experiment"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("int", [0, -3], [0.5, "3", True, None, [1]]),
+        ("int [1, inf)", [1, 10**9], [0, 1.0, float("inf")]),
+        ("float (0, 1]", [1, 0.5, 1e-9], [0, 0.0, 1.01, float("nan"), "0.5", False]),
+        ("float", [1, -0.5, float("inf")], ["1", True, None]),
+        ("bool", [True, False], [0, 1, "true", None]),
+        ("str", ["a", ""], [1, None, True]),
+        ("int [0, 9] or null", [0, None], [10, "null"]),
+        ("lstm | gru", ["lstm", "gru"], ["rnn", "lstm | gru", None, True]),
+        ("static | random or [int, int]", ["static", [1, -1]], [[1], [1, 0.5], [1, 1, 1], "x", 1]),
+        ("list of int [1, inf)", [[], [1, 2]], [[0], 1, ["1"]]),
+        ("list of [int, float]", [[[1, 0.5]]], [[[0.5, 1]], [1]]),
+        ("list or null", [[[1, "x"]], None], ["[]", 1]),
+        ("dict", [{}, {"a": 1}], [[], None]),
+    ],
+)
+def test_a_type_takes_what_it_says(kind: str, good: list[object], bad: list[object]):
+    assert schema.is_kind(kind)
+    assert [value for value in good if not schema.fits(kind, value)] == []
+    assert [value for value in bad if schema.fits(kind, value)] == []
+
+
+def test_annotations_are_found_behind_any_value():
+    text = """
+# A title: not an annotation
+a: 1          # int: plain
+b: "x # y"    # str: a hash within quotes
+c: [1, 2]     # list of int: a flow list
+d:            # list: a block list
+  - 1
+e:
+  f: null     # int or null: nested: and a colon
+g: 2          # what it means
+h: 3          # flaot [0, 1]: a misspelt type
+i: 4
+"""
+    assert schema.annotations(text) == {
+        "a": ("int", "plain"),
+        "b": ("str", "a hash within quotes"),
+        "c": ("list of int", "a flow list"),
+        "d": ("list", "a block list"),
+        "e.f": ("int or null", "nested: and a colon"),
+    }
+
+
+def test_the_title_is_the_first_comment():
+    assert schema.title("# @package _global_\n# What it is\n# more\na: 1\n") == "What it is"
+    assert schema.title("a: 1\n# Too late\n") == ""
+
+
+def example() -> Schema:
+    rules = Schema(groups=["algo"])
+    text = "beta: 0.3 # float [0, 1]: scale\nlr: 1\nopen: {}\nname: null # str or null: a name\n"
+    rules.read("algo", {"beta": 0.3, "lr": 1, "open": {}, "name": None}, text, may_add=True)
+    return rules
+
+
+def refusal(rules: Schema, key: str, value: object) -> str:
+    with pytest.raises(ValueError) as caught:
+        rules.check(key, value)
+    return str(caught.value)
+
+
+def test_check_names_key_value_and_what_was_expected():
+    rules = example()
+    rules.check("algo.beta", 1)
+    rules.check("algo.beta", "${algo.lr}")
+    rules.check("algo", {"beta": 0.5})
+    rules.check("algo.open.any.thing", "x")
+    assert refusal(rules, "algo.beta", 2) == "algo.beta=2: expected float [0, 1] (scale)"
+    assert refusal(rules, "algo.beta", None) == "algo.beta=null: expected float [0, 1] (scale)"
+    assert refusal(rules, "algo.lr", 0.5) == "algo.lr=0.5: expected int"
+    assert refusal(rules, "algo", {"bta": 1}).startswith("algo.bta: no such key; did you mean")
+    assert refusal(rules, "algo", 3) == "algo=3: expected one of its keys, beta, lr, open, name"
+    assert refusal(rules, "algo.beta.x", 3).startswith("algo.beta.x: no such key")
+    assert refusal(rules, "algo.name", 1).endswith("""written algo.name="'1'\"""")
+
+
+def test_a_later_file_may_change_but_not_add():
+    rules = example()
+    rules.read("", {"algo": {"beta": 0.9}}, "algo: {beta: 0.9}", may_add=False)
+    assert rules.rules["algo.beta"] == Rule("float [0, 1]", "scale", 0.9)
+    with pytest.raises(ValueError, match=r"algo\.bta: no such key; did you mean algo\.beta\?"):
+        rules.read("", {"algo": {"bta": 0.9}}, "algo: {bta: 0.9}", may_add=False)
+    with pytest.raises(ValueError, match=r"algo\.beta=9: expected float"):
+        rules.read("", {"algo": {"beta": 9}}, "algo: {beta: 9}", may_add=False)
+
+
+@pytest.mark.parametrize(
+    ("word", "guess"),
+    [
+        ("algo.bta", "algo.beta"),
+        ("beta", "algo.beta"),
+        ("evl.every", "eval.every"),
+        ("algo.size", "algo.sizes"),
+        ("alg", "algo"),
+        ("frobnicate", None),
+        ("algo.xyz", None),
+    ],
+)
+def test_did_you_mean(word: str, guess: str | None):
+    words = ["algo", "algo.beta", "algo.lr", "algo.sizes", "env.size", "eval.every", "log.every"]
+    assert schema.did_you_mean(word, words) == (f"; did you mean {guess}?" if guess else "")
+
+
+def test_did_you_mean_of_nothing():
+    assert schema.did_you_mean("", []) == ""
+
+
+@pytest.mark.parametrize("path", DECLARING, ids=lambda path: str(path.relative_to(CONF)))
+def test_our_files_annotate_every_key_and_keep_to_it(path: Path):
+    text = path.read_text("utf-8")
+    loaded = OmegaConf.to_container(OmegaConf.load(path))
+    values = {key: value for key, value in loaded.items() if key not in ("defaults", "hydra")}
+    assert schema.title(text)
+    assert set(dict(schema.leaves(values))) - set(schema.annotations(text)) <= {"_target_"}
+    Schema().read("", values, text, may_add=True)
