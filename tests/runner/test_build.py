@@ -1,0 +1,79 @@
+import pytest
+import torch
+
+from marlrun.runner.build import build, refuse_hidden_targets, resolve
+
+CPU = torch.device("cpu")
+
+
+def test_builds_a_plugins_class_with_its_keys():
+    node = {"_target_": "runner.fakes.Walk", "num_envs": 2, "horizon": 9}
+    env = build(node, "env", ["runner"], [0], CPU, num_envs=5)
+    assert (env.num_envs, env.spec.horizon) == (5, 9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("env", "os.system"),
+        ("algo", "builtins.eval"),
+        ("algo", "subprocess.Popen"),
+        ("env", "marlrun.cli.main"),
+        ("env", "marlrun.runner.train.torch.load"),
+        ("env", "marlrun.envs.os.system"),
+        ("env", "marlrun.envs.target_capture.torch.load"),
+        ("env", "marlrun.envs.target_capture.Stream"),
+        ("env", "marlrun.envs.target_capture.Literal"),
+        ("env", "marlrun.envs.target_capture.__builtins__"),
+        ("env", "marlrun.envs.target_capture._turned_moves"),
+        ("env", "marlrun.envs.target_capture"),
+        ("env", "marlrun.envs.target_capture.Nothing"),
+        ("env", "marlrun.envs.nothing.Nothing"),
+        ("env", "marlrun.envs..Nothing"),
+        ("env", "marlrun.algos.random.Random"),
+        ("algo", "marlrun.envs.target_capture.TargetCapture"),
+        ("algo", "marlrun.streams.Stream"),
+        ("algo", "marlrun_algos.Evil"),
+        ("algo", "runner2.fakes.Walk"),
+        ("env", "runner.fakes.os.system"),
+        ("env", "runner.fakes.Stream"),
+        ("env", "runner.fakes.os"),
+        ("env", ""),
+        ("env", "Walk"),
+        ("env", None),
+        ("env", ["runner.fakes.Walk"]),
+    ],
+)
+def test_forbidden_targets_are_refused_in_one_line(kind, target):
+    with pytest.raises(ValueError, match=f"^{kind}._target_=.*[^\n]*$"):
+        resolve(target, kind, ["runner"])
+
+
+def test_a_forbidden_module_is_not_even_imported(tmp_path, monkeypatch):
+    (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="plugins="):
+        resolve("trap.Trap", "env", ["runner"])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"algo": {"_target_": "a.B", "net": {"_target_": "os.system"}}},
+        {"algo": {"_target_": "a.B", "nets": [1, {"_target_": "os.system"}]}},
+        {"env": {"a": {"b": {"_target_": "os.system"}}}},
+        {"eval": {"_target_": "os.system"}},
+        {"_target_": "os.system"},
+    ],
+)
+def test_a_target_elsewhere_is_refused(config):
+    with pytest.raises(ValueError, match="os.system: only algo and env may have a _target_"):
+        refuse_hidden_targets(config)
+
+
+def test_wrong_arguments_are_one_line():
+    node = {"_target_": "runner.fakes.Walk", "gaol": 3}
+    with pytest.raises(ValueError, match="env runner.fakes.Walk cannot be built: .*'gaol'"):
+        build(node, "env", ["runner"], [0], CPU, num_envs=1)
+    with pytest.raises(ValueError, match="missing a required argument: 'num_envs'"):
+        build({"_target_": "runner.fakes.Walk"}, "env", ["runner"], [0], CPU)

@@ -1,0 +1,154 @@
+import json
+
+import pytest
+import torch
+from runner.compare import record
+from runner.fakes import Blind, Walk, config
+
+from marlrun import exact
+from marlrun.runner.evaluate import evaluate_run, means, play
+from marlrun.runner.train import train
+
+CPU = torch.device("cpu")
+
+
+class Steady:
+    """Agent 0 always plays 1, agent 1 always 2; expects 3."""
+
+    def __call__(self, step):
+        return torch.tensor([1, 2]).expand(step.reward.shape)
+
+    def value(self, step):
+        return torch.full(step.reward.shape, 3.0)
+
+
+def walk(num_envs, **changes):
+    return Walk([0, 1], CPU, num_envs=num_envs, discount=0.5, starts=1, **changes)
+
+
+def test_returns_are_discounted_and_end_with_the_episode():
+    # From 0 with steps of 1 to goal 3: rewards 1, 1, 1 and 2, 2, 2, and nothing afterwards.
+    result = play(walk(4, goal=3), Steady(), optimum=3.5)
+    expected = {
+        "agent/left/return": 1.75,
+        "agent/right/return": 3.5,
+        "eval/return_mean": 2.625,
+        "eval/return_fraction": 0.75,
+        "eval/length_mean": 3.0,
+        "eval/anticipated_mean": 3.0,
+    }
+    assert result.keys() == expected.keys()
+    for tag, value in expected.items():
+        assert torch.equal(result[tag], torch.full((2, 4), value, dtype=torch.float64)), tag
+
+
+def test_the_clock_ends_an_episode_too():
+    result = play(walk(3, goal=3, horizon=2), Steady())
+    assert result["eval/length_mean"].eq(2).all()
+    assert result["agent/left/return"].eq(1.5).all()
+
+
+def test_every_copy_counts_once_however_short_its_episode():
+    class Uneven(Steady):
+        """In copy 0 agent 0 runs, so its episode ends after 2 steps, in copy 1 after 4."""
+
+        def __call__(self, step):
+            return torch.tensor([[2, 0], [1, 0]]).expand(step.reward.shape)
+
+    result = play(walk(2, goal=4, horizon=40), Uneven())
+    assert result["eval/length_mean"].tolist() == [[2, 4], [2, 4]]
+    assert result["agent/left/return"].tolist() == [[3.0, 1.875], [3.0, 1.875]]
+    assert means(result)["agent/left/return"].tolist() == [2.4375, 2.4375]
+
+
+def test_no_fraction_without_a_positive_optimum():
+    assert "eval/return_fraction" not in play(walk(1), Steady(), optimum=0.0)
+    assert "eval/return_fraction" not in play(walk(1), Steady(), optimum=None)
+
+
+def evaluate(directory, **changes):
+    keys = {
+        "episodes": 5,
+        "checkpoint": "best",
+        "video": False,
+        "seed": None,
+        "device": "cpu",
+        "threads": 1,
+        "plugins": ["runner"],
+    }
+    return evaluate_run(directory, **(keys | changes))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    train(config(), directory, [])
+    return directory
+
+
+def test_a_stored_run_is_measured(run, capsys):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    outcome = evaluate(run)
+    shown = capsys.readouterr().out.splitlines()
+    told = json.loads(shown[-1])
+    assert told["eval/return_mean"] == sum(outcome.results["eval/return_mean"]) / 2
+    assert "95 % CI over 2 seeds" in shown[0]
+    assert outcome.results != record(run)["results"]
+    assert evaluate(run).results == outcome.results
+    assert evaluate(run, seed=9).results != outcome.results
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_one_seed_has_an_interval_over_episodes_only(tmp_path, capsys):
+    train(config(replicas=1), tmp_path, [])
+    assert "(one seed: no interval)" in capsys.readouterr().out
+    evaluate(tmp_path)
+    shown = capsys.readouterr().out
+    assert "95 % CI over 5 episodes; one seed: no interval over seeds" in shown
+
+
+def test_a_video_is_drawn(run, tmp_path):
+    evaluate(run, video=True, checkpoint="latest")
+    (gif,) = (run / "videos").iterdir()
+    assert gif.name == "step_120_seed_3.gif"
+    assert gif.read_bytes().startswith(b"GIF89a")
+
+
+def test_what_cannot_draw_itself_is_told(tmp_path):
+    train(config(env___target_=f"runner.fakes.{Blind.__name__}", env_steps=0), tmp_path, [])
+    with pytest.raises(ValueError, match="video=true: Blind cannot draw itself"):
+        evaluate(tmp_path, video=True)
+
+
+def test_bad_directories_are_told(run, tmp_path):
+    with pytest.raises(ValueError, match="no such directory"):
+        evaluate(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="there is no config.yaml"):
+        evaluate(tmp_path)
+    stored = tmp_path / "config.yaml"
+    for text, message in (
+        ("a: [", "is not plain YAML"),
+        ("a: !!python/object/apply:os.system [ls]", "is not plain YAML"),
+        ("- a", "expected a mapping"),
+        ("algo: {}", "seed: missing in the configuration"),
+        ((run / "config.yaml").read_text().replace("seed: 3", "seed: x"), "seed='x': expected an"),
+        ((run / "config.yaml").read_text().replace("runner.fakes.Walk", "os.system"), "plugins="),
+    ):
+        stored.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            evaluate(tmp_path) if "runner" not in text else _with_checkpoint(run, tmp_path)
+    with pytest.raises(ValueError, match="plugins="):
+        evaluate(run, plugins=[])
+
+
+def _with_checkpoint(run, directory):
+    (directory / "checkpoints").mkdir(exist_ok=True)
+    (directory / "checkpoints/best.pt").write_bytes((run / "checkpoints/best.pt").read_bytes())
+    evaluate(directory)
+
+
+def test_the_optimum_makes_the_fraction(tmp_path, monkeypatch):
+    monkeypatch.setattr(exact, "solve", lambda env: {"optimum": 4.0, "random": 1.0})
+    results = train(config(), tmp_path, []).results
+    returns = results["eval/return_mean"]
+    assert results["eval/return_fraction"] == [value / 4 for value in returns]

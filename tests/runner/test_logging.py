@@ -1,0 +1,78 @@
+import io
+import json
+
+import pytest
+from PIL import Image
+from runner.fakes import Walk, config
+
+from marlrun.runner.logging import Log
+from marlrun.runner.train import resume, train
+from marlrun.runner.video import encode, film
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+def scalars(directory, tag):
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def test_rows_and_events_say_the_same(tmp_path):
+    log = Log(tmp_path, [5, 6], end=0, env_steps=0)
+    log.write(10, {"a": [1.0, 2.0], "b": [None, 3.0]})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"env_steps": 10, "seed": 5, "a": 1.0},
+        {"env_steps": 10, "seed": 6, "a": 2.0, "b": 3.0},
+    ]
+    assert scalars(tmp_path / "tb/seed_5", "a") == [(10, 1.0)]
+    assert scalars(tmp_path / "tb/seed_6", "b") == [(10, 3.0)]
+
+
+def test_what_a_checkpoint_does_not_know_is_taken_back(tmp_path):
+    log = Log(tmp_path, [5], end=0, env_steps=0)
+    log.write(10, {"a": [1.0]})
+    end = log.settle()
+    log.write(20, {"a": [2.0]})
+    log.write(30, {"a": [3.0]})
+    again = Log(tmp_path, [5], end=end, env_steps=10)
+    again.write(20, {"a": [4.0]})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["a"] for line in lines] == [1.0, 4.0]
+    assert scalars(tmp_path / "tb/seed_5", "a") == [(10, 1.0), (20, 4.0)]
+
+
+def test_a_shortened_log_is_told(tmp_path):
+    with pytest.raises(ValueError, match="metrics.jsonl is shorter than its checkpoint says: 5"):
+        Log(tmp_path, [5], end=5, env_steps=10)
+
+
+def test_hyperparameters_are_in_the_runs_own_events(tmp_path):
+    train(config(env_steps=60), tmp_path, [])
+    resume(tmp_path, 120, ["runner"])
+    assert {path.name for path in (tmp_path / "tb").iterdir()} == {"seed_3", "seed_4"}
+    assert all(path.is_file() for path in (tmp_path / "tb/seed_3").iterdir())
+    events = EventAccumulator(str(tmp_path / "tb/seed_3"))
+    events.Reload()
+    plugin = events.PluginTagToContent("hparams")
+    assert list(plugin) == ["_hparams_/session_start_info"]
+    assert b"algo.lr" in plugin["_hparams_/session_start_info"]
+    steps = [step for step, _ in scalars(tmp_path / "tb/seed_3", "eval/return_mean")]
+    assert steps == [0, 40, 80, 120]
+
+
+def test_a_gif_is_an_image_in_tensorboard(tmp_path):
+    import torch
+
+    env = Walk([0], torch.device("cpu"), num_envs=1, goal=4, starts=1)
+    frames = film(env, lambda step: torch.tensor([1, 2]).expand(step.reward.shape))
+    assert len(frames) == 5
+    data = encode(frames)
+    image = Image.open(io.BytesIO(data))
+    assert (image.n_frames, image.size) == (5, (40, 4))
+    log = Log(tmp_path, [5], end=0, env_steps=0)
+    log.boards[0].gif(10, "episode", data, 4, 40)
+    events = EventAccumulator(str(tmp_path / "tb/seed_5"))
+    events.Reload()
+    (shown,) = events.Images("episode")
+    assert (shown.step, shown.encoded_image_string) == (10, data)

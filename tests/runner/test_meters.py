@@ -1,0 +1,72 @@
+import math
+
+import pytest
+import torch
+
+from marlrun.runner.health import Health
+from marlrun.runner.meters import Meters, Returns, floats
+from marlrun.runner.stats import estimate
+from marlrun.types import Step
+
+
+def tick(reward, done):
+    """One replica, two copies, one agent."""
+    reward = torch.tensor(reward).view(1, 2, 1)
+    done = torch.tensor(done).view(1, 2)
+    none = torch.zeros_like(done)
+    return Step(none, reward[..., None], reward, done, none)
+
+
+def test_returns_of_the_episodes_that_ended():
+    returns = Returns(1, 2, 1, 0.5, torch.device("cpu"))
+    returns.add(tick([1.0, 8.0], [False, False]))
+    returns.add(tick([2.0, 4.0], [False, True]))  # copy 1: 8 + 4 / 2 = 10
+    returns.add(tick([4.0, 1.0], [True, True]))  # copy 0: 1 + 2 / 2 + 4 / 4 = 3; copy 1: 1
+    returns.add(tick([9.0, 9.0], [False, False]))
+    means, episodes = returns.take()
+    assert episodes.tolist() == [3]
+    assert means.tolist() == [[pytest.approx(14 / 3)]]
+    returns.add(tick([2.0, 2.0], [True, False]))  # copy 0: 9 + 2 / 2
+    means, episodes = returns.take()
+    assert (means.tolist(), episodes.tolist()) == ([[10.0]], [1])
+    means, episodes = returns.take()
+    assert (means.tolist(), episodes.tolist()) == ([[0.0]], [0])
+
+
+def test_metrics_are_averaged_over_the_updates_that_gave_them():
+    meters, buffer = Meters(), torch.tensor([1.0, 3.0])
+    meters.add({"a": buffer})
+    buffer += 2  # a learner may reuse its memory
+    meters.add({"a": buffer, "b": torch.tensor([[1.0, 2.0], [3.0, 5.0]])})
+    means = meters.take()
+    assert floats(means["a"]) == [2.0, 4.0]
+    assert floats(means["b"]) == [1.5, 4.0]
+    assert meters.take() == {}
+
+
+def test_bad_numbers_are_named():
+    health = Health([7, 8], ["x", "y", "z"])
+    bad = torch.zeros(2, 3, 4)
+    health.check_state({"w": bad, "n": 3, "i": torch.zeros(2, dtype=torch.int64)}, 10)
+    bad[1, 2, 0] = torch.nan
+    for state, path in (
+        ({"net": {"w": bad}}, "net.w at env step 10, replica with seed 8, agent z"),
+        ({"net": [0, bad.flatten(0, 1)]}, r"net\[1\] at env step 10, replica with seed 8, agent z"),
+        ({"w": bad[:, :, :1].squeeze(-1).T}, "w at env step 10$"),
+        ({"w": bad.sum((1, 2))}, "w at env step 10, replica with seed 8$"),
+    ):
+        with pytest.raises(FloatingPointError, match=f"NaN in {path}"):
+            health.check_state(state, 10)
+    health.check_state({"w": torch.full((2,), -math.inf)}, 10)
+    with pytest.raises(FloatingPointError, match="infinity in loss .*seed 7"):
+        health.check_metrics({"loss": torch.full((2,), -math.inf)}, 10)
+
+
+def test_the_interval_is_students():
+    # Values 1, 2, 3: mean 2, standard error 1 / sqrt 3, t(2, .975) = 4.30265.
+    mean, low, high, count = estimate([1.0, 2.0, 3.0])
+    assert (mean, count) == (2.0, 3)
+    assert high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-5)
+    assert low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-5)
+    assert str(estimate([0.5])) == "0.500"
+    assert str(estimate([1.0, 1.0])) == "1.000 [1.000, 1.000]"

@@ -1,0 +1,400 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from marlrun import cli
+from marlrun.runner.outcome import Outcome
+
+CONF = Path(str(resources.files("marlrun.conf")))
+ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
+ENVS = sorted(path.stem for path in (CONF / "env").glob("*.yaml"))
+PAIR = ["algo=dec_hdrqn", "env=matrix_game"]
+CAPTURE = ["algo=random", "env=target_capture"]
+
+Said = SimpleNamespace
+Marlrun = Callable[..., Said]
+
+
+@pytest.fixture
+def marlrun(tmp_path, monkeypatch, capsys) -> Marlrun:
+    """Run the command line in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["marlrun", *argv])
+        code = cli.main()
+        return Said(code=code, **capsys.readouterr()._asdict())
+
+    return run
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[tuple[dict, Path, list[str]]]:
+    """Put a fake in the place of training; the list fills with what it was asked to do."""
+    from marlrun.runner import train as training
+
+    asked = []
+
+    def train(config, directory, argv) -> Outcome:
+        asked.append((config, directory, argv))
+        if config["name"] == "refuse":
+            raise ValueError("device=cuda: there is none")
+        if config["name"] == "crash":
+            raise RuntimeError("first line\nsecond line")
+        if config["name"] == "stop":
+            return Outcome("interrupted", directory)
+        if config["name"] == "fail":
+            return Outcome("failed", directory, error="loss is NaN")
+        return Outcome("finished", directory, {"eval/return_mean": [1.0, 2.0]})
+
+    monkeypatch.setattr(training, "train", train)
+    return asked
+
+
+def refused(said: Said) -> str:
+    """Return the one line of a refusal."""
+    assert said.code == 2 and said.out == ""
+    assert said.err.startswith("marlrun: ") and said.err.count("\n") == 1
+    return said.err.removeprefix("marlrun: ").rstrip("\n")
+
+
+WRONG = [
+    ([*PAIR, "algo.bta=0.3"], "algo.bta: no such key; did you mean algo.beta?"),
+    ([*PAIR, "+algo.bta=0.3"], "algo.bta: no such key; did you mean algo.beta?"),
+    ([*PAIR, "++algo.bta=0.3"], "algo.bta: no such key; did you mean algo.beta?"),
+    ([*PAIR, "+algo.beta=0.3"], "+algo.beta: exists already; leave out the +"),
+    ([*PAIR, "~algo.beta"], "~algo.beta: a key cannot be deleted"),
+    ([*PAIR, "beta=0.3"], "beta: no such key; did you mean algo.beta?"),
+    ([*PAIR, "algo={bta: 0.3}"], "algo.bta: no such key; did you mean algo.beta?"),
+    ([*PAIR, "algo.beta=2"], "algo.beta=2: expected float [0, 1] ("),
+    ([*PAIR, "algo.beta=high"], "algo.beta=high: expected float [0, 1] ("),
+    ([*PAIR, "algo.beta=nan"], "algo.beta=nan: expected float [0, 1] ("),
+    ([*PAIR, "algo.lr=0"], "algo.lr=0: expected float (0, inf) ("),
+    ([*PAIR, "seed=true"], "seed=true: expected int ["),
+    ([*PAIR, "replicas=0"], "replicas=0: expected int [1, "),
+    ([*PAIR, "env_steps=1e5"], "env_steps=100000.0: expected int [0, inf) ("),
+    ([*PAIR, "env.game=clim"], "env.game=clim: expected climb | penalty"),
+    ([*PAIR, "env.game=clim"], "; did you mean climb?"),
+    ([*PAIR, "eval=5"], "eval=5: expected one of its keys, every, episodes, final_episodes"),
+    ([*PAIR, "algo.sizes=[1,2]"], "algo.sizes=[1, 2]: expected [int, int, int, int] ("),
+    ([*CAPTURE, "env.motion=[1,0.5]"], "env.motion=[1, 0.5]: expected static | random or [int,"),
+    ([*PAIR, "name=${nope}"], "name: Interpolation key 'nope' not found"),
+    ([*PAIR, "seed=${name}"], "seed=null: expected int"),
+    ([*PAIR, "name=a,b"], "name=a,b: several values need -m"),
+    ([*PAIR, "name=a(b"], "name=a(b: expected KEY=VALUE"),
+    (["algo=dec_hdqrn", "env=matrix_game"], "algo=dec_hdqrn: expected "),
+    (["algo=dec_hdqrn", "env=matrix_game"], "; did you mean dec_hdrqn?"),
+    (["alg=dec_hdrqn", "env=matrix_game"], "alg: no such key; did you mean algo?"),
+    (["algo=[random]", "env=matrix_game"], "algo=['random']: expected "),
+    (["algo=null", "env=matrix_game"], "algo=null: expected "),
+    (["env=matrix_game", "algo.beta=1"], "algo missing: expected algo="),
+    ([], "algo and env missing: expected algo="),
+    (["train"], "train: expected KEY=VALUE"),
+    (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+    (["--config-dir", "nowhere"], "--config-dir=nowhere: no such directory"),
+    (["--cfg", "job", "-m"], "--cfg and -m: expected only one of them"),
+    (["--cfg", "job", *PAIR, "algo.bta=1"], "algo.bta: no such key"),
+    ([*PAIR, "hydra.run.dri=x"], "Could not override 'hydra.run.dri'."),
+    ([*PAIR, "hydra/launcher=nope"], "Could not find 'hydra/launcher/nope'"),
+    (["mode=evl"], "mode=evl: expected train | eval | resume | exact; did you mean eval?"),
+    (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
+    (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
+    (["mode=eval", "env.size=3", "run=x"], "env.size: no such key in eval.yaml"),
+    (["mode=eval", "hydra.run.dir=x", "run=x"], "hydra.run.dir: only mode=train has"),
+    (["mode=eval"], "run missing: expected run=str (the run directory)"),
+    (["mode=eval", "run=nowhere"], "run=nowhere: no such directory"),
+    (["mode=resume", "run=."], "run=.: expected a run directory"),
+    (["mode=resume", "run=.", "env_steps=-1"], "env_steps=-1: expected int [0, inf) or null ("),
+    (["mode=exact"], "env missing: expected env="),
+    (["-m", "mode=exact", "env=matrix_game"], "-m: only mode=train has run directories"),
+    (["-m", *PAIR, "algo.beta=0.1,2"], "algo.beta=2: expected float [0, 1]"),
+    (["-m", *PAIR, "algo.beta=range(0,2,0.5)"], "algo.beta=1.5: expected float [0, 1]"),
+    (["-m", *PAIR, "algo.beta=interval(0,2)"], "algo.beta=2.0: expected float [0, 1]"),
+    (["-m", "algo=glob(x*)", "env=matrix_game"], "algo=glob(x*): matches nothing"),
+    (
+        ["-m", "algo=dec_drqn,random", "env=matrix_game", "algo.beta=0.3,0.4"],
+        "algo.beta: no such key with algo=random env=matrix_game",
+    ),
+]
+
+
+@pytest.mark.parametrize(("argv", "expected"), WRONG, ids=lambda value: " ".join(value)[:60])
+def test_wrong_input_is_refused_in_one_line_before_anything_is_done(
+    marlrun: Marlrun, argv: list[str], expected: str
+):
+    assert expected in refused(marlrun(*argv))
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("algo", ALGOS)
+def test_every_pair_composes_with_its_tuned_values(marlrun: Marlrun, algo: str, env: str):
+    said = marlrun("--cfg", "job", f"algo={algo}", f"env={env}")
+    assert said.code == 0 and "algo:\n  _target_: marlrun.algos." in said.out
+
+
+def test_train_gets_the_resolved_config_a_new_directory_and_what_was_typed(marlrun, trained):
+    typed = ["algo=dec_drqn", "env=matrix_game", "replicas=3", "name=${env.game}", "algo.lr=1e-3"]
+    assert marlrun(*typed).code == 0
+    assert marlrun(*typed).code == 0
+    (config, directory, argv), (_, other, _) = trained
+    assert argv == ["marlrun", *typed]
+    assert (config["replicas"], config["name"], config["algo"]["lr"]) == (3, "climb", 0.001)
+    assert (config["algo"]["beta"], config["algo"]["gamma"]) == (1.0, 0.95)
+    assert "hydra" not in config
+    assert directory.parts[0] == "outputs" and len(directory.parts) == 3
+    assert other != directory
+    assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == []
+
+
+def test_the_run_directory_can_be_named(marlrun, trained):
+    assert marlrun(*PAIR, "hydra.run.dir=some/where").code == 0
+    assert trained[0][1] == Path("some/where")
+
+
+@pytest.mark.parametrize(("name", "code"), [("stop", 130), ("fail", 1), ("crash", 1)])
+def test_exit_codes(marlrun, trained, name: str, code: int):
+    said = marlrun(*PAIR, f"name={name}")
+    assert said.code == code
+    assert said.err.count("\n") == (0 if name == "stop" else 1)
+
+
+def test_a_late_refusal_leaves_no_directory(marlrun, trained):
+    assert refused(marlrun(*PAIR, "name=refuse")) == "device=cuda: there is none"
+    assert list(Path.cwd().iterdir()) == []
+    Path("mine").mkdir()
+    assert marlrun(*PAIR, "name=refuse", "hydra.run.dir=mine").code == 2
+    assert Path("mine").is_dir()
+
+
+def test_a_sweep_goes_on_after_failures_and_tells_them_first(marlrun, trained):
+    said = marlrun("-m", *PAIR, "name=ok,crash,refuse,fail", "seed=5")
+    assert said.code == 1 and "Traceback" not in said.err
+    assert [config["name"] for config, _, _ in trained] == ["ok", "crash", "refuse", "fail"]
+    assert trained[1][2] == ["marlrun", *PAIR, "name=crash", "seed=5"]
+    table = [(line.split()[0], line.split()[1][-1]) for line in said.out.splitlines()]
+    assert table == [("failed", "1"), ("refused", "2"), ("failed", "3"), ("finished", "0")]
+    assert "RuntimeError: first line second line (traceback in " in said.out
+    assert "eval/return_mean 1.5" in said.out
+    assert "second line" in (trained[1][1] / "marlrun.log").read_text()
+    assert len({directory.parent for _, directory, _ in trained}) == 1
+
+
+def test_a_sweep_of_success_exits_0(marlrun, trained):
+    assert marlrun("-m", "algo=glob(dec_*)", "env=matrix_game", "algo.beta=0.2,0.3").code == 0
+    betas = [(config["algo"]["beta"], directory.name) for config, directory, _ in trained]
+    assert betas == [(0.2, "0"), (0.3, "1"), (0.2, "2"), (0.3, "3")]
+
+
+def test_an_interrupted_job_ends_its_sweep(marlrun, trained):
+    assert marlrun("-m", *PAIR, "name=ok,stop,ok2").code == 130
+    assert [config["name"] for config, _, _ in trained] == ["ok", "stop"]
+
+
+def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
+    from marlrun.runner import evaluate, train
+
+    asked = []
+
+    def fake(*args, **kwargs):
+        asked.append((args, kwargs))
+        return Outcome("finished")
+
+    monkeypatch.setattr(evaluate, "evaluate_run", fake)
+    monkeypatch.setattr(train, "resume", fake)
+    Path("run").mkdir()
+    Path("run/config.yaml").touch()
+    assert marlrun("mode=eval", "run=run", "episodes=7", "video=true").code == 0
+    assert marlrun("mode=resume", "run=run", "env_steps=9", "plugins=[mine]").code == 0
+    evaluated, resumed = asked
+    assert evaluated[0] == (Path("run"),)
+    assert evaluated[1] == {
+        "episodes": 7,
+        "checkpoint": "best",
+        "video": True,
+        "seed": None,
+        "device": "auto",
+        "threads": 1,
+        "plugins": [],
+    }
+    assert resumed == ((Path("run"), 9, ["mine"]), {})
+    assert [path.name for path in Path.cwd().iterdir()] == ["run"]
+
+
+def test_exact_ends_in_json(marlrun):
+    said = marlrun("mode=exact", "env=matrix_game", "env.payoff=[[1,2],[3,4]]")
+    assert said.code == 0 and said.err == ""
+    answer = json.loads(said.out.splitlines()[-1])
+    assert answer["optimum"] == 4 and answer["random"] == pytest.approx(2.5)
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_exact_says_plainly_that_a_game_cannot_be_solved(marlrun):
+    said = marlrun("mode=exact", "env=target_capture", "env.size=64", "env.num_agents=8")
+    assert said.code == 0
+    plain, answer = said.out.splitlines()
+    assert plain.startswith("cannot be solved: ")
+    assert json.loads(answer) == {"optimum": None, "random": None}
+
+
+def test_help_lists_what_there_is(marlrun):
+    said = marlrun("--help", "algo=dec_drqn")
+    assert said.code == 0
+    for name in [*ALGOS, *ENVS]:
+        assert f"\n  {name} " in said.out
+    assert "algo.beta=1.0" in said.out and "float [0, 1]: scale of negative TD errors" in said.out
+    assert "mode=exact" in said.out and "Examples:" in said.out
+    assert "run=???" in marlrun("-h", "mode=eval").out
+
+
+def test_version(marlrun):
+    assert marlrun("--version").out == f"marlrun {cli.__version__}\n"
+
+
+def test_info_passes_through(marlrun):
+    assert "algo/random" in marlrun("--info", "defaults", "algo=random", "env=matrix_game").out
+
+
+def test_tab_completion(marlrun, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", "marlrun algo=dec")
+    assert marlrun("-sc", "query=bash").out.split() == ["algo=dec_drqn", "algo=dec_hdrqn"]
+    monkeypatch.setenv("COMP_LINE", "marlrun mode=eval ep")
+    assert marlrun("-sc", "query=bash").out.split() == ["episodes="]
+    assert "complete -o nospace" in marlrun("-sc", "install=bash").out
+
+
+# Files of the user's own
+
+
+def write(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+
+@pytest.fixture
+def mine(marlrun) -> Marlrun:
+    """Run the command line with a directory of the user's own."""
+    write("mine/algo/own.yaml", "# Mine\n_target_: own.Own\nlr: 1e-3\nlayers: 2 # int [1, 9]: n\n")
+    write("mine/tuned/own_matrix_game.yaml", "env_steps: 33\nalgo: {layers: 4}\n")
+    header = "# @package _global_\n"
+    choices = "defaults:\n  - override /algo: dec_hdrqn\n  - override /env: matrix_game\n"
+    write("mine/experiment/good.yaml", f"{header}{choices}algo: {{beta: 0.25}}\n")
+    write("mine/experiment/typo.yaml", f"{header}algo: {{bta: 0.25}}\n")
+    write("mine/experiment/range.yaml", f"{header}algo: {{beta: 2}}\n")
+    write("mine/algo/broken.yaml", "a: [1\n")
+    return lambda *argv: marlrun("--config-dir", "mine", *argv)
+
+
+def test_a_users_algorithm_is_checked_like_ours(mine, trained):
+    own = ["algo=own", "env=matrix_game"]
+    assert mine(*own, "algo.lr=0.5").code == 0
+    config = trained[0][0]
+    assert config["algo"] == {"_target_": "own.Own", "lr": 0.5, "layers": 4}
+    assert config["env_steps"] == 33
+    assert "own " in mine("--help").out
+    assert refused(mine(*own, "algo.lr=fast")) == "algo.lr=fast: expected float"
+    assert refused(mine(*own, "algo.layers=10")) == "algo.layers=10: expected int [1, 9] (n)"
+    assert refused(mine(*own, "algo.layer=1")).endswith("did you mean algo.layers?")
+    assert "mine/algo/broken.yaml" in refused(mine("algo=broken", "env=matrix_game"))
+
+
+def test_an_experiment_may_change_but_not_add(mine, trained):
+    assert mine("+experiment=good", "algo.lr=0.5").code == 0
+    config = trained[0][0]
+    assert (config["algo"]["beta"], config["algo"]["lr"]) == (0.25, 0.5)
+    assert config["env"]["game"] == "climb"
+    typo = "experiment/typo.yaml: algo.bta: no such key; did you mean algo.beta?"
+    assert refused(mine("+experiment=typo", *PAIR)) == typo
+    assert "experiment/range.yaml: algo.beta=2: " in refused(mine("+experiment=range", *PAIR))
+    assert refused(mine("+experiment=god", *PAIR)).endswith("; did you mean good?")
+    assert refused(mine("experiment=good")).endswith("add it by +experiment=good")
+
+
+def test_hydra_searchpath_is_read_too(mine, marlrun):
+    where = f"hydra.searchpath=[file://{Path.cwd() / 'mine'}]"
+    said = marlrun(where, "algo=own", "env=matrix_game", "algo.layers=0")
+    assert refused(said).startswith("algo.layers=0: expected int [1, 9]")
+
+
+def test_a_plugin_trains_only_if_it_is_named(mine, monkeypatch):
+    code = "from marlrun.algos import random\n\nclass Own(random.Random):\n    pass\n"
+    write("package/mypkg.py", code)
+    write("mine/algo/plugin.yaml", "# Random again\n_target_: mypkg.Own\n")
+    monkeypatch.syspath_prepend("package")
+    job = ["algo=plugin", "env=matrix_game", "env_steps=0", "eval.final_episodes=2"]
+    assert "_target_=mypkg.Own" in refused(mine(*job))
+    said = mine(*job, "plugins=[mypkg]", "hydra.run.dir=run", "eval.episodes=2")
+    assert said.code == 0, said.err
+    assert json.loads(Path("run/run.json").read_text())["status"] == "finished"
+    assert "run holds a run already" in refused(mine(*job, "hydra.run.dir=run"))
+
+
+# In a process of its own
+
+
+def test_nothing_light_imports_torch(tmp_path):
+    light = [["--help"], ["--cfg", "job", *PAIR], [*PAIR, "algo.bta=1"], ["mode=eval", "run=x"]]
+    light += [["mode=exact", "env=matrix_game"], ["--version"], ["-m", *PAIR, "seed=0,x"]]
+    code = f"""
+import sys
+from marlrun.cli import main
+codes = []
+for argv in {light!r}:
+    sys.argv[1:] = argv
+    codes.append(main())
+heavy = {{"torch", "tensorboard", "pettingzoo"}} & set(sys.modules)
+sys.exit(str([codes, heavy]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.stderr.splitlines()[-1] == "[[0, 0, 2, 2, 0, 0, 2], set()]"
+
+
+BARE = """
+import hydra
+
+@hydra.main(version_base="1.3", config_path="pkg://marlrun.conf", config_name="config")
+def main(cfg):
+    pass
+
+main()
+"""
+
+
+@pytest.mark.slow
+def test_answers_about_as_fast_as_a_bare_hydra_application(tmp_path):
+    (tmp_path / "bare.py").write_text(BARE)
+
+    def seconds(program: list[str], argv: list[str]) -> float:
+        def once() -> float:
+            start = time.perf_counter()
+            command = [sys.executable, *program, *argv]
+            subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+            return time.perf_counter() - start
+
+        return min(once() for _ in range(5))
+
+    for argv in (["--help"], ["--cfg", "job", *PAIR], [*PAIR, "algo.bta=1"]):
+        bare = seconds(["bare.py"], argv)
+        assert seconds(["-m", "marlrun"], argv) < 1.5 * bare, argv
+
+
+def test_python_m_marlrun(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "marlrun", "algo=nope"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HYDRA_FULL_ERROR": "1"},
+    )
+    assert ran.returncode == 2 and ran.stderr.startswith("marlrun: algo=nope: expected ")
