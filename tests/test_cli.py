@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,9 @@ Marlrun = Callable[..., Said]
 def marlrun(tmp_path, monkeypatch, capsys) -> Marlrun:
     """Run the command line in this process, in an empty directory."""
     monkeypatch.chdir(tmp_path)
+    # What Hydra does to the root logger must not outlive the test.
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
 
     def run(*argv: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["marlrun", *argv])
@@ -126,7 +130,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("argv", "expected"), WRONG, ids=lambda value: " ".join(value)[:60])
+@pytest.mark.parametrize(("argv", "expected"), WRONG, ids=[" ".join(argv) for argv, _ in WRONG])
 def test_wrong_input_is_refused_in_one_line_before_anything_is_done(
     marlrun: Marlrun, argv: list[str], expected: str
 ):

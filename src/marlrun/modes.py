@@ -39,17 +39,19 @@ def train(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
 def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Measure a run on fresh episodes."""
+    run = _existing_run(config)
     from marlrun.runner.evaluate import evaluate_run
 
     keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins")
-    return evaluate_run(_existing_run(config), **{key: config[key] for key in keys})
+    return evaluate_run(run, **{key: config[key] for key in keys})
 
 
 def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Go on with a run."""
+    run = _existing_run(config)
     from marlrun.runner.train import resume
 
-    return resume(_existing_run(config), config["env_steps"], config["plugins"])
+    return resume(run, config["env_steps"], config["plugins"])
 
 
 def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
@@ -71,7 +73,7 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
 
 def _existing_run(config: Config) -> Path:
-    """Return the directory `run` names; checked here so that a slip costs no import of torch."""
+    """Return the directory `run` names; checked first, so that a slip costs no import of torch."""
     from marlrun.runner.rundir import holds_run
 
     directory = Path(config["run"])

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from nets.test_recurrent_q import Oracle
 
 from marlrun.algos.dec_hdrqn import DecHDRQN
 from marlrun.data.replay import Traces
 from marlrun.nets.stacked import views
 from marlrun.types import Spec, Step
-from nets.test_recurrent_q import Oracle
 
 CPU = torch.device("cpu")
 CONF = Path(__file__).parents[2] / "conf/algo/dec_hdrqn.yaml"

@@ -10,7 +10,7 @@ MASK = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
 
 def test_squared_scales_the_error_before_squaring():
     loss, grad = hysteretic_loss(DELTA, MASK, 0.3, "squared")
-    # (2^2 + 0.5^2 + (0.3 * -1)^2) / 4
+    # Squares of 2, 0.5 and 0.3 times -1, over all four entries.
     assert loss.item() == pytest.approx((4 + 0.25 + 0.09) / 4)
     # d loss / d q = -2 w delta / 4 with w = 1, or 0.3^2 where the error is negative
     torch.testing.assert_close(grad, torch.tensor([[-1.0, -0.25], [0.045, 0.0]]))

@@ -4,11 +4,11 @@ import json
 import pytest
 from PIL import Image
 from runner.fakes import Walk, config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from marlrun.runner.logging import Log
 from marlrun.runner.train import resume, train
 from marlrun.runner.video import encode, film
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
 def scalars(directory, tag):

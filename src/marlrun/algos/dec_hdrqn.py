@@ -61,7 +61,8 @@ class DecHDRQN:
         if episodes < batch:
             raise ValueError(f"algo.episodes={episodes}: expected at least algo.batch={batch}")
         self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
-        self.gamma, self.hysteresis, self.double_q = gamma, hysteresis, double_q
+        self.gamma, self.double_q = gamma, double_q
+        self.hysteresis: Form = hysteresis
         self.beta, self.beta_final, self.beta_steps = beta, beta_final, beta_steps
         self.matched = target_history == "matched"
         self.bootstrap_at_time_limit = bootstrap_at_time_limit
@@ -229,7 +230,7 @@ class QPolicy:
         q, memory = learner.net.step(learner.parameters, x, memory)
         if learner.forbidden is not None:
             q.masked_fill_(learner.forbidden[: len(q), 0], -torch.inf)
-        return q.unflatten(0, (replicas, agents)).transpose(1, 2), memory
+        return q.view(replicas, agents, copies, -1).transpose(1, 2), memory
 
     def state_dict(self) -> StateDict:
         """Return memory and the random stream's position."""

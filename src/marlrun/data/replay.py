@@ -119,7 +119,8 @@ class EpisodeReplay:
         rows = torch.where(inside, row + self._step, self.padding)
         index = torch.add(self._agents, rows, alpha=self.num_agents)
         records = self.records.view(-1, self.obs_size + 3).index_select(0, index.flatten())
-        obs, rest = records.view(*index.shape, -1).split((self.obs_size, 3), -1)
+        records = records.view(*index.shape, -1)
+        obs, rest = torch.split(records, [self.obs_size, 3], -1)
         action, reward, end = rest[:, :, :-1].unbind(-1)
         mask = inside[:, :, 1:].float().expand_as(reward)
         return Traces(obs, action.long(), reward, end, mask)
@@ -128,7 +129,8 @@ class EpisodeReplay:
         """Return first rows and numbers of steps of a batch of traces, both [R, G, 1, B]."""
         uniform = self._random(self._draws)
         self._draws += 1
-        uniform, start = uniform.split((uniform.shape[-1] - self.batch, self.batch), -1)
+        slots = uniform.shape[-1] - self.batch
+        uniform, start = torch.split(uniform, [slots, self.batch], -1)
         length = self.length.view(self.num_replicas, 1, -1)
         slot = torch.where(length > 0, uniform, -1.0).topk(self.batch, sorted=False).indices
         length = length.expand_as(uniform).gather(-1, slot)

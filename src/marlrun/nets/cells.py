@@ -15,7 +15,6 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-
 Memory = tuple[Tensor, ...]
 """A cell's state between steps: the hidden state first, each [M, B, H]."""
 
@@ -119,20 +118,22 @@ class LSTM:
         slope_o.mul_(s.mul(2).sub_(1))
         into_cell = torch.addcmul(s, s, s, value=-1).mul_(o).mul_(4)
 
-        from_cell = slope[..., : 3 * cells.shape[-1]].unflatten(-1, (3, -1))
+        from_cell = slope.view(*slope.shape[:3], 4, -1)[..., :3, :]
+        forgets = f.unbind(1)
+        grad_cell, later = torch.zeros_like(grad[:, 0]), None
         steps = zip(
-            *(x.unbind(1) for x in (grad, slope, from_cell, slope_o, into_cell, f)), strict=True
+            *(x.unbind(1) for x in (grad, slope, from_cell, slope_o, into_cell)), strict=True
         )
-        grad_gates, grad_cell, later_f = None, None, None
-        for grad_hidden, slopes, of_cell, of_output, to_cell, forget in reversed(list(steps)):
-            if grad_gates is None:
-                grad_cell = grad_hidden * to_cell
-            else:
-                grad_hidden = torch.bmm(grad_gates, weight.mT).add_(grad_hidden)
-                grad_cell = (grad_cell * later_f).addcmul_(grad_hidden, to_cell)
+        for t, (grad_hidden, slopes, of_cell, of_output, to_cell) in reversed(
+            list(enumerate(steps))
+        ):
+            if later is not None:
+                grad_hidden = torch.bmm(later, weight.mT).add_(grad_hidden)
+                grad_cell = grad_cell * forgets[t + 1]
+            grad_cell = torch.addcmul(grad_cell, grad_hidden, to_cell)
             of_cell.mul_(grad_cell.unsqueeze(-2))
             of_output.mul_(grad_hidden)
-            grad_gates, later_f = slopes, forget
+            later = slopes
         _grad_recurrent(tape.hidden, slope, grad_weight)
         return slope
 

@@ -93,11 +93,11 @@ class RecurrentQ:
 
     def unroll(self, p: dict[str, Tensor], x: Tensor) -> tuple[Tensor, QTape]:
         """Run over traces x [M, T, B, O] from zero memory; return Q [M, T, B, A] and the tape."""
-        steps = x.shape[1:3]
+        trace = x.shape[:3]
         first, second, gates = self._encode(p, x.flatten(1, 2))
-        cell = self.cell.unroll(gates.unflatten(1, steps), p["cell.weight_hidden"])
+        cell = self.cell.unroll(gates.view(*trace, -1), p["cell.weight_hidden"])
         last, q = self._decode(p, cell.hidden.flatten(1, 2))
-        first, second, last, q = (y.unflatten(1, steps) for y in (first, second, last, q))
+        first, second, last, q = (y.view(*trace, -1) for y in (first, second, last, q))
         return q, QTape(x, first, second, cell, last)
 
     def backward(

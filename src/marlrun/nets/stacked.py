@@ -24,9 +24,9 @@ def row_size(shapes: Shapes) -> int:
 
 def views(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
     """Name the parts of `rows` [M, P]: name -> view [M, *shape], sharing its memory."""
-    parts = rows.split([math.prod(shape) for shape in shapes.values()], dim=-1)
+    parts = torch.split(rows, [math.prod(shape) for shape in shapes.values()], dim=-1)
     return {
-        name: part.unflatten(-1, shape)
+        name: part.view(*rows.shape[:-1], *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
     }
 

@@ -1,0 +1,77 @@
+"""What is timed: marlrun and the reference in the paper's configuration, ready to learn."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from benchmarks import reference, reference_games
+from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.runner.build import build_env, build_learner
+from marlrun.runner.loop import online
+from marlrun.types import Env
+
+CONF = Path(__file__).parents[1] / "conf"
+CPU = torch.device("cpu")
+Call = Callable[[], object]
+
+
+def node(kind: str, name: str, **changes: Any) -> dict[str, Any]:
+    """Return conf/KIND/NAME.yaml with `changes`."""
+    return yaml.safe_load((CONF / kind / f"{name}.yaml").read_text()) | changes
+
+
+GAME = node("env", "target_capture", size=6)
+# Learning starts as soon as the replay allows: only the time until then differs from the paper.
+SETTINGS = node("algo", "dec_hdrqn", learning_starts=0)
+PERIOD: int = SETTINGS["update_every"]
+"""Environment steps from one update to the next."""
+
+
+def game(name: str, num_envs: int, changes: dict[str, Any]) -> Env:
+    """Return one of marlrun's games."""
+    return build_env(node("env", name) | changes, [0], CPU, [], num_envs=num_envs)
+
+
+def ours(replicas: int = 1, device: torch.device = CPU) -> tuple[DecHDRQN, Call]:
+    """Return a learner that has begun to learn, and a call that runs one period of its loop."""
+    env = build_env(GAME, range(replicas), device, [])
+    learner = build_learner(SETTINGS, env, range(replicas), device, [], env.num_envs)
+    assert isinstance(learner, DecHDRQN)
+    ticks = online(learner, env, learner.policy(explore=True), env.reset())
+    while learner.updates == 0:
+        next(ticks)
+    return learner, partial(_period, ticks)
+
+
+def plain() -> tuple[reference.DecHDRQN, Call]:
+    """Return the same of the reference version."""
+    torch.manual_seed(0)
+    keys = ("size", "num_agents", "slip", "motion", "horizon")
+    game = reference_games.TargetCapture(**{key: GAME[key] for key in keys})
+    starts = (SETTINGS["batch"] + 1) * GAME["horizon"]
+    learner = reference.DecHDRQN(GAME["num_agents"], 4, 5, starts, SETTINGS)
+    ticks = reference.online(learner, game)
+    while learner.clock < starts:
+        next(ticks)
+    return learner, partial(_period, ticks)
+
+
+def _period(ticks: Any) -> None:
+    for _ in range(PERIOD):
+        next(ticks)
+
+
+def update_flops(learner: DecHDRQN) -> int:
+    """Return the arithmetic of one replica's update: two for each product of a weight.
+
+    Forward over T + 1 steps by the target network, forward and backward (as much for the inputs as
+    for the weights) over T by the online network, for all agents.
+    """
+    shapes = learner.net.shapes.items()
+    weights = sum(rows * columns for name, (rows, columns) in shapes if "bias" not in name)
+    steps = (learner.replay.trace + 1) + 3 * learner.replay.trace
+    return 2 * weights * steps * learner.replay.batch * learner.spec.num_agents
