@@ -44,12 +44,10 @@ def ratio(numerator: list[float], denominator: list[float]) -> Ratio:
 
 
 def _seconds(call: Callable[[], object], repeats: int) -> float:
-    _wait()
-    start = time.perf_counter()
+    start = _now()
     for _ in range(repeats):
         call()
-    _wait()
-    return (time.perf_counter() - start) / repeats
+    return (_now() - start) / repeats
 
 
 def _repeats(call: Callable[[], object], seconds: float) -> int:
@@ -58,6 +56,9 @@ def _repeats(call: Callable[[], object], seconds: float) -> int:
     return max(1, round(seconds / _seconds(call, 3)))
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _now() -> float:
+    """Return seconds: of our own CPU, which leaves out what others took, or the wall's on a GPU."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()

@@ -76,7 +76,7 @@ class Blind(Walk):
 
 
 class Bandit:
-    """Learns the mean reward of every action by Adam, and remembers the last rewards.
+    """Learns the mean reward of every action by momentum, and remembers the last rewards.
 
     Accidents: a signal or an error in `observe`, NaN in metrics or parameters.
     """
@@ -98,8 +98,7 @@ class Bandit:
         self.stop_at, self.fail_at = stop_at, fail_at
         self.nan_metric_at, self.nan_weight_at = nan_metric_at, nan_weight_at
         init = Stream(seeds, "init", device).uniform(0, spec.num_agents, 3)
-        self.values = init.requires_grad_()
-        self.optimizer = torch.optim.Adam([self.values], lr=lr)
+        self.values, self.momentum, self.lr = init, torch.zeros_like(init), float(lr)
         self.memory = torch.zeros(5, len(seeds), num_envs, spec.num_agents, device=device)
         self.ticks = 0
 
@@ -119,30 +118,28 @@ class Bandit:
         if self.ticks % 3:
             return {}
         action, reward = self.last
-        taken = self.values.gather(-1, action.transpose(1, 2))
-        error = taken - reward.transpose(1, 2)
+        action, reward = action.transpose(1, 2), reward.transpose(1, 2)
+        error = self.values.gather(-1, action) - reward
         loss = error.square().mean(-1)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
-        loss = loss.detach()
+        gradient = torch.zeros_like(self.values).scatter_add(-1, action, error)
+        self.momentum = 0.9 * self.momentum + gradient
+        self.values = self.values - self.lr * self.momentum
         if self.ticks == self.nan_metric_at:
             loss[1, 0] = torch.nan
         if self.ticks == self.nan_weight_at:
-            self.values.data[1, 1, 2] = torch.nan
+            self.values[1, 1, 2] = torch.nan
         return {"loss/value": loss, "explore/ticks": torch.full((len(loss),), float(self.ticks))}
 
     def state_dict(self):
         return {
-            "values": self.values.detach(),
-            "optimizer": self.optimizer.state_dict(),
+            "values": self.values,
+            "momentum": self.momentum,
             "memory": self.memory,
             "ticks": self.ticks,
         }
 
     def load_state_dict(self, state):
-        self.values.data.copy_(state["values"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.values, self.momentum = state["values"], state["momentum"]
         self.memory.copy_(state["memory"])
         self.ticks = state["ticks"]
 
@@ -158,7 +155,7 @@ class BanditPolicy:
         if self.seen is None:
             self.seen = torch.zeros_like(step.reward)
         self.seen = torch.where(step.first[..., None], 0.0, self.seen * 0.9) + step.obs[..., 0]
-        greedy = (self.learner.values.detach().argmax(-1)[:, None] + self.seen.long()) % 3
+        greedy = (self.learner.values.argmax(-1)[:, None] + self.seen.long()) % 3
         if not self.explore:
             return greedy
         numbers = self.stream.uniform(self.counter, 2, *greedy.shape[1:])
@@ -166,7 +163,7 @@ class BanditPolicy:
         return torch.where(numbers[:, 0] < 0.5, (numbers[:, 1] * 3).long(), greedy)
 
     def value(self, step):
-        best = self.learner.values.detach().amax(-1)[:, None]
+        best = self.learner.values.amax(-1)[:, None]
         return best.expand_as(step.reward)
 
     def state_dict(self):

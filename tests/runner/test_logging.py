@@ -48,7 +48,7 @@ def test_a_shortened_log_is_told(tmp_path):
 
 
 def test_hyperparameters_are_in_the_runs_own_events(tmp_path):
-    train(config(env_steps=60), tmp_path, [])
+    train(config(env_steps=80), tmp_path, [])
     resume(tmp_path, 120, ["runner"])
     assert {path.name for path in (tmp_path / "tb").iterdir()} == {"seed_3", "seed_4"}
     assert all(path.is_file() for path in (tmp_path / "tb/seed_3").iterdir())

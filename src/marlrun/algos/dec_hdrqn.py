@@ -16,7 +16,7 @@ from torch import Tensor
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.cells import Memory
-from marlrun.nets.recurrent_q import RecurrentQ
+from marlrun.nets.recurrent_q import QTape, RecurrentQ
 from marlrun.nets.stacked import views
 from marlrun.ops.hysteresis import Form, hysteretic_loss
 from marlrun.ops.td import double_value, max_value, q_learning_target
@@ -80,6 +80,7 @@ class DecHDRQN:
         self.online, self.target = self.rows
         self.both = views(self.rows.flatten(0, 1), self.net.shapes)
         self.parameters = views(self.online, self.net.shapes)
+        self.target_parameters = views(self.target, self.net.shapes)
         self.optimizer = Adam(self.online, lr)
         self.grads = views(self.optimizer.gradient, self.net.shapes)
         self.forbidden = _forbidden(spec, len(seeds), device)
@@ -137,34 +138,39 @@ class DecHDRQN:
 
     def learn(self, traces: Traces) -> Metrics:
         """Take one Adam step on the hysteretic loss of a minibatch."""
-        action, reward, end, mask = (x.flatten(0, 1) for x in traces[1:])
-        members, steps = action.shape[:2]
-        q, tape = self.net.unroll(self.both, self._inputs(traces.obs.flatten(0, 1)))
-        if self.forbidden is not None:
-            q.masked_fill_(self.forbidden, -torch.inf)
-        online, target = q[:members], q[members:]
+        obs, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
+        action = action.unsqueeze(-1)
+        before, last = obs[:, :-1], obs[:, -1]
+        heard = before if self.matched else obs[:, 1:]
+        q, tape = self.net.unroll(self.both, torch.cat((before, heard)))
+        online, target = slice(0, len(obs)), slice(len(obs), None)
+        later = q[target]
+        if self.matched:
+            later = self._one_later(self.target_parameters, later, tape.part(target), last)
+        if self.double_q:
+            choice = self._one_later(self.parameters, q[online], tape.part(online), last)
+            value = double_value(self.allowed(later), self.allowed(choice))
+        else:
+            value = max_value(self.allowed(later))
 
-        taken = online[:, :steps].gather(-1, action.unsqueeze(-1)).squeeze(-1)
-        later = target[:, 1:] if self.matched else target[:, :steps]
-        value = double_value(later, online[:, 1:]) if self.double_q else max_value(later)
+        taken = q[online].gather(-1, action).squeeze(-1)
         delta = q_learning_target(reward, end, value, self.gamma) - taken
         loss, grad = hysteretic_loss(delta, mask, self.beta_now, self.hysteresis)
 
-        grad_q = torch.zeros_like(online[:, :steps]).scatter_(
-            -1, action.unsqueeze(-1), grad.unsqueeze(-1)
-        )
-        self.net.backward(self.parameters, tape, grad_q, self.grads)
+        grad_q = torch.zeros_like(q[online]).scatter_(-1, action, grad.unsqueeze(-1))
+        self.net.backward(self.parameters, tape.part(online), grad_q, self.grads)
         self.optimizer.step()
         shape = traces.obs.shape[:2]
         return {"loss/td": loss.view(shape), "q/taken": taken.mean((-2, -1)).view(shape)}
 
-    def _inputs(self, obs: Tensor) -> Tensor:
-        """Return what online and target networks unroll over: [2 * M, T + 1, B, O].
+    def _one_later(self, p: dict[str, Tensor], q: Tensor, tape: QTape, last: Tensor) -> Tensor:
+        """Return Q at the steps' next observations [M, T, B, A], `last` [M, B, O] being the final."""
+        final, _ = self.net.step(p, last, self.net.cell.memory(tape.cell))
+        return torch.cat((q[:, 1:], final.unsqueeze(1)), 1)
 
-        The authors' target network starts at the second observation; its last step is padding.
-        """
-        target = obs if self.matched else torch.cat((obs[:, 1:], obs[:, -1:]), 1)
-        return torch.cat((obs, target))
+    def allowed(self, q: Tensor) -> Tensor:
+        """Return Q [M, .., .., A] with -inf where an agent does not have the action."""
+        return q if self.forbidden is None else q.masked_fill(self.forbidden, -torch.inf)
 
     def state_dict(self) -> StateDict:
         """Return everything learned and remembered."""
@@ -228,8 +234,7 @@ class QPolicy:
             keep = (~step.first).repeat_interleave(agents, 0).unsqueeze(-1)
             memory = tuple(part * keep for part in memory)
         q, memory = learner.net.step(learner.parameters, x, memory)
-        if learner.forbidden is not None:
-            q.masked_fill_(learner.forbidden[: len(q), 0], -torch.inf)
+        q = learner.allowed(q.unsqueeze(1))
         return q.view(replicas, agents, copies, -1).transpose(1, 2), memory
 
     def state_dict(self) -> StateDict:
@@ -246,8 +251,8 @@ def _linear(start: float, final: float, progress: float) -> float:
 
 
 def _forbidden(spec: Spec, replicas: int, device: torch.device) -> Tensor | None:
-    """Return a mask [2 * M, 1, 1, A] of actions an agent does not have; None where all are equal."""
+    """Return a mask [M, 1, 1, A] of actions an agent does not have; None where all are equal."""
     if len(set(spec.num_actions)) == 1:
         return None
-    sizes = torch.tensor(spec.num_actions, device=device).repeat(2 * replicas)
+    sizes = torch.tensor(spec.num_actions, device=device).repeat(replicas)
     return (torch.arange(max(spec.num_actions), device=device) >= sizes[:, None])[:, None, None]

@@ -15,6 +15,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+# A tensor is cheaper to multiply by than a number: torch converts a number at every call.
+_TWO, _FOUR = torch.tensor(2.0), torch.tensor(4.0)
+
 Memory = tuple[Tensor, ...]
 """A cell's state between steps: the hidden state first, each [M, B, H]."""
 
@@ -29,9 +32,9 @@ class Tape(NamedTuple):
     saved: Tensor
     """[M, T, B, K * H], whatever else the cell needs."""
 
-    def part(self, members: int, steps: int) -> "Tape":
-        """Return the first `members` and `steps` only (views)."""
-        return Tape(*(tensor[:members, :steps] for tensor in self))
+    def part(self, members: slice) -> "Tape":
+        """Return these members only (views)."""
+        return Tape(*(tensor[members] for tensor in self))
 
 
 class Cell(Protocol):
@@ -47,6 +50,10 @@ class Cell(Protocol):
         """
         ...
 
+    def memory(self, tape: Tape) -> Memory:
+        """Return the memory after the last step of an unroll."""
+        ...
+
     def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
         """Take one step: `gates` [M, B, G * H] (overwritten), memory -> new memory."""
         ...
@@ -60,7 +67,7 @@ class Cell(Protocol):
 
 
 def _tanh(x: Tensor, out: Tensor) -> Tensor:
-    return torch.mul(x, 2, out=out).sigmoid_().mul_(2).sub_(1)
+    return torch.mul(x, _TWO, out=out).sigmoid_().mul_(_TWO).sub_(1)
 
 
 class LSTM:
@@ -78,9 +85,9 @@ class LSTM:
         size = width // 4
         hidden = gates.new_empty(members, steps, batch, size)
         saved = gates.new_empty(members, steps, batch, 2 * size)
-        gates[..., 2 * size : 3 * size].mul_(2)
+        gates[..., 2 * size : 3 * size].mul_(_TWO)
         weight = weight.clone()
-        weight[..., 2 * size : 3 * size].mul_(2)
+        weight[..., 2 * size : 3 * size].mul_(_TWO)
         before, carry = None, None
         now = zip(gates.unbind(1), saved.unbind(1), hidden.unbind(1), strict=True)
         for gate, (cell, s), new in ((g, c.chunk(2, -1), h) for g, c, h in now):
@@ -90,13 +97,17 @@ class LSTM:
             torch.neg(i, out=cell).addcmul_(i, half, value=2)
             if carry is not None:
                 cell.addcmul_(f, carry)
-            torch.mul(cell, 2, out=s).sigmoid_()
+            torch.mul(cell, _TWO, out=s).sigmoid_()
             torch.neg(o, out=new).addcmul_(o, s, value=2)
             before, carry = new, cell
         return Tape(hidden, gates, saved)
 
+    def memory(self, tape: Tape) -> Memory:
+        """Return (h, c)."""
+        return tape.hidden[:, -1], tape.saved[:, -1].chunk(2, -1)[0]
+
     def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
-        """See `Cell`; the memory is (h, c)."""
+        """See `Cell`."""
         hidden, cell = memory
         i, f, g, o = torch.baddbmm(gates, hidden, weight).chunk(4, -1)
         cell = torch.addcmul(f.sigmoid() * cell, i.sigmoid(), g.tanh())
@@ -111,12 +122,13 @@ class LSTM:
         cells, s = tape.saved.chunk(2, -1)
         slope = torch.addcmul(tape.gates, tape.gates, tape.gates, value=-1)
         slope_i, slope_f, slope_g, slope_o = slope.chunk(4, -1)
-        slope_i.mul_(half.mul(2).sub_(1))
+        slope_i.mul_(half.mul(_TWO).sub_(1))
         slope_f[:, 1:].mul_(cells[:, :-1])
         slope_f[:, 0].zero_()
-        slope_g.mul_(i).mul_(4)
-        slope_o.mul_(s.mul(2).sub_(1))
-        into_cell = torch.addcmul(s, s, s, value=-1).mul_(o).mul_(4)
+        slope_g.mul_(i).mul_(_FOUR)
+        tanh_cell = s.mul(_TWO).sub_(1)
+        slope_o.mul_(tanh_cell)
+        into_cell = torch.addcmul(o, o * tanh_cell, tanh_cell, value=-1)
 
         from_cell = slope.view(*slope.shape[:3], 4, -1)[..., :3, :]
         forgets = f.unbind(1)
@@ -174,8 +186,12 @@ class GRU:
             hidden[:, t] = self._activate(gates[:, t], recurrent, hidden[:, t - 1])
         return Tape(hidden, gates, saved)
 
+    def memory(self, tape: Tape) -> Memory:
+        """Return (h,)."""
+        return (tape.hidden[:, -1],)
+
     def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
-        """See `Cell`; the memory is (h,)."""
+        """See `Cell`."""
         (hidden,) = memory
         return (self._activate(gates, torch.bmm(hidden, weight), hidden),)
 

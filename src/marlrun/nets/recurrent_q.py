@@ -35,6 +35,11 @@ class QTape(NamedTuple):
     cell: Tape
     last: Tensor
 
+    def part(self, members: slice) -> "QTape":
+        """Return these members only (views)."""
+        x, first, second, cell, last = self
+        return QTape(x[members], first[members], second[members], cell.part(members), last[members])
+
 
 class RecurrentQ:
     """The network's shape and its functions; parameters are rows [M, P] that the caller owns."""
@@ -103,15 +108,11 @@ class RecurrentQ:
     def backward(
         self, p: dict[str, Tensor], tape: QTape, grad_q: Tensor, grads: dict[str, Tensor]
     ) -> None:
-        """Store the parameters' gradients into `grads`, given that of Q, grad_q [M, T, B, A].
-
-        `p` and `grad_q` may cover the first members and steps of the tape only.
-        """
-        members, steps = grad_q.shape[:2]
+        """Store the parameters' gradients into `grads`, given that of Q, grad_q [M, T, B, A]."""
         x, first, second, last = (
-            y[:members, :steps].flatten(1, 2) for y in (tape.x, tape.first, tape.second, tape.last)
+            y.flatten(1, 2) for y in (tape.x, tape.first, tape.second, tape.last)
         )
-        cell = tape.cell.part(members, steps)
+        cell = tape.cell
 
         def through(name: str, source: Tensor, grad: Tensor, weight: str = "weight") -> Tensor:
             weight = f"{name}.{weight}"

@@ -49,9 +49,9 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
     try:
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
-    except ValueError:
-        raise
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{kind}."):
+            raise
         raise ValueError(f"{kind} {target} cannot be built: {error}") from error
 
 

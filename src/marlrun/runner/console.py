@@ -47,7 +47,7 @@ class Reporter:
             return
         bar = _Live(
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} env steps"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[speed]}  {task.fields[last]}"),
             console=screen,
             refresh_per_second=2,

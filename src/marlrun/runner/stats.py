@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
-
-_stdtrit: Any = special.stdtrit
 
 
 class Estimate(NamedTuple):
@@ -31,5 +28,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if count < 2:
         return Estimate(mean, None, None, count)
-    half = float(_stdtrit(count - 1, 0.975)) * float(np.std(values, ddof=1)) / count**0.5
+    from scipy import special  # slow to import, and a run of one seed does not need it
+
+    quantile: Any = special.stdtrit
+    half = float(quantile(count - 1, 0.975)) * float(np.std(values, ddof=1)) / count**0.5
     return Estimate(mean, mean - half, mean + half, count)

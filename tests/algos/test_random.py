@@ -1,0 +1,41 @@
+import torch
+
+from marlrun.algos.random import Random
+from marlrun.types import Spec, Step
+
+SPEC = Spec(2, ("a", "b"), (1, 1), (2, 5), horizon=3, discount=1.0)
+
+
+def play(seeds, explore, num_envs=50, ticks=40):
+    learner = Random(SPEC, seeds, torch.device("cpu"), num_envs=num_envs)
+    policy = learner.policy(explore)
+    no = torch.zeros(len(seeds), num_envs, dtype=torch.bool)
+    reward = torch.zeros(len(seeds), num_envs, 2)
+    step = Step(no, reward[..., None], reward, no, no)
+    return torch.stack([policy(step) for _ in range(ticks)])
+
+
+def test_every_action_an_agent_has_is_equally_likely():
+    actions = play([0], explore=True).flatten(0, 2)
+    for agent, num_actions in enumerate(SPEC.num_actions):
+        counts = torch.bincount(actions[:, agent], minlength=5)[:num_actions]
+        assert counts.sum() == 2000
+        # Five standard deviations of a binomial count.
+        chance = 1 / num_actions
+        assert (counts - 2000 * chance).abs().max() < 5 * (2000 * chance * (1 - chance)) ** 0.5
+
+
+def test_a_replica_draws_the_same_alone_and_in_company():
+    company = play([4, 5, 6], explore=True)
+    assert torch.equal(play([5], explore=True)[:, 0], company[:, 1])
+    assert not torch.equal(company[:, 0], company[:, 1])
+
+
+def test_every_evaluation_draws_numbers_of_its_own():
+    learner = Random(SPEC, [0], torch.device("cpu"), num_envs=1)
+    step = Step(*(torch.zeros(1, 50, 2, dtype=torch.bool) for _ in range(5)))
+    first, second = (learner.policy(explore=False)(step) for _ in range(2))
+    assert not torch.equal(first, second)
+    again = Random(SPEC, [0], torch.device("cpu"), num_envs=1)
+    again.load_state_dict({"evaluations": 1})
+    assert torch.equal(again.policy(explore=False)(step), second)
