@@ -136,15 +136,9 @@ def test_bad_directories_are_told(run, tmp_path):
     ):
         stored.write_text(text)
         with pytest.raises(ValueError, match=message):
-            evaluate(tmp_path) if "runner" not in text else _with_checkpoint(run, tmp_path)
+            evaluate(tmp_path)
     with pytest.raises(ValueError, match="plugins="):
         evaluate(run, plugins=[])
-
-
-def _with_checkpoint(run, directory):
-    (directory / "checkpoints").mkdir(exist_ok=True)
-    (directory / "checkpoints/best.pt").write_bytes((run / "checkpoints/best.pt").read_bytes())
-    evaluate(directory)
 
 
 def test_the_optimum_makes_the_fraction(tmp_path, monkeypatch):

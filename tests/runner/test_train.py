@@ -189,6 +189,26 @@ def test_a_damaged_checkpoint_names_the_older_one(tmp_path):
     assert rows(tmp_path) == rows(tmp_path / "whole")
 
 
+def test_the_best_learner_is_no_run_to_go_on_with(tmp_path):
+    interrupt(tmp_path, 47)
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "step_500.pt").write_bytes((checkpoints / "best.pt").read_bytes())
+    with pytest.raises(ValueError, match=r"step_500.pt holds a learner, no run; delete it"):
+        resume(tmp_path, None, PLUGINS)
+
+
+def test_a_run_that_died_before_it_saved_starts_anew(tmp_path, capsys):
+    train(config(), tmp_path / "whole", [])
+    interrupt(tmp_path / "cut", 20)
+    for path in (tmp_path / "cut/checkpoints").iterdir():
+        path.unlink()
+    (tmp_path / "cut/run.json").unlink()
+    capsys.readouterr()
+    assert train(config(), tmp_path / "cut", []).status == "finished"
+    assert "unfinished: going on" in capsys.readouterr().err
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
 def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
     interrupt(tmp_path, 47)
     stored = tmp_path / "config.yaml"

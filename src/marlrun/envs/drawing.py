@@ -25,20 +25,22 @@ def draw_grid(
 
     A lone target is everybody's, others are agent a's, b's .. in its colour.
     """
-    draw = {"ansi": _grid_text, "rgb_array": _grid_picture}
-    _check(mode)
-    return draw[mode](size, agents, targets, walls)
+    check_mode(mode)
+    draw = _grid_text if mode == "ansi" else _grid_picture
+    return draw(size, agents, targets, walls)
 
 
 def draw_table(mode: Mode, payoffs: NDArray[np.float64], chosen: int) -> str | Pixels:
     """Show payoffs [N, A_0, ..]: a row per action of the first agent, a column per joint action of
     the others, `chosen` (a joint action's number, or -1) marked.
     """
-    _check(mode)
-    return _table_text(payoffs, chosen) if mode == "ansi" else _table_picture(payoffs, chosen)
+    check_mode(mode)
+    draw = _table_text if mode == "ansi" else _table_picture
+    return draw(payoffs, chosen)
 
 
-def _check(mode: str) -> None:
+def check_mode(mode: str) -> None:
+    """Raise ValueError on a mode that is not there."""
     if mode not in ("ansi", "rgb_array"):
         raise ValueError(f"render_mode={mode}: expected ansi or rgb_array")
 

@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Discrete, Space
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv  # pyright: ignore[reportMissingTypeStubs]
 
+from marlrun.envs.drawing import check_mode
 from marlrun.schema import Schema
 from marlrun.types import Drawable, Env, Step
 
@@ -30,6 +31,8 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
     def __init__(
         self, make: Callable[[int], Env], name: str, render_mode: RenderMode | None = None
     ):
+        if render_mode is not None:
+            check_mode(render_mode)
         self.metadata = {"name": name, "render_modes": ["ansi", "rgb_array"], "render_fps": 5}
         self.render_mode: RenderMode | None = render_mode
         self._make = make

@@ -71,6 +71,7 @@ class Reporter:
         """Return steps per second over all seeds, and the time left."""
         steps = self._read() - self._begun_at
         if steps == 0:
+            self._began = time.monotonic()
             return ""
         seconds = time.monotonic() - self._began
         left = timedelta(seconds=round(seconds / steps * max(0, self._total - self._read())))

@@ -105,10 +105,10 @@ def evaluate_run(
     job = read_job(rundir.read_config(directory))
     place = choose(device)
     make_exact(threads)
-    path = Checkpoints(directory).named(checkpoint)
-    state = load(path, place)
     single = build_env(job.env, job.seeds, place, plugins, num_envs=1)
     learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs)
+    path = Checkpoints(directory).named(checkpoint)
+    state = load(path, place)
     restore(state, path, learner=learner)
 
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))

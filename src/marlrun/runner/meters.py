@@ -102,7 +102,10 @@ _RETURNS = ("_running", "_weight", "_finished", "_episodes")
 
 
 class Speed:
-    """Steps and updates per second of training alone, summed over replicas."""
+    """Steps and updates per second of training alone, summed over replicas.
+
+    An update is a tick at which the learner learned, by however many minibatches.
+    """
 
     def __init__(self, env_steps: int, num_replicas: int):
         self.updates = 0

@@ -81,7 +81,8 @@ def _run(
         again = record is not None
         record = record or rundir.new_record(config, argv, job.seeds, describe(device))
         if again:
-            console.say(f"going on from env step {training.env_steps:,}")
+            saved = f"going on from env step {training.env_steps:,}"
+            console.say(saved if training.begun else "nothing was saved before: starting anew")
             record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
         rundir.write_config(directory, config)
         record |= {"status": "running", "env_steps": training.env_steps}

@@ -138,6 +138,8 @@ class Training:
             state = load(path, self._parts.device)
         except ValueError as error:
             raise ValueError(f"{error}; {self._way_out(path)}") from error
+        if "after" not in state:
+            raise ValueError(f"{path} holds a learner, no run; {self._way_out(path)}")
         parts = {"learner": self.learner, "meters": self.meters, "returns": self.returns}
         if state["after"] is not None:
             parts |= {"policy": self.policy, "env": self.env}

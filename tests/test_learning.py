@@ -1,0 +1,36 @@
+"""Every algorithm solves something small, by the command a user types."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def _results(directory: Path, *overrides: str) -> dict[str, list[float]]:
+    command = [sys.executable, "-m", "marlrun", *overrides, f"hydra.run.dir={directory}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads((directory / "run.json").read_text())["results"]
+
+
+def test_hysteresis_finds_the_shadowed_equilibrium_of_climb(tmp_path):
+    games = ("env=matrix_game", "env.game=climb", "replicas=10", "env_steps=2000")
+    hysteretic = _results(tmp_path / "h", "algo=dec_hdrqn", *games)["eval/return_mean"]
+    plain = _results(tmp_path / "d", "algo=dec_drqn", *games)["eval/return_mean"]
+    assert sum(value == 11 for value in hysteretic) >= 9
+    assert sum(value == 11 for value in plain) <= 1
+
+
+@pytest.mark.slow
+def test_target_capture_reaches_nine_tenths_of_the_optimum(tmp_path):
+    results = _results(
+        tmp_path / "run",
+        "algo=dec_hdrqn",
+        "env=target_capture",
+        "replicas=3",
+        "env_steps=100000",
+        "eval.every=50000",
+    )
+    assert min(results["eval/return_fraction"]) >= 0.9
