@@ -215,6 +215,17 @@ def test_restarts_are_uniform_too():
         assert_frequency(hits, 1 / 81)
 
 
+def test_a_start_has_nothing_to_do_with_the_slip_before_it():
+    env = game(num_agents=1, slip=0.25, horizon=1, num_envs=MANY)
+    env.reset()
+    put(env, [(2, 2)], [(0, 0)])
+    after = act(env, NORTH)
+    straight = where(env, after.obs)[0, :, 0, 0, 0] == 2
+    column = where(env, env.restart(after).obs)[0, :, 0, 0, 0]
+    for x in range(5):
+        assert_frequency(straight & (column == x), 0.5 / 5)
+
+
 @pytest.mark.parametrize("moment", ["first", "later", "restarted"])
 def test_flicker_hides_all_targets_from_one_agent(moment):
     env = game(size=4, targets="each", flicker=0.3, num_envs=MANY, horizon=2)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from marlrun import payoffs
 from marlrun.envs.drawing import draw_table
@@ -62,7 +63,7 @@ class MatrixGame:
         """Play `action` [R, E, N]."""
         self._episodes.tick()
         self._choice = (action * self._strides).sum(-1)
-        reward = self._payoffs.index_select(0, self._choice.view(-1)).view(action.shape)
+        reward = embedding(self._choice, self._payoffs)
         return self._episodes.after(self._obs, reward, self._episodes.expired())
 
     def restart(self, step: Step) -> Step:

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import embedding, one_hot
 
 from marlrun.envs.drawing import draw_grid
 from marlrun.envs.episodes import Episodes
@@ -66,6 +66,7 @@ class MeetingGrid:
         self._moves = torch.zeros_like(self._cells)
         self._next_cell = walled(size, _possible_moves(), device)
         self._ones = torch.ones(self._cells.shape, device=device)
+        self._zero = torch.zeros((), device=device)
         self._start_obs = self._look()
         self._episodes = Episodes(self._start_obs, horizon)
         self._draws = Blocks(
@@ -83,7 +84,7 @@ class MeetingGrid:
         self._moves.add_(action, alpha=len(MOVES) * self._size**2)
         torch.take(self._next_cell, self._moves, out=self._cells)
         met = (self._cells == self._cells[..., :1]).all(-1, keepdim=True)
-        return self._episodes.after(self._look(), torch.where(met, self._ones, 0.0))
+        return self._episodes.after(self._look(), torch.where(met, self._ones, self._zero))
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""
@@ -112,8 +113,7 @@ class MeetingGrid:
 
     def _look(self) -> Tensor:
         """Return what agents observe: [R, E, N, O]."""
-        obs = self._view.index_select(0, self._cells.view(-1))
-        return obs.view(*self._cells.shape, -1)
+        return embedding(self._cells, self._view)
 
     def _prepare(self, numbers: Tensor) -> list[Tensor]:
         """Turn numbers into shifts: at which outcome of an action the table of moves is read."""

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from marlrun.envs.drawing import draw_grid
 from marlrun.envs.episodes import Episodes
@@ -69,7 +70,7 @@ class TargetCapture:
         self._goals = seen[..., 0] if targets == "one" else seen.diagonal(dim1=-2, dim2=-1)
         self._moves = torch.zeros_like(self._cells)
         self._own_moves = self._moves[..., 0]
-        self._ones = torch.ones(shape, device=device)
+        self._ones, self._zero = torch.ones(shape, device=device), torch.zeros((), device=device)
         self._episodes = Episodes(self._look(self._cells), horizon)
         self._widths = [num_agents, num_targets, num_agents]
         draws = (num_envs, sum(self._widths))
@@ -88,7 +89,7 @@ class TargetCapture:
         self._own_moves.add_(action, alpha=3 * self._size**2)
         torch.take(self._next_cell, self._moves, out=self._cells)
         captured = (self._own == self._goals).all(-1, keepdim=True)
-        reward = torch.where(captured, self._ones, 0.0)
+        reward = torch.where(captured, self._ones, self._zero)
         obs = self._look(self._cells, *visible)
         return self._episodes.after(obs, reward, captured.squeeze(-1))
 
@@ -120,8 +121,7 @@ class TargetCapture:
 
     def _look(self, cells: Tensor, visible: Tensor | None = None) -> Tensor:
         """Return what agents observe of `cells` [.., N, 1 + K]: [.., N, O]."""
-        obs = self._coordinates.index_select(0, cells.view(-1))
-        obs = obs.view(*cells.shape[:-1], -1)
+        obs = embedding(cells, self._coordinates).flatten(-2)
         return obs if visible is None else obs * visible
 
     def _chance(self, numbers: Tensor) -> list[Tensor]:

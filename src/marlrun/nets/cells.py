@@ -29,12 +29,13 @@ class Tape(NamedTuple):
     """[M, T, B, H]."""
     gates: Tensor
     """[M, T, B, G * H], activated."""
-    saved: Tensor
-    """[M, T, B, K * H], whatever else the cell needs."""
+    saved: tuple[Tensor, ...]
+    """Each [M, T, B, H], whatever else the cell needs."""
 
     def part(self, members: slice) -> "Tape":
         """Return these members only (views)."""
-        return Tape(*(tensor[members] for tensor in self))
+        saved = tuple(tensor[members] for tensor in self.saved)
+        return Tape(self.hidden[members], self.gates[members], saved)
 
 
 class Cell(Protocol):
@@ -80,31 +81,30 @@ class LSTM:
     num_memories = 2
 
     def unroll(self, gates: Tensor, weight: Tensor) -> Tape:
-        """See `Cell`; `saved` is c and s of tanh c side by side."""
-        members, steps, batch, width = gates.shape
-        size = width // 4
-        hidden = gates.new_empty(members, steps, batch, size)
-        saved = gates.new_empty(members, steps, batch, 2 * size)
-        gates[..., 2 * size : 3 * size].mul_(_TWO)
+        """See `Cell`; `saved` is c and s of tanh c."""
+        size = weight.shape[1]
+        parts = gates.chunk(4, -1)
+        parts[2].mul_(_TWO)
+        hidden, cells, squashed = gates.new_empty(3, *parts[0].shape)
         weight = weight.clone()
         weight[..., 2 * size : 3 * size].mul_(_TWO)
         before, carry = None, None
-        now = zip(gates.unbind(1), saved.unbind(1), hidden.unbind(1), strict=True)
-        for gate, (cell, s), new in ((g, c.chunk(2, -1), h) for g, c, h in now):
+        steps = zip(*(x.unbind(1) for x in (gates, *parts, hidden, cells, squashed)), strict=True)
+        for gate, i, f, half, o, new, cell, s in steps:
             if before is not None:
                 gate.add_(torch.bmm(before, weight))
-            i, f, half, o = gate.sigmoid_().chunk(4, -1)
+            gate.sigmoid_()
             torch.neg(i, out=cell).addcmul_(i, half, value=2)
             if carry is not None:
                 cell.addcmul_(f, carry)
             torch.mul(cell, _TWO, out=s).sigmoid_()
             torch.neg(o, out=new).addcmul_(o, s, value=2)
             before, carry = new, cell
-        return Tape(hidden, gates, saved)
+        return Tape(hidden, gates, (cells, squashed))
 
     def memory(self, tape: Tape) -> Memory:
         """Return (h, c)."""
-        return tape.hidden[:, -1], tape.saved[:, -1].chunk(2, -1)[0]
+        return tape.hidden[:, -1], tape.saved[0][:, -1]
 
     def advance(self, gates: Tensor, weight: Tensor, memory: Memory) -> Memory:
         """See `Cell`."""
@@ -119,7 +119,7 @@ class LSTM:
         First the slopes of all gates at all steps, as if dh = dc = 1; the loop then scales them.
         """
         i, f, half, o = tape.gates.chunk(4, -1)
-        cells, s = tape.saved.chunk(2, -1)
+        cells, s = tape.saved
         slope = torch.addcmul(tape.gates, tape.gates, tape.gates, value=-1)
         slope_i, slope_f, slope_g, slope_o = slope.chunk(4, -1)
         slope_i.mul_(half.mul(_TWO).sub_(1))
@@ -184,7 +184,7 @@ class GRU:
             recurrent = torch.bmm(hidden[:, t - 1], weight)
             saved[:, t] = recurrent[..., 2 * size :]
             hidden[:, t] = self._activate(gates[:, t], recurrent, hidden[:, t - 1])
-        return Tape(hidden, gates, saved)
+        return Tape(hidden, gates, (saved,))
 
     def memory(self, tape: Tape) -> Memory:
         """Return (h,)."""
@@ -203,7 +203,7 @@ class GRU:
         before[:, 1:] = tape.hidden[:, :-1]
         into_n = (1 - z) * (1 - n * n)
         into_z = (before - n) * z * (1 - z)
-        into_r = tape.saved * r * (1 - r)
+        into_r = tape.saved[0] * r * (1 - r)
 
         grad_gates = torch.empty_like(tape.gates)
         grad_recurrent = torch.empty_like(tape.gates)
