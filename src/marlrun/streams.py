@@ -72,8 +72,8 @@ class Stream:
         Two neighbours along the last dimension come from one number: its low half, its high half.
         """
         halves = self.bits(counter, *shape[:-1], (shape[-1] + 1) // 2).view(torch.int32)
-        halves = halves[..., : shape[-1]]
-        return halves.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF) * 2.0**-24
+        numbers = halves.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF) * 2.0**-24
+        return numbers[..., : shape[-1]].contiguous()
 
     def integers(self, counter: int, high: int, *shape: int) -> Tensor:
         """Draw int64 [R, *shape] in [0, high); bias below high / 2**31."""
