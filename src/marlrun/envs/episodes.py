@@ -16,6 +16,7 @@ class Episodes:
         self._on_cpu = obs.device.type == "cpu"
         self._deadline = torch.zeros(obs.shape[:2], dtype=torch.int64, device=obs.device)
         self._no = torch.zeros(obs.shape[:2], dtype=torch.bool, device=obs.device)
+        self._zero = torch.zeros((), device=obs.device)
         self.over = Step(self._no, obs, torch.zeros_like(obs[..., 0]), ~self._no, self._no)
         """A step after which every copy begins an episode."""
 
@@ -24,15 +25,18 @@ class Episodes:
         self.steps += 1
         return self.steps
 
-    def expired(self) -> Tensor:
-        """Return where the clock has run out: bool [R, E]."""
-        return self._deadline <= self.steps
-
-    def after(self, obs: Tensor, reward: Tensor, terminated: Tensor | None = None) -> Step:
+    def after(self, obs: Tensor, reward: Tensor, terminated: Tensor) -> Step:
         """Return the step in which an action ended; what has terminated is not also truncated."""
-        if terminated is None:
-            return Step(self._no, obs, reward, self._no, self.expired())
-        return Step(self._no, obs, reward, terminated, self.expired() > terminated)
+        truncated = (self._deadline <= self.steps) > terminated
+        return Step(self._no, obs, reward, terminated, truncated)
+
+    def after_endless(self, obs: Tensor, reward: Tensor) -> Step:
+        """Return a step of a game in which only the clock ends an episode: truncation."""
+        return Step(self._no, obs, reward, self._no, self._deadline <= self.steps)
+
+    def after_round(self, obs: Tensor, reward: Tensor) -> Step:
+        """Return a step of a game that is over after the last round: termination."""
+        return Step(self._no, obs, reward, self._deadline <= self.steps, self._no)
 
     def nothing_to_begin(self, step: Step) -> bool:
         """Return whether no copy is done, where that is cheap to know: on a CPU."""
@@ -44,7 +48,7 @@ class Episodes:
         self._deadline.masked_fill_(first, self.steps + self._horizon)
         wide = first.unsqueeze(-1)
         obs = torch.where(wide.unsqueeze(-1), obs, step.obs)
-        return Step(first, obs, torch.where(wide, 0.0, step.reward), self._no, self._no)
+        return Step(first, obs, torch.where(wide, self._zero, step.reward), self._no, self._no)
 
     def state_dict(self) -> StateDict:
         """Return the count and the deadlines."""

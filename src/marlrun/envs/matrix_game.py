@@ -64,7 +64,7 @@ class MatrixGame:
         self._episodes.tick()
         self._choice = (action * self._strides).sum(-1)
         reward = embedding(self._choice, self._payoffs)
-        return self._episodes.after(self._obs, reward, self._episodes.expired())
+        return self._episodes.after_round(self._obs, reward)
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""

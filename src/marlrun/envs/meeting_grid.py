@@ -84,7 +84,7 @@ class MeetingGrid:
         self._moves.add_(action, alpha=len(MOVES) * self._size**2)
         torch.take(self._next_cell, self._moves, out=self._cells)
         met = (self._cells == self._cells[..., :1]).all(-1, keepdim=True)
-        return self._episodes.after(self._look(), torch.where(met, self._ones, self._zero))
+        return self._episodes.after_endless(self._look(), torch.where(met, self._ones, self._zero))
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""
