@@ -1,6 +1,6 @@
 """What is timed: marlrun and the reference in the paper's configuration, ready to learn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ PERIOD: int = SETTINGS["update_every"]
 """Environment steps from one update to the next."""
 
 
-def game(name: str, num_envs: int, changes: dict[str, Any]) -> Env:
+def game(name: str, num_envs: int, changes: Mapping[str, Any]) -> Env:
     """Return one of marlrun's games."""
-    return build_env(node("env", name) | changes, [0], CPU, [], num_envs=num_envs)
+    return build_env(node("env", name, **changes), [0], CPU, [], num_envs=num_envs)
 
 
 def ours(replicas: int = 1, device: torch.device = CPU) -> tuple[DecHDRQN, Call]:
@@ -41,7 +41,7 @@ def ours(replicas: int = 1, device: torch.device = CPU) -> tuple[DecHDRQN, Call]
     env = build_env(GAME, range(replicas), device, [])
     learner = build_learner(SETTINGS, env, range(replicas), device, [], env.num_envs)
     assert isinstance(learner, DecHDRQN)
-    ticks = online(learner, env, learner.policy(explore=True), env.reset())
+    ticks = online(learner, env, learner.policy(explore=True, seeds=learner.seeds), env.reset())
     while learner.updates == 0:
         next(ticks)
     return learner, partial(_period, ticks)
@@ -60,7 +60,7 @@ def plain() -> tuple[reference.DecHDRQN, Call]:
     return learner, partial(_period, ticks)
 
 
-def _period(ticks: Any) -> None:
+def _period(ticks: Iterator[object]) -> None:
     for _ in range(PERIOD):
         next(ticks)
 

@@ -11,6 +11,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from torch import Tensor
 
+Seeds = Sequence[int]
+"""One a replica."""
+
 Metrics = dict[str, Tensor]
 """Tag -> tensor [R] or [R, N], left on the device until it is logged."""
 
@@ -100,7 +103,10 @@ class Drawable(Protocol):
 
 
 class Policy(Protocol):
-    """Acts for all agents; its memory clears where `step.first`."""
+    """Acts for all agents; its memory clears where `step.first`.
+
+    It may have `value(step) -> [R, E, N]`, the return it anticipates, which leaves the memory alone.
+    """
 
     def __call__(self, step: Step) -> Tensor:
         """Return actions [R, E, N] int64 and advance the memory."""
@@ -115,19 +121,11 @@ class Policy(Protocol):
         ...
 
 
-class ValuingPolicy(Policy, Protocol):
-    """A policy that can also say what it expects."""
-
-    def value(self, step: Step) -> Tensor:
-        """Return the anticipated return [R, E, N] from here; does not advance the memory."""
-        ...
-
-
 class Learner(Protocol):
     """Built as `Cls(spec, seeds, device, *, num_envs, ...)`, the rest from its YAML."""
 
-    def policy(self, explore: bool) -> Policy:
-        """Return a policy that reads the live parameters."""
+    def policy(self, explore: bool, seeds: Seeds) -> Policy:
+        """Return a policy that reads the live parameters; `seeds` decide its own random numbers."""
         ...
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
@@ -152,6 +150,3 @@ class Tick(NamedTuple):
 
     after: Step
     metrics: Metrics
-
-
-Seeds = Sequence[int]

@@ -80,6 +80,18 @@ def test_loss_and_gradient_equal_autograd(form, double_q, history):
             torch.testing.assert_close(learner.grads[name][agent], grad, atol=1e-6, rtol=1e-3)
 
 
+def test_metrics_leave_padding_out():
+    learner = _learner(beta_final=0.5)
+    traces = _traces(1)
+    q, _ = learner.net.unroll(learner.parameters, traces.obs.flatten(0, 1)[:, :-1])
+    taken = q.gather(-1, traces.action.flatten(0, 1)[..., None])[..., 0]
+    expected = [member[traces.mask[0, 0] > 0].mean() for member in taken]
+    metrics = learner.learn(traces)
+    torch.testing.assert_close(metrics["q/taken"][0], torch.stack(expected))
+    assert metrics["explore/epsilon"].tolist() == [1.0]
+    assert metrics["loss/beta"].tolist() == [pytest.approx(0.3)]
+
+
 def test_updates_equal_torch_adam():
     learner = _learner(lr=0.01)
     reference = learner.online.clone().requires_grad_()
@@ -140,7 +152,7 @@ def test_clock_updates_and_targets(num_envs):
     learner = _learner(
         [0, 1], num_envs=num_envs, learning_starts=0, target_every=40, update_every=5
     )
-    policy = learner.policy(explore=True)
+    policy = learner.policy(explore=True, seeds=learner.seeds)
     starts = learner.learning_starts
     assert starts == (8 + num_envs) * 6
     copied, target = 0, learner.target.clone()
@@ -172,14 +184,14 @@ def test_time_limits_end_the_game_unless_asked_to_bootstrap():
 
 def test_policy_forgets_where_an_episode_begins():
     learner = _learner(num_envs=2, eval_epsilon=0.0)
-    policy = learner.policy(explore=False)
+    policy = learner.policy(explore=False, seeds=learner.seeds)
     first, then = _step(learner, True, False), _step(learner, False, False)
     policy(first)
     policy(then)
     kept = policy.memory[0]
     policy(first)
     fresh = policy.memory[0]
-    begun = learner.policy(explore=False)
+    begun = learner.policy(explore=False, seeds=learner.seeds)
     begun(first)
     assert torch.equal(fresh, begun.memory[0])
     assert not torch.equal(kept, fresh)
@@ -191,7 +203,7 @@ def test_policy_forgets_where_an_episode_begins():
 
 def test_value_is_the_greedy_q_and_leaves_the_memory_alone():
     learner = _learner(eval_epsilon=0.0)
-    policy = learner.policy(explore=False)
+    policy = learner.policy(explore=False, seeds=learner.seeds)
     step = _step(learner, True, False)
     value = policy.value(step)
     assert policy.memory is None
@@ -205,7 +217,7 @@ def test_agents_with_fewer_actions_never_take_or_value_the_others():
     learner.parameters["head.bias"][..., 3] = 100.0
     seen = set()
     for explore in (True, False):
-        policy = learner.policy(explore)
+        policy = learner.policy(explore, seeds=learner.seeds)
         for _ in range(5):
             action = policy(_step(learner, True, False))
             assert action[..., 0].max() <= 1

@@ -8,7 +8,7 @@ SPEC = Spec(2, ("a", "b"), (1, 1), (2, 5), horizon=3, discount=1.0)
 
 def play(seeds, explore, num_envs=50, ticks=40):
     learner = Random(SPEC, seeds, torch.device("cpu"), num_envs=num_envs)
-    policy = learner.policy(explore)
+    policy = learner.policy(explore, seeds)
     no = torch.zeros(len(seeds), num_envs, dtype=torch.bool)
     reward = torch.zeros(len(seeds), num_envs, 2)
     step = Step(no, reward[..., None], reward, no, no)
@@ -31,11 +31,9 @@ def test_a_replica_draws_the_same_alone_and_in_company():
     assert not torch.equal(company[:, 0], company[:, 1])
 
 
-def test_every_evaluation_draws_numbers_of_its_own():
+def test_a_policy_draws_by_the_seeds_it_is_given():
     learner = Random(SPEC, [0], torch.device("cpu"), num_envs=1)
     step = Step(*(torch.zeros(1, 50, 2, dtype=torch.bool) for _ in range(5)))
-    first, second = (learner.policy(explore=False)(step) for _ in range(2))
-    assert not torch.equal(first, second)
-    again = Random(SPEC, [0], torch.device("cpu"), num_envs=1)
-    again.load_state_dict({"evaluations": 1})
-    assert torch.equal(again.policy(explore=False)(step), second)
+    one, two, again = (learner.policy(explore=False, seeds=[seed])(step) for seed in (1, 2, 1))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, two)

@@ -102,7 +102,7 @@ class Bandit:
         self.memory = torch.zeros(5, len(seeds), num_envs, spec.num_agents, device=device)
         self.ticks = 0
 
-    def policy(self, explore):
+    def policy(self, explore, seeds):
         return BanditPolicy(self, explore)
 
     def observe(self, before, action, after):

@@ -115,9 +115,9 @@ class DecHDRQN:
         final = self.beta if self.beta_final is None else self.beta_final
         return _linear(self.beta, final, self.clock / self.beta_steps)
 
-    def policy(self, explore: bool) -> "QPolicy":
+    def policy(self, explore: bool, seeds: Seeds) -> "QPolicy":
         """Return the epsilon-greedy policy of the live online networks."""
-        return QPolicy(self, explore)
+        return QPolicy(self, explore, seeds)
 
     # Nothing here is differentiated by autograd; without its bookkeeping a step costs a tenth less.
     @torch.inference_mode()
@@ -163,8 +163,19 @@ class DecHDRQN:
         grad_q = torch.zeros_like(q[online]).scatter_(-1, action, grad.unsqueeze(-1))
         self.net.backward(self.parameters, tape.part(online), grad_q, self.grads)
         self.optimizer.step()
-        shape = traces.obs.shape[:2]
-        return {"loss/td": loss.view(shape), "q/taken": taken.mean((-2, -1)).view(shape)}
+        return self._metrics(loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1)))
+
+    def _metrics(self, loss: Tensor, taken: Tensor) -> Metrics:
+        """Return what is logged of an update, given its loss and the mean Q of actions taken [M]."""
+        shape = (len(self.seeds), self.spec.num_agents)
+        metrics = {
+            "loss/td": loss.view(shape),
+            "q/taken": taken.view(shape),
+            "explore/epsilon": loss.new_full(shape[:1], self.epsilon),
+        }
+        if self.beta_final is not None:
+            metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
+        return metrics
 
     def _one_later(self, p: dict[str, Tensor], q: Tensor, tape: QTape, last: Tensor) -> Tensor:
         """Return Q at the steps' next observations [M, T, B, A], `last` [M, B, O] being the final."""
@@ -178,7 +189,8 @@ class DecHDRQN:
     def state_dict(self) -> StateDict:
         """Return everything learned and remembered."""
         return {
-            "networks": self.rows,
+            "online": self.online,
+            "target": self.target,
             "optimizer": self.optimizer.state_dict(),
             "replay": self.replay.state_dict(),
             "clock": self.clock,
@@ -187,7 +199,8 @@ class DecHDRQN:
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore `state_dict`, bit for bit."""
-        self.rows.copy_(state["networks"])
+        self.online.copy_(state["online"])
+        self.target.copy_(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.load_state_dict(state["replay"])
         self.clock, self.updates = state["clock"], state["updates"]
@@ -196,10 +209,9 @@ class DecHDRQN:
 class QPolicy:
     """Epsilon-greedy on every agent's own recurrent Q-network."""
 
-    def __init__(self, learner: DecHDRQN, explore: bool):
+    def __init__(self, learner: DecHDRQN, explore: bool, seeds: Seeds):
         self.learner, self.explore = learner, explore
-        purpose = "explore" if explore else f"evaluate/{learner.clock}"
-        self.random = Stream(learner.seeds, purpose, learner.device)
+        self.random = Stream(seeds, "policy", learner.device)
         self.numbers: Blocks | None = None
         self.counter = 0
         self.memory: Memory | None = None

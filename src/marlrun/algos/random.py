@@ -11,15 +11,11 @@ class Random:
     """Learns nothing."""
 
     def __init__(self, spec: Spec, seeds: Seeds, device: torch.device, *, num_envs: int):
-        self.spec, self.seeds, self.device = spec, seeds, device
-        self.evaluations = 0
-        """Policies made for evaluation; each draws numbers of its own."""
+        self.spec, self.device = spec, device
 
-    def policy(self, explore: bool) -> "RandomPolicy":
+    def policy(self, explore: bool, seeds: Seeds) -> "RandomPolicy":
         """Return a policy that draws every agent's action uniformly."""
-        name = "explore" if explore else f"evaluate/{self.evaluations}"
-        self.evaluations += not explore
-        return RandomPolicy(self.spec, Stream(self.seeds, name, self.device))
+        return RandomPolicy(self.spec, Stream(seeds, "policy", self.device))
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Forget it."""
@@ -29,12 +25,11 @@ class Random:
         return {}
 
     def state_dict(self) -> StateDict:
-        """Return how many evaluations there were."""
-        return {"evaluations": self.evaluations}
+        """Return nothing."""
+        return {}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Go on from `state_dict`."""
-        self.evaluations = state["evaluations"]
+        """Take back nothing."""
 
 
 class RandomPolicy:

@@ -38,9 +38,11 @@ class Adam:
 
     def state_dict(self) -> StateDict:
         """Return both moments and the number of steps."""
-        return {"moments": self._moments, "steps": self._steps}
+        first, second = self._moments
+        return {"first": first, "second": second, "steps": self._steps}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore `state_dict`, bit for bit."""
-        self._moments.copy_(state["moments"])
+        for moment, name in zip(self._moments, ("first", "second"), strict=True):
+            moment.copy_(state[name])
         self._steps.copy_(state["steps"])

@@ -42,7 +42,7 @@ def evaluate(
     """
     fresh = [derive(seed, purpose) for seed in seeds]
     env = build_env(env_node, fresh, device, plugins, num_envs=episodes)
-    return play(env, learner.policy(explore=False), optimum)
+    return play(env, learner.policy(explore=False, seeds=fresh), optimum)
 
 
 @torch.no_grad()
@@ -124,7 +124,7 @@ def evaluate_run(
     )
     console.say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
     if video:
-        policy = learner.policy(explore=False)
+        policy = learner.policy(explore=False, seeds=seeds)
         gif = record(single, policy, directory, job.seeds[0], state["env_steps"])
         console.say(f"video: {gif}")
     return _tell(columns, directory)

@@ -53,7 +53,7 @@ class Training:
         """Go on from the newest checkpoint in `directory`, or be ready to begin."""
         self._parts, self.job = parts, parts.job
         self.env, self.learner = parts.env, parts.learner
-        self.policy = self.learner.policy(explore=True)
+        self.policy = self.learner.policy(explore=True, seeds=self.job.seeds)
         spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
         self.meters = Meters()
         self.returns = Returns(replicas, num_envs, spec.num_agents, spec.discount, parts.device)
