@@ -29,6 +29,7 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
+        "clock": "wall" if has_gpu else "CPU time of the process",
     }
 
 
@@ -43,7 +44,7 @@ def main() -> None:
         parser.error(f"--only={options.only}: no part {min(unknown)}, expected some of abcd")
     make_exact(threads=1)
     report: dict[str, Any] = {"machine": machine(), "quick": options.quick}
-    console = Console()
+    console = Console(width=100)
     console.print_json(data=report["machine"])
     for name, measure in PARTS.items():
         if name in options.only:

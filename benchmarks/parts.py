@@ -11,69 +11,68 @@ import torch
 from benchmarks import reference_games
 from benchmarks.setting import CPU, GAME, PERIOD, Call, game, ours, plain, update_flops
 from benchmarks.timing import Effort, Times, alternate, ratio
+from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.data.replay import Traces
 from marlrun.types import Env
 
 Row = dict[str, Any]
 PLAIN = "plain reference"
+GAMES: Mapping[str, tuple[Callable[[], Any], int, Mapping[str, Any]]] = {
+    "target_capture": (reference_games.TargetCapture, 5, {"size": GAME["size"]}),
+    "meeting_grid": (reference_games.MeetingGrid, 5, {}),
+    "matrix_game": (reference_games.MatrixGame, 3, {}),
+}
+"""Name -> the plain version, its number of actions, what differs from conf/env/NAME.yaml."""
 
 
 def training(effort: Effort) -> list[Row]:
-    """Dec-HDRQN in the paper's configuration, one thread; ratio: speed over the reference's."""
-    replicas = {PLAIN: 1, "marlrun": 1, "marlrun, replicas=8": 8}
-    calls = {PLAIN: plain()[1]} | {
-        name: ours(n)[1] for name, n in replicas.items() if name != PLAIN
+    """Dec-HDRQN in the paper's configuration, on one core; ratio: speed over the reference's."""
+    loops = {
+        PLAIN: (1, plain()[1]),
+        "marlrun": (1, ours()[1]),
+        "marlrun, replicas=8": (8, ours(8)[1]),
     }
-    times = alternate(calls, effort)
+    times = alternate({name: period for name, (_, period) in loops.items()}, effort)
     rows: list[Row] = []
-    for name, n in replicas.items():
-        updates = n / median(times[name])
+    for name, (count, _) in loops.items():
+        updates = count / median(times[name])
         speed = {"env_steps_per_s": updates * PERIOD, "updates_per_s": updates}
-        compared = [seconds * n for seconds in times[PLAIN]]
+        compared = [seconds * count for seconds in times[PLAIN]]
         rows.append({"what": name} | speed | _compared(compared, times[name]))
     return rows
 
 
 def update(effort: Effort) -> list[Row]:
     """The update alone; ratio: share of the float32 matmul rate (best of 512 to 2048 square)."""
-    slow, _ = plain()
-    calls: dict[str, Call] = {"plain reference: learn": partial(slow.learn, slow.sample())}
-    calls["plain reference: sample + learn"] = lambda: slow.learn(slow.sample())
-    flops = dict.fromkeys(calls, 0)
-    for replicas in (1, 8):
-        learner, _ = ours(replicas)
-        suffix = "" if replicas == 1 else f", replicas={replicas}"
-        mine = {
-            f"learn{suffix}": partial(learner.learn, learner.replay.sample()),
-            f"sample + learn{suffix}": partial(_sample_and_learn, learner),
-        }
-        calls |= mine
-        flops |= dict.fromkeys(mine, replicas * update_flops(learner))
-    nominal = flops["learn"]
-    flops = {name: count or nominal for name, count in flops.items()}
-    products = {f"matmul {size}": _matmul(size) for size in (512, 1024, 2048)}
-    times = alternate(products | calls, effort)
-    flops |= {f"matmul {size}": 2 * size**3 for size in (512, 1024, 2048)}
-    return _shares(times, flops, list(products))
+    slow, learner, many = plain()[0], ours()[0], ours(8)[0]
+    nominal = update_flops(learner)
+    work: dict[str, tuple[int, Call]] = {
+        **{f"matmul {size}": (2 * size**3, _matmul(size)) for size in (512, 1024, 2048)},
+        f"{PLAIN}: learn": (nominal, partial(slow.learn, slow.sample())),
+        f"{PLAIN}: sample + learn": (nominal, lambda: slow.learn(slow.sample())),
+        "learn": (nominal, partial(_learn, learner, learner.replay.sample())),
+        "sample + learn": (nominal, partial(_learn, learner)),
+        "learn, replicas=8": (8 * nominal, partial(_learn, many, many.replay.sample())),
+        "sample + learn, replicas=8": (8 * nominal, partial(_learn, many)),
+    }
+    times = alternate({name: call for name, (_, call) in work.items()}, effort)
+    return _shares(times, {name: flops for name, (flops, _) in work.items()})
 
 
 def stepping(effort: Effort) -> list[Row]:
-    """Environment steps, actions given; ratio: speed over the plain game's one copy."""
-    games: Mapping[str, tuple[Callable[[], Any], int, dict[str, Any]]] = {
-        "target_capture": (reference_games.TargetCapture, 5, {"size": GAME["size"]}),
-        "meeting_grid": (reference_games.MeetingGrid, 5, {}),
-        "matrix_game": (reference_games.MatrixGame, 3, {}),
-    }
+    """Environment steps, actions given; ratio: speed over that of the game in plain Python."""
     rows: list[Row] = []
-    for name, (make_plain, num_actions, changes) in games.items():
-        calls: dict[int, Call] = {0: partial(next, _plain_steps(make_plain(), num_actions))}
+    for name, (plain_game, num_actions, changes) in GAMES.items():
+        calls = {PLAIN: partial(next, _plain_steps(plain_game(), num_actions))}
         for copies in (1, 32, 1024, 8192):
-            calls[copies] = partial(next, _steps(game(name, copies, changes), num_actions))
-        times = alternate({str(copies): call for copies, call in calls.items()}, effort)
-        for copies in calls:
-            n, seconds = max(copies, 1), times[str(copies)]
-            what = {"game": name, "copies": f"{n:,}" if copies else f"1, {PLAIN}"}
-            speed = {"us_a_call": 1e6 * median(seconds), "env_steps_per_s": n / median(seconds)}
-            rows.append(what | speed | _compared([x * n for x in times["0"]], seconds))
+            env = game(name, copies, changes)
+            calls[str(copies)] = partial(next, _steps(env, num_actions))
+        times = alternate(calls, effort)
+        for copies, seconds in times.items():
+            count = 1 if copies == PLAIN else int(copies)
+            speed = {"us_a_call": 1e6 * median(seconds), "env_steps_per_s": count / median(seconds)}
+            compared = _compared([count * x for x in times[PLAIN]], seconds)
+            rows.append({"game": name, "copies": copies} | speed | compared)
     return rows
 
 
@@ -93,8 +92,10 @@ def _compared(numerator: list[float], denominator: list[float]) -> Row:
     return {"ratio": middle, "quartiles": [low, high]}
 
 
-def _sample_and_learn(learner: Any) -> object:
-    return learner.learn(learner.replay.sample())
+@torch.inference_mode()
+def _learn(learner: DecHDRQN, traces: Traces | None = None) -> None:
+    """Learn as `update` does, from `traces` or from a fresh sample."""
+    learner.learn(traces or learner.replay.sample())
 
 
 def _matmul(size: int) -> Call:
@@ -102,10 +103,11 @@ def _matmul(size: int) -> Call:
     return lambda: torch.mm(a, b, out=out)
 
 
-def _shares(times: Times, flops: Mapping[str, int], products: list[str]) -> list[Row]:
-    """Compare each rate with the best product's of the same round."""
+def _shares(times: Times, flops: Mapping[str, int]) -> list[Row]:
+    """Compare each rate with that of the best product in the same round."""
     rates = {name: [flops[name] / x for x in seconds] for name, seconds in times.items()}
-    best = [max(round_) for round_ in zip(*(rates[name] for name in products), strict=True)]
+    products = [rates[name] for name in rates if name.startswith("matmul")]
+    best = [max(rates_of_round) for rates_of_round in zip(*products, strict=True)]
     return [
         {"what": name, "ms": 1e3 * median(times[name]), "gflop_per_s": median(rates[name]) / 1e9}
         | _compared(rates[name], best)

@@ -1,7 +1,7 @@
 """Keep what a finished run shows: copy run.json, config.yaml and metrics.jsonl to docs/results/NAME.
 
-Measures of the machine (`perf/*`) are left out, and rows of training are thinned if the file would
-be large; rows of evaluation all stay.
+Measures of the machine (`perf/*`) and where the run was put (`hydra.run.dir`) are left out, and rows
+of training are thinned if the file would be large; rows of evaluation all stay.
 """
 
 import argparse
@@ -34,13 +34,14 @@ def slim(rows: list[dict[str, Any]], max_bytes: int = MAX_BYTES) -> list[str]:
 
 def keep(run: Path, results: Path) -> None:
     """Copy `run` to the new directory `results`; raises ValueError if it is not finished."""
-    status = json.loads((run / "run.json").read_text()).get("status")
-    if status != "finished":
-        raise ValueError(f"{run}: its status is {status!r}, expected a finished run")
+    record = json.loads((run / "run.json").read_text())
+    if record.get("status") != "finished":
+        raise ValueError(f"{run}: its status is {record.get('status')!r}, expected a finished run")
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     results.mkdir(parents=True)
-    for name in ("run.json", "config.yaml"):
-        shutil.copyfile(run / name, results / name)
+    shutil.copyfile(run / "config.yaml", results / "config.yaml")
+    record["argv"] = [word for word in record["argv"] if not word.startswith("hydra.run.dir=")]
+    (results / "run.json").write_text(json.dumps(record, indent=1) + "\n")
     (results / "metrics.jsonl").write_text("".join(f"{line}\n" for line in slim(rows)))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
-from runner.compare import assert_same_state, rows
+from runner.compare import assert_same_run, rows
 
 from marlrun.runner.train import resume, train
 
@@ -14,18 +14,27 @@ CONF = Path(__file__).parents[1] / "conf"
 ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 ENVS = sorted(path.stem for path in (CONF / "env").glob("*.yaml"))
 SMALL = {
-    "algo": {"batch": 2, "episodes": 8, "learning_starts": 20, "sizes": [8, 8, 8, 8]},
-    "env": {"horizon": 5, "num_envs": 2},
+    "algo": {
+        "batch": 2,
+        "episodes": 8,
+        "learning_starts": 20,
+        "sizes": [8, 8, 8, 8],
+        # Actions must show what the memory holds.
+        "epsilon_steps": 50,
+        "epsilon_final": 0.0,
+    },
+    "env": {"horizon": 7, "num_envs": 2},
     "eval": {"every": 100, "episodes": 3, "final_episodes": 4},
     "checkpoint": {"every": 50},
     "log": {"every": 50},
 }
+CUT = 166
 
 
-def job(algo, env, env_steps):
+def job(chosen, env_steps):
     """Return the configuration that the command line composes, made small where it can be."""
     with initialize_config_module("marlrun.conf", version_base="1.3"):
-        composed = compose("config", [f"algo={algo}", f"env={env}", "replicas=2", "device=cpu"])
+        composed = compose("config", [*chosen, "replicas=2", "device=cpu"])
     config = OmegaConf.to_container(composed, resolve=True)
     for group, changes in SMALL.items():
         config[group] |= {key: value for key, value in changes.items() if key in config[group]}
@@ -37,20 +46,21 @@ def test_there_are_configs_to_test():
     assert {"target_capture", "meeting_grid", "matrix_game"} <= set(ENVS)
 
 
-@pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("algo", ALGOS)
-def test_it_runs_and_resumes(algo, env, tmp_path):
-    outcome = train(job(algo, env, 300), tmp_path / "whole", [])
+PAIRS = [(f"algo={algo}", f"env={env}") for algo in ALGOS for env in ENVS]
+VARIANTS = [("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru")]
+
+
+@pytest.mark.parametrize("chosen", PAIRS + VARIANTS, ids=" ".join)
+def test_it_runs_and_resumes(chosen, tmp_path):
+    outcome = train(job(chosen, 300), tmp_path / "whole", [])
     assert outcome.status == "finished", outcome.error
     log = rows(tmp_path / "whole")
     assert all(math.isfinite(value) for row in log for value in row.values())
     assert any("train/return_mean" in row for row in log)
     learns = any(tag.startswith("loss/") for row in log for tag in row)
-    assert learns == (algo != "random")
+    assert learns == (chosen[0] != "algo=random")
 
-    train(job(algo, env, 150), tmp_path / "halves", [])
-    again = resume(tmp_path / "halves", 300, [])
-    assert again.results == outcome.results
-    assert rows(tmp_path / "halves") == log
-    last = "checkpoints/step_300.pt"
-    assert_same_state(tmp_path / "whole" / last, tmp_path / "halves" / last)
+    # Cut in the middle of an episode and of a slot of the replay.
+    train(job(chosen, CUT), tmp_path / "parts", [])
+    assert resume(tmp_path / "parts", 300, []).status == "finished"
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")

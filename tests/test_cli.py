@@ -88,7 +88,7 @@ WRONG = [
     ([*PAIR, "env.game=clim"], "env.game=clim: expected climb | penalty"),
     ([*PAIR, "env.game=clim"], "; did you mean climb?"),
     ([*PAIR, "eval=5"], "eval=5: expected one of its keys, every, episodes, final_episodes"),
-    ([*PAIR, "algo.sizes=[1,2]"], "algo.sizes=[1, 2]: expected [int, int, int, int] ("),
+    ([*PAIR, "algo.sizes=[1,2]"], "algo.sizes=[1, 2]: expected list of 4 int [1, inf) ("),
     ([*CAPTURE, "env.motion=[1,0.5]"], "env.motion=[1, 0.5]: expected static | random or [int,"),
     ([*PAIR, "name=${nope}"], "name: Interpolation key 'nope' not found"),
     ([*PAIR, "seed=${name}"], "seed=null: expected int"),
@@ -154,6 +154,7 @@ def test_train_gets_the_resolved_config_a_new_directory_and_what_was_typed(marlr
     assert (config["replicas"], config["name"], config["algo"]["lr"]) == (3, "climb", 0.001)
     assert (config["algo"]["beta"], config["algo"]["gamma"]) == (1.0, 0.95)
     assert "hydra" not in config
+    assert config["choices"] == {"algo": "dec_drqn", "env": "matrix_game"}
     assert directory.parts[0] == "outputs" and len(directory.parts) == 3
     assert other != directory
     assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == []
@@ -162,6 +163,21 @@ def test_train_gets_the_resolved_config_a_new_directory_and_what_was_typed(marlr
 def test_the_run_directory_can_be_named(marlrun, trained):
     assert marlrun(*PAIR, "hydra.run.dir=some/where").code == 0
     assert trained[0][1] == Path("some/where")
+
+
+def test_where_the_job_changes_directory_its_own_is_absolute(marlrun, trained):
+    here = Path.cwd()
+    assert marlrun(*PAIR, "hydra.run.dir=some/where", "hydra.job.chdir=true").code == 0
+    assert trained[0][1] == here / "some/where"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "a" * 300])
+@pytest.mark.parametrize(("flags", "key"), [([], "hydra.run.dir"), (["-m"], "hydra.sweep.dir")])
+def test_a_run_directory_that_cannot_be_is_refused(marlrun, trained, flags, key, place: str):
+    Path("file").touch()
+    told = refused(marlrun(*flags, *PAIR, f"hydra.run.dir={place}"))
+    assert told.startswith(f"{key}: expected a directory that can be made: ") and place in told
+    assert trained == [] and [path.name for path in Path.cwd().iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(("name", "code"), [("stop", 130), ("fail", 1), ("crash", 1)])
@@ -187,7 +203,7 @@ def test_a_sweep_goes_on_after_failures_and_tells_them_first(marlrun, trained):
     table = [(line.split()[0], line.split()[1][-1]) for line in said.out.splitlines()]
     assert table == [("failed", "1"), ("refused", "2"), ("failed", "3"), ("finished", "0")]
     assert "RuntimeError: first line second line (traceback in " in said.out
-    assert "eval/return_mean 1.5" in said.out
+    assert "eval/return_mean 1.500 [-4.853, 7.853]" in said.out
     assert "second line" in (trained[1][1] / "marlrun.log").read_text()
     assert len({directory.parent for _, directory, _ in trained}) == 1
 
@@ -231,6 +247,24 @@ def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
     }
     assert resumed == ((Path("run"), 9, ["mine"]), {})
     assert [path.name for path in Path.cwd().iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("mode", ["eval", "resume"])
+def test_a_crash_over_a_stored_run_is_one_line(marlrun, monkeypatch, mode: str):
+    from marlrun.runner import evaluate, train
+
+    def crash(*args, **kwargs):
+        raise TypeError("first line\nsecond line")
+
+    monkeypatch.setattr(evaluate, "evaluate_run", crash)
+    monkeypatch.setattr(train, "resume", crash)
+    Path("config.yaml").touch()
+    said = marlrun(f"mode={mode}", "run=.")
+    told = "marlrun: TypeError: first line second line (HYDRA_FULL_ERROR=1 shows where)\n"
+    assert (said.code, said.out, said.err) == (1, "", told)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(TypeError):
+        marlrun(f"mode={mode}", "run=.")
 
 
 def test_exact_ends_in_json(marlrun):
@@ -314,6 +348,7 @@ def test_an_experiment_may_change_but_not_add(mine, trained):
     assert mine("+experiment=good", "algo.lr=0.5").code == 0
     config = trained[0][0]
     assert (config["algo"]["beta"], config["algo"]["lr"]) == (0.25, 0.5)
+    assert config["choices"] == {"algo": "dec_hdrqn", "env": "matrix_game"}
     assert config["env"]["game"] == "climb"
     typo = "experiment/typo.yaml: algo.bta: no such key; did you mean algo.beta?"
     assert refused(mine("+experiment=typo", *PAIR)) == typo

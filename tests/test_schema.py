@@ -5,6 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from marlrun import schema
+from marlrun.nested import leaves
 from marlrun.schema import Rule, Schema
 
 CONF = Path(str(resources.files("marlrun.conf")))
@@ -24,6 +25,8 @@ DECLARING = sorted(p for p in CONF.rglob("*.yaml") if p.parent.name not in ("tun
         ("lstm | gru", ["lstm", "gru"], ["rnn", "lstm | gru", None, True]),
         ("static | random or [int, int]", ["static", [1, -1]], [[1], [1, 0.5], [1, 1, 1], "x", 1]),
         ("list of int [1, inf)", [[], [1, 2]], [[0], 1, ["1"]]),
+        ("list of 2 int [1, inf)", [[1, 2]], [[], [1], [1, 2, 3], [1, 0], [1, 1.5], 1]),
+        ("list of 2 int or null", [[0, -1], None], [[1], "null"]),
         ("list of [int, float]", [[[1, 0.5]]], [[[0.5, 1]], [1]]),
         ("list or null", [[[1, "x"]], None], ["[]", 1]),
         ("dict", [{}, {"a": 1}], [[], None]),
@@ -91,6 +94,38 @@ def test_check_names_key_value_and_what_was_expected():
     assert refusal(rules, "algo.name", 1).endswith("""written algo.name="'1'\"""")
 
 
+def test_check_all_takes_final_and_complete_values_only():
+    rules = example()
+    values = {"beta": 0.5, "lr": 2, "open": {"any": "thing"}, "name": None}
+    assert rules.check_all(values, "algo") == {
+        "algo.beta": 0.5,
+        "algo.lr": 2,
+        "algo.open.any": "thing",
+        "algo.name": None,
+    }
+    for change, message in (
+        ({"beta": "${algo.lr}"}, r"^algo\.beta=\$\{algo\.lr\}: expected float \[0, 1\] \(scale\)$"),
+        ({"lr": "???"}, r"^algo\.lr=\?\?\?: expected int$"),
+        ({"bta": 0.5}, r"^algo\.bta: no such key; did you mean algo\.beta\?$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rules.check_all(values | change, "algo")
+    for key in values:
+        rest = {name: value for name, value in values.items() if name != key}
+        with pytest.raises(
+            ValueError, match=rf"^algo\.{key}: missing in the configuration, expected"
+        ):
+            rules.check_all(rest, "algo")
+
+
+def test_a_file_of_ours_takes_what_the_file_it_builds_on_takes():
+    base = schema.declared("algo/dec_hdrqn", "algo").rules
+    rules = schema.declared("algo/dec_drqn", "algo").rules
+    assert (base["algo.beta"].default, rules["algo.beta"].default) == (0.3, 1.0)
+    assert rules["algo._target_"] == base["algo._target_"]
+    assert rules.keys() == base.keys()
+
+
 def test_a_later_file_may_change_but_not_add():
     rules = example()
     rules.read("", {"algo": {"beta": 0.9}}, "algo: {beta: 0.9}", may_add=False)
@@ -128,5 +163,5 @@ def test_our_files_annotate_every_key_and_keep_to_it(path: Path):
     loaded = OmegaConf.to_container(OmegaConf.load(path))
     values = {key: value for key, value in loaded.items() if key not in ("defaults", "hydra")}
     assert schema.title(text)
-    assert set(dict(schema.leaves(values))) - set(schema.annotations(text)) <= {"_target_"}
+    assert set(dict(leaves(values))) - set(schema.annotations(text)) <= {"_target_"}
     Schema().read("", values, text, may_add=True)

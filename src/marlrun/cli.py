@@ -8,8 +8,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,9 +33,10 @@ from yaml import YAMLError
 
 from marlrun import __version__
 from marlrun.modes import MODES, Config, Mode
+from marlrun.nested import leaves
 from marlrun.overrides import Checker, Loader, search_path, text_of
 from marlrun.runner.outcome import Outcome
-from marlrun.schema import Schema, did_you_mean, leaves, show, title
+from marlrun.schema import Schema, did_you_mean, show, title
 
 EXIT_CODES = {"finished": 0, "failed": 1, "refused": 2, "interrupted": 130}
 HELP = """\
@@ -190,19 +191,43 @@ def _run(request: Request) -> int:
     if request.mode.makes_directory:
         outcome = _run_in_directory(request, cfg)
     else:
-        outcome = request.mode.run(config, Path(), request.argv)
+        outcome = _run_in_place(request, config)
     return _report(outcome)
+
+
+def _run_in_place(request: Request, config: Config) -> Outcome:
+    """Do what needs no directory of its own; whatever goes wrong in there is one line."""
+    try:
+        return request.mode.run(config, Path(), request.argv)
+    except ValueError as error:
+        return Outcome("refused", error=_one_line(error))
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        advice = "HYDRA_FULL_ERROR=1 shows where"
+        return Outcome("failed", error=f"{type(error).__name__}: {_one_line(error)} ({advice})")
 
 
 def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     directory = Path(cfg.hydra.run.dir)
-    created = [path for path in (directory, *directory.parents) if not path.exists()]
-    outcome = _run_in_hydra(request, cfg, partial(_job, mode=request.mode, typed=request.argv))
+    with _making("hydra.run.dir"):
+        created = [path for path in (directory, *directory.parents) if not path.exists()]
+        outcome = _run_in_hydra(request, cfg, partial(_job, mode=request.mode, typed=request.argv))
     if outcome.status == "refused":
         with suppress(OSError):
             for path in created:
                 path.rmdir()
     return outcome
+
+
+@contextmanager
+def _making(key: str) -> Generator[None]:
+    """Blame an OSError on `key`: Hydra makes the directories, and jobs raise none."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{key}: expected a directory that can be made: {_one_line(error)}"
+        raise ValueError(message) from error
 
 
 def _run_in_hydra(
@@ -221,7 +246,8 @@ def _sweep(request: Request) -> int:
     """Do the jobs of a sweep, then tell how each ended, failures first."""
     overrides = [*request.flags.overrides, "hydra.mode=MULTIRUN"]
     job = partial(_sweep_job, mode=request.mode)
-    batches: list[list[JobReturn]] = request.hydra.multirun(request.root, job, overrides)
+    with _making("hydra.sweep.dir"):
+        batches: list[list[JobReturn]] = request.hydra.multirun(request.root, job, overrides)
     jobs = [(done.return_value, done.overrides or []) for batch in batches for done in batch]
     for outcome, chosen in sorted(jobs, key=lambda job: job[0].status == "finished"):
         told = outcome.error or _headline(outcome)
@@ -230,8 +256,10 @@ def _sweep(request: Request) -> int:
 
 
 def _headline(outcome: Outcome) -> str:
+    from marlrun.runner.stats import estimate
+
     returns = outcome.results.get("eval/return_mean")
-    return f"eval/return_mean {sum(returns) / len(returns):.4g}" if returns else ""
+    return f"eval/return_mean {estimate(returns)}" if returns else ""
 
 
 def _sweep_job(cfg: DictConfig, mode: Mode) -> Outcome:
@@ -245,16 +273,20 @@ def _job(cfg: DictConfig, mode: Mode, typed: list[str] | None = None) -> Outcome
     """Do one job in its directory. An exception would take the rest of a sweep with it."""
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.output_dir)
-    with suppress(ValueError):
-        directory = directory.relative_to(Path.cwd())
+    if not hydra.job.chdir:
+        with suppress(ValueError):
+            directory = directory.relative_to(Path.cwd())
     argv = list(hydra.overrides.task) if typed is None else typed
     try:
-        return mode.run(_plain(cfg), directory, ["marlrun", *argv])
+        choices = {kind: hydra.runtime.choices[kind] for kind in mode.needs}
+        config = _plain(cfg) | {"choices": choices}
+        return mode.run(config, directory, ["marlrun", *argv])
     except ValueError as error:
         return Outcome("refused", directory, error=_one_line(error))
     except Exception as error:
         log = directory / "marlrun.log"
-        log.write_text(traceback.format_exc(), encoding="utf-8")
+        with suppress(OSError):
+            log.write_text(traceback.format_exc(), encoding="utf-8")
         message = f"{type(error).__name__}: {_one_line(error)} (traceback in {log})"
         return Outcome("failed", directory, error=message)
 

@@ -5,8 +5,8 @@ alternative, or several joined by " or ":
 
     null    bool    str    list    dict      a value of that kind; a dict takes any keys
     int     int [1, inf)    float (0, 1]     a number, perhaps of a range; an int is a float too
-    list of TYPE                             any number of elements
-    [TYPE, TYPE]                             exactly these elements
+    list of TYPE    list of 4 TYPE           any number of elements, or so many
+    [TYPE, TYPE]                             exactly these elements, none of a range
     a | b | c                                one of these words
 
 A key without such a comment takes what its default is.
@@ -16,12 +16,16 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, cast
 
 import yaml
 
+from marlrun.nested import leaves
+
 _KINDS: dict[str, type] = {"null": type(None), "bool": bool, "str": str, "list": list, "dict": dict}
 _NUMBER = re.compile(r"(int|float)(?: ([\[(])(\S+), (\S+)([\])]))?")
+_LIST = re.compile(r"list of (?:(\d+) )?(.+)")
 _WORDS = re.compile(r"[\w-]+( \| [\w-]+)*")
 
 
@@ -62,20 +66,36 @@ class Schema:
                 self.rules[key] = Rule(kind_of(value), "", value)
             self.check(key, value)
 
-    def check(self, key: str, value: Any) -> None:
-        """Raise ValueError, in one line, unless `key` exists and takes `value`."""
+    def check_all(self, values: Mapping[str, Any], package: str = "") -> dict[str, Any]:
+        """Raise ValueError, in one line, unless `values` hold every key, final and fitting.
+
+        Returns the values by dotted key.
+        """
+        given = dict(leaves(values, package))
+        for key, value in given.items():
+            self.check(key, value, is_final=True)
+        for key, rule in self.rules.items():
+            if not any(name == key or name.startswith(f"{key}.") for name in given):
+                raise ValueError(f"{key}: missing in the configuration, expected {rule}")
+        return given
+
+    def check(self, key: str, value: Any, *, is_final: bool = False) -> None:
+        """Raise ValueError, in one line, unless `key` exists and takes `value`.
+
+        What says that the value comes later, `???` or `${..}`, passes unless it `is_final`.
+        """
         if key not in self.rules:
-            return self._check_branch(key, value)
+            return self._check_branch(key, value, is_final)
         rule = self.rules[key]
         is_later = isinstance(value, str) and (value == "???" or "${" in value)
-        if is_later or fits(rule.kind, value):
+        if (is_later and not is_final) or fits(rule.kind, value):
             return None
         is_number = isinstance(value, int | float) and fits(rule.kind, str(value))
         hint = f"""; a number as text is written {key}="'{value}'" """.rstrip() if is_number else ""
         guess = did_you_mean(str(value), _words(rule.kind))
         raise ValueError(f"{key}={show(value)}: expected {rule}{guess}{hint}")
 
-    def _check_branch(self, key: str, value: Any) -> None:
+    def _check_branch(self, key: str, value: Any, is_final: bool) -> None:
         """Check a key that is no leaf: it may hold leaves, or lie within an open dict."""
         parents = [key.rsplit(".", depth)[0] for depth in range(1, key.count(".") + 1)]
         if any(fits(self.rules[parent].kind, {}) for parent in parents if parent in self.rules):
@@ -86,8 +106,31 @@ class Schema:
             raise ValueError(f"{key}: no such key{self._where}{guess}")
         if not isinstance(value, dict):
             raise ValueError(f"{key}={show(value)}: expected one of its keys, {', '.join(inner)}")
-        for name, leaf in leaves(cast(dict[str, Any], value)):
-            self.check(f"{key}.{name}", leaf)
+        for name, leaf in leaves(value):
+            self.check(f"{key}.{name}", leaf, is_final=is_final)
+
+
+def options(group: str) -> list[str]:
+    """Return the names of our own files conf/<group>/<name>.yaml."""
+    names = (path.name for path in (files("marlrun.conf") / group).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def declared(path: str, package: str = "") -> Schema:
+    """Return what our own file conf/<path>.yaml takes, with the files of its group it builds on."""
+    schema = Schema()
+    _read_own(schema, path, package)
+    return schema
+
+
+def _read_own(schema: Schema, path: str, package: str) -> None:
+    text = (files("marlrun.conf") / f"{path}.yaml").read_text(encoding="utf-8")
+    values = cast(dict[str, Any], yaml.load(text, Loader=yaml.CSafeLoader))
+    values.pop("hydra", None)
+    for base in values.pop("defaults", []):
+        if isinstance(base, str) and base != "_self_":
+            _read_own(schema, f"{path.rpartition('/')[0]}/{base}", package)
+    schema.read(package, values, text, may_add=True)
 
 
 def fits(kind: str, value: Any) -> bool:
@@ -100,16 +143,16 @@ def _fits(kind: str, value: Any) -> bool:
         return isinstance(value, _KINDS[kind])
     if number := _NUMBER.fullmatch(kind):
         return _in_range(number, value)
-    if kind.startswith(("[", "list of ")):
+    if kind.startswith("[") or _LIST.fullmatch(kind):
         return isinstance(value, list) and _fit_all(kind, cast(list[Any], value))
     return not isinstance(value, bool) and str(value) in kind.split(" | ")
 
 
 def _fit_all(kind: str, values: list[Any]) -> bool:
-    if kind.startswith("["):
-        kinds = kind[1:-1].split(", ")
+    if same := _LIST.fullmatch(kind):
+        kinds = [same[2]] * int(same[1] or len(values))
     else:
-        kinds = [kind.removeprefix("list of ")] * len(values)
+        kinds = kind[1:-1].split(", ")
     return len(values) == len(kinds) and all(map(_fits, kinds, values))
 
 
@@ -145,15 +188,6 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) for everything that is not a dict, and for empty dicts."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(cast(dict[str, Any], value), f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def annotations(text: str) -> dict[str, tuple[str, str]]:
     """Read a YAML text: dotted key -> (TYPE, meaning), for the keys that have a valid comment."""
     lines = text.splitlines()
@@ -187,8 +221,8 @@ def is_kind(kind: str) -> bool:
 
 
 def _is_kind(kind: str) -> bool:
-    if kind.startswith("list of "):
-        return _is_kind(kind.removeprefix("list of "))
+    if same := _LIST.fullmatch(kind):
+        return _is_kind(same[2])
     if kind.startswith("[") and kind.endswith("]"):
         return all(map(_is_kind, kind[1:-1].split(", ")))
     return any(form.fullmatch(kind) for form in (_NUMBER, _WORDS))

@@ -75,10 +75,6 @@ class Stream:
         numbers = halves.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF) * 2.0**-24
         return numbers[..., : shape[-1]].contiguous()
 
-    def integers(self, counter: int, high: int, *shape: int) -> Tensor:
-        """Draw int64 [R, *shape] in [0, high); bias below high / 2**31."""
-        return (((self.bits(counter, *shape) >> 33) & 0x7FFFFFFF) * high) >> 31
-
 
 class Blocks:
     """Uniform numbers of one shape, one draw a step, made many steps at a time.

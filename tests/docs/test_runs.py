@@ -27,6 +27,7 @@ def write_run(folder: Path, points: list[tuple[int, int, float]], status="finish
         {"env_steps": 60, "seed": 0, "perf/env_steps_per_s": 1e4},
     ]
     info = {"status": status, "algo": "dec_hdrqn", "env": "target_capture", "seeds": [0, 1]}
+    info["argv"] = ["marlrun", "algo=dec_hdrqn", "hydra.run.dir=here"]
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(info))
     (folder / "config.yaml").write_text(yaml.safe_dump({"name": None}))
@@ -69,6 +70,8 @@ def test_keeps_what_shows_results(run: Path, tmp_path: Path):
         "metrics.jsonl",
         "run.json",
     ]
+    record = json.loads((tmp_path / "kept/run.json").read_text())
+    assert record["argv"] == ["marlrun", "algo=dec_hdrqn"]
     text = (tmp_path / "kept/metrics.jsonl").read_text()
     assert text.count("\n") == 6
     assert "loss/td" in text

@@ -108,11 +108,3 @@ def test_walls_are_seen_to_the_north_east_south_and_west():
     put(env, (0, 0), (1, 2), (2, 1), (1, 1))
     walls = [[0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert act(env, STAY, STAY, STAY, STAY).obs[0, 0].tolist() == walls
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("size", 1), ("num_agents", 1), ("success", -0.1), ("observation", "all")]
-)
-def test_refuses_what_is_no_game(key, value):
-    with pytest.raises(ValueError, match=rf"^env\.{key}=.*: expected [^\n]*$"):
-        game(**{key: value})

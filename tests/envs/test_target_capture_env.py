@@ -58,8 +58,10 @@ def test_a_move_slips_to_each_side_as_often_as_said(action, ahead, left, right):
     shares = {ahead: 0.8, left: 0.1, right: 0.1}
     for cell in product(range(5), repeat=2):
         hits = (landed == torch.tensor(cell)).all(-1)
-        assert_frequency(hits, shares[cell]) if cell in shares else None
-        assert bool(hits.any()) == (cell in shares)
+        if cell in shares:
+            assert_frequency(hits, shares[cell])
+        else:
+            assert not hits.any()
 
 
 def test_agents_slip_independently():
@@ -260,20 +262,3 @@ def test_coordinates_are_centred_and_scaled(size, corner, middle):
     env.reset()
     put(env, [(0, size - 1)], [(2, 2)])
     assert act(env, WAIT).obs.flatten().tolist() == pytest.approx([*corner, *middle])
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("size", 1),
-        ("num_agents", 0),
-        ("targets", "two"),
-        ("flicker", 1.5),
-        ("slip", 0.6),
-        ("motion", "north"),
-        ("motion", [1]),
-    ],
-)
-def test_refuses_what_is_no_game(key, value):
-    with pytest.raises(ValueError, match=rf"^env\.{key}=.*: expected [^\n]*$"):
-        game(**{key: value})

@@ -3,8 +3,10 @@
 import json
 
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from marlrun.runner.nested import leaves
+from marlrun.nested import leaves
 
 
 def rows(directory, perf=False):
@@ -16,6 +18,37 @@ def rows(directory, perf=False):
     ]
 
 
+def events(directory):
+    """Return what TensorBoard reads in a directory."""
+    found = EventAccumulator(str(directory))
+    found.Reload()
+    return found
+
+
+def scalars(directory, tag):
+    """Return a curve: (step, value)s."""
+    return [(event.step, event.value) for event in events(directory).Scalars(tag)]
+
+
+def hyperparameters(directory):
+    """Return what the HPARAMS tab shows of a directory."""
+    (content,) = events(directory).PluginTagToContent("hparams").values()
+    fields = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in fields.items()}
+
+
+def assert_same_board(directory, other):
+    """Compare what TensorBoard shows, but for the speed."""
+    mine, yours = (sorted((run / "tb").iterdir()) for run in (directory, other))
+    assert [path.name for path in mine] == [path.name for path in yours]
+    for one, two in zip(mine, yours, strict=True):
+        tags = events(one).Tags()["scalars"]
+        assert sorted(tags) == sorted(events(two).Tags()["scalars"])
+        for tag in tags:
+            assert tag.startswith("perf/") or scalars(one, tag) == scalars(two, tag), tag
+        assert hyperparameters(one) == hyperparameters(two)
+
+
 def record(directory):
     """Return run.json."""
     return json.loads((directory / "run.json").read_text())
@@ -24,7 +57,9 @@ def record(directory):
 def state(path):
     """Return a checkpoint's leaves by path, without the length of the log (it holds the speed)."""
     checkpoint = torch.load(path, weights_only=True)
-    return {where: leaf for where, leaf in leaves(checkpoint) if where != "log_end"}
+    return {
+        where: leaf for where, leaf in leaves(checkpoint, into_lists=True) if where != "log_end"
+    }
 
 
 def assert_same_state(path, other):
@@ -37,8 +72,9 @@ def assert_same_state(path, other):
 
 
 def assert_same_run(directory, other):
-    """Compare logs, results, and the best and last checkpoints (an interruption adds one)."""
+    """Compare logs, curves, results, and the best and last checkpoints."""
     assert rows(directory) == rows(other)
+    assert_same_board(directory, other)
     assert record(directory)["results"] == record(other)["results"]
     for name in ("best", f"step_{record(directory)['env_steps']}"):
         path = f"checkpoints/{name}.pt"

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from marlrun.runner.build import build, refuse_hidden_targets, resolve
+from marlrun.types import Spec
 
 CPU = torch.device("cpu")
 
@@ -77,3 +78,9 @@ def test_wrong_arguments_are_one_line():
         build(node, "env", ["runner"], [0], CPU, num_envs=1)
     with pytest.raises(ValueError, match="missing a required argument: 'num_envs'"):
         build({"_target_": "runner.fakes.Walk"}, "env", ["runner"], [0], CPU)
+
+
+def test_what_a_class_says_becomes_one_line():
+    node = {"_target_": "runner.fakes.Bandit", "lr": "fast\nand faster"}
+    with pytest.raises(ValueError, match=r"Bandit cannot be built: [^\n]*$"):
+        build(node, "algo", ["runner"], Spec(1, ("a",), (1,), (2,), 1, 1.0), [0], CPU, num_envs=1)

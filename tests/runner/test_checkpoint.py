@@ -94,9 +94,10 @@ def test_pickled_code_never_runs(tmp_path, monkeypatch):
 
 def test_another_zip_is_no_checkpoint(tmp_path):
     path = save(tmp_path, 5).latest()
-    torch.save({"weights": torch.ones(3)}, path)
-    with pytest.raises(ValueError, match="no checkpoint of this version"):
-        load(path, CPU)
+    for content in ({"weights": torch.ones(3)}, {"format": 1}, torch.ones(3)):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match="no checkpoint of this version"):
+            load(path, CPU)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("hello", "world")

@@ -1,6 +1,8 @@
+import sys
+
 from runner.fakes import config
 
-from marlrun.runner.console import Reporter
+from marlrun.runner.console import Reporter, write_directory
 from marlrun.runner.train import train
 
 
@@ -25,3 +27,18 @@ def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
     assert "250/1,000 env steps" in shown
     assert "steps/s" in shown
     assert "eval/return_mean 2.000" in shown
+
+
+def test_the_tensorboard_command_works_when_it_is_pasted(tmp_path, capsys, monkeypatch):
+    def shown():
+        write_directory(tmp_path / "my run")
+        return capsys.readouterr().out.splitlines()[1]
+
+    rest = f"--logdir '{tmp_path / 'my run/tb'}'"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert shown() == f"curves: tensorboard {rest}"
+    (tmp_path / "tensorboard").touch(0o755)
+    assert shown() == f"curves: {tmp_path / 'tensorboard'} {rest}"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shown() == f"curves: tensorboard {rest}"

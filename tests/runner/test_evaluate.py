@@ -6,8 +6,10 @@ from runner.compare import record
 from runner.fakes import Blind, Walk, config
 
 from marlrun import exact
+from marlrun.runner import evaluate as evaluation
 from marlrun.runner.evaluate import evaluate_run, means, play
 from marlrun.runner.train import train
+from marlrun.streams import derive
 
 CPU = torch.device("cpu")
 
@@ -107,11 +109,37 @@ def test_one_seed_has_an_interval_over_episodes_only(tmp_path, capsys):
     assert "95 % CI over 5 episodes; one seed: no interval over seeds" in shown
 
 
-def test_a_video_is_drawn(run, tmp_path):
+def test_a_video_is_drawn(run, capsys):
     evaluate(run, video=True, checkpoint="latest")
     (gif,) = (run / "videos").iterdir()
     assert gif.name == "step_120_seed_3.gif"
     assert gif.read_bytes().startswith(b"GIF89a")
+    assert f"video of the evaluated policy: {gif}" in capsys.readouterr().err
+
+
+def test_a_video_has_seeds_of_its_own(run, monkeypatch):
+    seeds = []
+    build = evaluation.build_env
+
+    def build_env(node, used, *args, **kwargs):
+        seeds.append(list(used))
+        return build(node, used, *args, **kwargs)
+
+    monkeypatch.setattr(evaluation, "build_env", build_env)
+    evaluate(run, video=True)
+    evaluate(run, video=True, seed=9)
+    expected = [derive(seed, "video") for seed in (3, 4, 9, 10)]
+    assert seeds[0] + seeds[2] == expected
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path):
+    train(config(env_steps=0), tmp_path, [])
+    path = tmp_path / "checkpoints/best.pt"
+    state = torch.load(path, weights_only=True)
+    del state["env_steps"]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="best.pt is no checkpoint of this version"):
+        evaluate(tmp_path)
 
 
 def test_what_cannot_draw_itself_is_told(tmp_path):
@@ -130,8 +158,8 @@ def test_bad_directories_are_told(run, tmp_path):
         ("a: [", "is not plain YAML"),
         ("a: !!python/object/apply:os.system [ls]", "is not plain YAML"),
         ("- a", "expected a mapping"),
-        ("algo: {}", "seed: missing in the configuration"),
-        ((run / "config.yaml").read_text().replace("seed: 3", "seed: x"), "seed='x': expected an"),
+        ("algo: {}", "mode: missing in the configuration"),
+        ((run / "config.yaml").read_text().replace("seed: 3", "seed: x"), "seed=x: expected int"),
         ((run / "config.yaml").read_text().replace("runner.fakes.Walk", "os.system"), "plugins="),
     ):
         stored.write_text(text)

@@ -3,18 +3,12 @@ import json
 
 import pytest
 from PIL import Image
+from runner.compare import events, hyperparameters, scalars
 from runner.fakes import Walk, config
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from marlrun.runner.logging import Log
 from marlrun.runner.train import resume, train
 from marlrun.runner.video import encode, film
-
-
-def scalars(directory, tag):
-    events = EventAccumulator(str(directory))
-    events.Reload()
-    return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
 def test_rows_and_events_say_the_same(tmp_path):
@@ -42,21 +36,36 @@ def test_what_a_checkpoint_does_not_know_is_taken_back(tmp_path):
     assert scalars(tmp_path / "tb/seed_5", "a") == [(10, 1.0), (20, 4.0)]
 
 
+def test_a_row_taken_back_at_the_checkpoints_own_step_leaves_the_row_kept_there(tmp_path):
+    log = Log(tmp_path, [5, 6], end=0, env_steps=0)
+    log.write(10, {"a": [1.0, 2.0]})
+    end = log.settle()
+    log.write(10, {"b": [3.0, 4.0]})
+    again = Log(tmp_path, [5, 6], end=end, env_steps=10)
+    again.write(20, {"b": [5.0, 6.0]})
+    assert scalars(tmp_path / "tb/seed_6", "a") == [(10, 2.0)]
+    assert scalars(tmp_path / "tb/seed_6", "b") == [(20, 6.0)]
+
+
+def test_a_log_without_a_checkpoint_begins_anew(tmp_path):
+    Log(tmp_path, [5], end=0, env_steps=0).write(0, {"a": [1.0]})
+    Log(tmp_path, [5], end=0, env_steps=0).write(0, {"a": [2.0]})
+    assert scalars(tmp_path / "tb/seed_5", "a") == [(0, 2.0)]
+
+
 def test_a_shortened_log_is_told(tmp_path):
     with pytest.raises(ValueError, match="metrics.jsonl is shorter than its checkpoint says: 5"):
         Log(tmp_path, [5], end=5, env_steps=10)
 
 
 def test_hyperparameters_are_in_the_runs_own_events(tmp_path):
-    train(config(env_steps=80), tmp_path, [])
+    train(config(env_steps=80, name="mine", choices={"algo": "own"}), tmp_path, [])
     resume(tmp_path, 120, ["runner"])
     assert {path.name for path in (tmp_path / "tb").iterdir()} == {"seed_3", "seed_4"}
     assert all(path.is_file() for path in (tmp_path / "tb/seed_3").iterdir())
-    events = EventAccumulator(str(tmp_path / "tb/seed_3"))
-    events.Reload()
-    plugin = events.PluginTagToContent("hparams")
-    assert list(plugin) == ["_hparams_/session_start_info"]
-    assert b"algo.lr" in plugin["_hparams_/session_start_info"]
+    shown = hyperparameters(tmp_path / "tb/seed_3")
+    assert (shown["name"], shown["algo"], shown["env"]) == ("mine", "own", "fakes")
+    assert (shown["algo.lr"], shown["env_steps"]) == (0.01, 120)
     steps = [step for step, _ in scalars(tmp_path / "tb/seed_3", "eval/return_mean")]
     assert steps == [0, 40, 80, 120]
 
@@ -72,7 +81,5 @@ def test_a_gif_is_an_image_in_tensorboard(tmp_path):
     assert (image.n_frames, image.size) == (5, (40, 4))
     log = Log(tmp_path, [5], end=0, env_steps=0)
     log.boards[0].gif(10, "episode", data, 4, 40)
-    events = EventAccumulator(str(tmp_path / "tb/seed_5"))
-    events.Reload()
-    (shown,) = events.Images("episode")
+    (shown,) = events(tmp_path / "tb/seed_5").Images("episode")
     assert (shown.step, shown.encoded_image_string) == (10, data)

@@ -1,16 +1,17 @@
 import pytest
 import torch
-from runner.compare import assert_same_run, assert_same_state, record, rows
+from runner.compare import assert_same_run, record, rows
 from runner.fakes import config
 
 from marlrun.runner.train import resume, train
+from marlrun.runner.training import Training
 
 PLUGINS = ["runner"]
 
 
-def interrupt(directory, at):
+def interrupt(directory, at, **changes):
     """Run the small job, interrupted by SIGTERM at tick `at`; later calls must not see that."""
-    outcome = train(config(algo__stop_at=at), directory, [])
+    outcome = train(config(algo__stop_at=at, **changes), directory, [])
     stored = directory / "config.yaml"
     stored.write_text(stored.read_text().replace(f"  stop_at: {at}\n", ""))
     return outcome
@@ -18,7 +19,8 @@ def interrupt(directory, at):
 
 def test_a_run_leaves_everything_behind(tmp_path, capsys):
     argv = ["marlrun", "algo=bandit", "env=walk"]
-    outcome = train(config(), tmp_path, argv)
+    choices = {"algo": "bandit", "env": "walk"}
+    outcome = train(config(choices=choices), tmp_path, argv)
     assert outcome.status == "finished"
     assert outcome.directory == tmp_path
     told = record(tmp_path)
@@ -82,15 +84,31 @@ def test_interrupted_and_resumed_is_the_same_run(tmp_path, at):
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
-@pytest.mark.parametrize("half", [60, 62, 80])
+@pytest.mark.parametrize("half", [60, 62, 80, 100])
 def test_a_finished_run_trained_for_longer_is_the_long_run(tmp_path, half):
     train(config(), tmp_path / "whole", [])
     train(config(env_steps=half), tmp_path / "parts", [])
     assert resume(tmp_path / "parts", 120, PLUGINS).status == "finished"
-    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
-    assert record(tmp_path / "whole")["results"] == record(tmp_path / "parts")["results"]
-    last = "checkpoints/step_120.pt"
-    assert_same_state(tmp_path / "whole" / last, tmp_path / "parts" / last)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def best_step(directory):
+    best = torch.load(directory / "checkpoints/best.pt", weights_only=True)
+    return best["env_steps"]
+
+
+def test_the_best_at_an_end_that_was_not_due_counts_until_it_is_taken_back(tmp_path, monkeypatch):
+    scores = {0: 1.0, 40: 2.0, 60: 9.0, 80: 3.0, 120: 2.0}
+
+    def score(self, purpose, episodes):
+        return {"eval/return_mean": torch.full((2,), scores[self.env_steps])}
+
+    monkeypatch.setattr(Training, "_evaluate", score)
+    train(config(env_steps=60), tmp_path, [])
+    assert best_step(tmp_path) == 60
+    resume(tmp_path, 120, PLUGINS)
+    assert best_step(tmp_path) == 80
+    assert not (tmp_path / "checkpoints/best_before.pt").exists()
 
 
 def test_the_same_job_in_the_same_directory_goes_on(tmp_path):
@@ -173,8 +191,7 @@ def test_best_is_the_highest_mean_over_replicas(tmp_path):
         if "eval/return_mean" in row:
             scores.setdefault(row["env_steps"], []).append(row["eval/return_mean"])
     means = {at: sum(values) / 2 for at, values in scores.items()}
-    best = torch.load(tmp_path / "checkpoints/best.pt", weights_only=True)
-    assert best["env_steps"] == max(means, key=means.get)
+    assert best_step(tmp_path) == max(means, key=means.get)
 
 
 def test_a_damaged_checkpoint_names_the_older_one(tmp_path):
@@ -195,6 +212,25 @@ def test_the_best_learner_is_no_run_to_go_on_with(tmp_path):
     (checkpoints / "step_500.pt").write_bytes((checkpoints / "best.pt").read_bytes())
     with pytest.raises(ValueError, match=r"step_500.pt holds a learner, no run; delete it"):
         resume(tmp_path, None, PLUGINS)
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [("after", {"first": torch.ones(2, 2)}), ("after", 3), ("best", None), ("log_end", "x")],
+)
+def test_a_checkpoint_without_all_its_parts_is_refused(tmp_path, key, wrong):
+    interrupt(tmp_path, 47)
+    path = tmp_path / "checkpoints/step_94.pt"
+    torch.save(torch.load(path, weights_only=True) | {key: wrong}, path)
+    with pytest.raises(ValueError, match=r"step_94.pt does not fit config.yaml: run: [^\n]+$"):
+        resume(tmp_path, None, PLUGINS)
+
+
+def test_the_chosen_names_outlive_run_json(tmp_path):
+    interrupt(tmp_path, 33, choices={"algo": "own", "env": "walk"})
+    (tmp_path / "run.json").unlink()
+    resume(tmp_path, None, PLUGINS)
+    assert (record(tmp_path)["algo"], record(tmp_path)["env"]) == ("own", "walk")
 
 
 def test_a_run_that_died_before_it_saved_starts_anew(tmp_path, capsys):
@@ -223,7 +259,7 @@ def test_wrong_input_leaves_no_directory(tmp_path):
         (config(env__gaol=7), "unexpected keyword argument 'gaol'"),
         (config(algo__lr="fast"), "algo runner.fakes.Bandit cannot be built"),
         (config(device="cuda"), "device=cuda: PyTorch finds no GPU"),
-        (config(log__every=0), "log.every=0: expected an integer, at least 1"),
+        (config(log__every=0), "log.every=0: expected int"),
         (config(plugins=[]), "expected a class in marlrun"),
     ):
         with pytest.raises(ValueError, match=message):

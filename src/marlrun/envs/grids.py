@@ -46,9 +46,3 @@ def outcomes(numbers: Tensor, chances: Sequence[float]) -> Tensor:
 def points(cells: Tensor, size: int) -> list[tuple[int, int]]:
     """Return where cells [K] are, as (x, y), for drawing."""
     return [(cell % size, cell // size) for cell in map(int, cells)]
-
-
-def expect(ok: bool, key: str, value: object, wanted: str) -> None:
-    """Raise ValueError about `env.key` unless `ok`."""
-    if not ok:
-        raise ValueError(f"env.{key}={value}: expected {wanted}")

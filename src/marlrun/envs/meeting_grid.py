@@ -9,7 +9,7 @@ from torch.nn.functional import embedding, one_hot
 
 from marlrun.envs.drawing import draw_grid
 from marlrun.envs.episodes import Episodes
-from marlrun.envs.grids import HEADINGS, STAY, expect, outcomes, points, positions, walled
+from marlrun.envs.grids import HEADINGS, STAY, outcomes, points, positions, walled
 from marlrun.streams import Blocks, Stream
 from marlrun.types import Seeds, Spec, StateDict, Step
 
@@ -42,13 +42,7 @@ class MeetingGrid:
         horizon: int,
         discount: float,
     ):
-        """Take a probability and whole numbers; raises ValueError on what makes no game."""
-        expect(size >= 2, "size", size, "at least 2")
-        expect(num_agents >= 2, "num_agents", num_agents, "at least 2")
-        expect(0 <= success <= 1, "success", success, "a probability")
-        expect(
-            observation in ("position", "walls"), "observation", observation, "position or walls"
-        )
+        """Take what conf/env/meeting_grid.yaml allows."""
         self._size, self._success = size, success
         self._view = _positions(size, device) if observation == "position" else _walls(size, device)
         self.num_envs = num_envs

@@ -1,20 +1,17 @@
 """Our games as PettingZoo parallel environments: one copy, with dictionaries by agent's name."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.resources import files
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-import yaml
 from gymnasium.spaces import Box, Discrete, Space
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv  # pyright: ignore[reportMissingTypeStubs]
 
 from marlrun.envs.drawing import check_mode
-from marlrun.schema import Schema
+from marlrun.schema import declared, did_you_mean, options
 from marlrun.types import Drawable, Env, Step
 
 Observations = dict[str, NDArray[np.float32]]
@@ -115,9 +112,7 @@ def parallel_env(
     `keys` are those of conf/env/<game>.yaml, which holds the defaults, but for `num_envs`.
     Raises ValueError on an unknown game, an unknown key or a value that does not fit.
     """
-    values = _configure(game, keys)
-    module, _, name = values.pop("_target_").rpartition(".")
-    cls = getattr(import_module(module), name)
+    cls, values = _configure(game, keys)
 
     def make(seed: int) -> Env:
         return cls([seed], torch.device("cpu"), **values)
@@ -125,25 +120,20 @@ def parallel_env(
     return ParallelGame(make, f"{game}_v0", render_mode)
 
 
-def _configure(game: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the game's defaults updated by `keys`."""
-    folder = files("marlrun.conf") / "env"
-    games = sorted(
-        path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml")
-    )
+def _configure(game: str, keys: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the game's class, and its defaults updated by `keys`."""
+    games = options("env")
     if game not in games:
-        close = difflib.get_close_matches(game, games, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"env={game}: expected one of {', '.join(games)}{hint}")
-    text = (folder / f"{game}.yaml").read_text(encoding="utf-8")
-    defaults = yaml.safe_load(text)
-    schema = Schema()
-    schema.read("env", defaults, text, may_add=True)
-    for key, value in keys.items():
-        schema.check(f"env.{key}", value)
-    if keys.get("num_envs", 1) != 1:
-        raise ValueError(f"env.num_envs={keys['num_envs']}: expected 1, a PettingZoo game is one")
-    return {**defaults, **keys, "num_envs": 1}
+        guess = did_you_mean(game, games)
+        raise ValueError(f"env={game}: expected one of {', '.join(games)}{guess}")
+    schema = declared(f"env/{game}", "env")
+    module, _, name = schema.rules.pop("env._target_").default.rpartition(".")
+    defaults = {key.removeprefix("env."): rule.default for key, rule in schema.rules.items()}
+    values = {**defaults, "num_envs": 1, **keys}
+    schema.check_all(values, "env")
+    if values["num_envs"] != 1:
+        raise ValueError(f"env.num_envs={values['num_envs']}: expected 1, a PettingZoo game is one")
+    return getattr(import_module(module), name), values
 
 
 def _any_seed() -> int:

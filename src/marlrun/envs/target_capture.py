@@ -10,7 +10,7 @@ from torch.nn.functional import embedding
 
 from marlrun.envs.drawing import draw_grid
 from marlrun.envs.episodes import Episodes
-from marlrun.envs.grids import HEADINGS, STAY, expect, outcomes, points, positions, wrapped
+from marlrun.envs.grids import HEADINGS, STAY, outcomes, points, positions, wrapped
 from marlrun.streams import Blocks, Stream
 from marlrun.types import Seeds, Spec, StateDict, Step
 
@@ -43,12 +43,7 @@ class TargetCapture:
         horizon: int,
         discount: float,
     ):
-        """Take probabilities and whole numbers; raises ValueError on what makes no game."""
-        expect(size >= 2, "size", size, "at least 2")
-        expect(num_agents >= 1, "num_agents", num_agents, "at least 1")
-        expect(targets in ("one", "each"), "targets", targets, "one or each")
-        expect(0 <= flicker <= 1, "flicker", flicker, "a probability")
-        expect(0 <= slip <= 0.5, "slip", slip, "a probability, at most 0.5 to each side")
+        """Take what conf/env/target_capture.yaml allows."""
         num_targets = 1 if targets == "one" else num_agents
         self.num_envs = num_envs
         self.spec = Spec(
@@ -166,6 +161,4 @@ def _turned_moves() -> list[tuple[int, int]]:
 def _drifts(motion: str | Sequence[int]) -> Sequence[Sequence[int]]:
     """Return the moves (dx, dy) among which a target chooses."""
     named = {"static": (STAY,), "random": HEADINGS}
-    is_known = motion in named if isinstance(motion, str) else len(motion) == 2
-    expect(is_known, "motion", motion, "static, random or [dx, dy]")
     return named[motion] if isinstance(motion, str) else (motion,)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from marlrun.runner.nested import leaves
+from marlrun.nested import leaves
 from marlrun.types import Env, Learner, Seeds
 
 Kind = Literal["algo", "env"]
@@ -52,7 +52,8 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(f"{kind}."):
             raise
-        raise ValueError(f"{kind} {target} cannot be built: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
 
 
 def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[..., Any]:
@@ -81,6 +82,6 @@ def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[...,
 
 def refuse_hidden_targets(config: Node) -> None:
     """Raise ValueError if `_target_` stands anywhere but directly under `algo` or `env`."""
-    for path, value in leaves(config):
+    for path, value in leaves(config, into_lists=True):
         if "_target_" in path and path not in ("algo._target_", "env._target_"):
             raise ValueError(f"{path}={value}: only algo and env may have a _target_")

@@ -2,10 +2,13 @@
 
 `step_<env_steps>.pt` files hold a whole run at a tick, the highest number is the latest; `best.pt`
 holds the learner that was evaluated best. Nothing else says which is which, so there is no moment
-at which a kill leaves the directory in doubt.
+at which a kill leaves the directory in doubt. `best_before.pt` is put aside where only the end of
+the run made it be evaluated: training for longer brings it back.
 """
 
 import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -30,6 +33,8 @@ class Checkpoints:
 
     def __init__(self, directory: Path, keep: int = 0):
         self._directory, self._keep = directory / "checkpoints", keep
+        self._best = self._directory / "best.pt"
+        self._best_before = self._directory / "best_before.pt"
 
     def save(self, env_steps: int, state: StateDict) -> None:
         """Write the checkpoint of this step; then remove all but `keep` of the older ones."""
@@ -37,9 +42,17 @@ class Checkpoints:
         for path in self.steps()[: -1 - self._keep]:
             path.unlink()
 
-    def save_best(self, env_steps: int, state: StateDict) -> None:
-        """Write best.pt in place of the one before."""
-        self._write(self._directory / "best.pt", env_steps, state)
+    def save_best(self, env_steps: int, state: StateDict, *, for_now: bool = False) -> None:
+        """Write best.pt in place of the one before, which `for_now` puts aside."""
+        if for_now:
+            with suppress(FileNotFoundError):
+                self._best.replace(self._best_before)
+        self._write(self._best, env_steps, state)
+
+    def take_back_best(self) -> None:
+        """Bring back what `save_best(.., for_now=True)` put aside, if it did."""
+        with suppress(FileNotFoundError):
+            self._best_before.replace(self._best)
 
     def steps(self) -> list[Path]:
         """Return the step checkpoints, oldest first."""
@@ -55,7 +68,7 @@ class Checkpoints:
 
         A file is looked for as it is written, then among the run's checkpoints.
         """
-        choices = {"best": self._directory / "best.pt", "latest": self.latest()}
+        choices = {"best": self._best, "latest": self.latest()}
         candidates = [choices[name]] if name in choices else [Path(name), self._directory / name]
         for path in candidates:
             if path is not None and path.is_file():
@@ -85,16 +98,24 @@ def load(path: Path, device: torch.device) -> StateDict:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path} is damaged or no checkpoint: {reason}") from error
-    if not isinstance(content, dict) or cast(StateDict, content).get("format") != FORMAT:
+    state = cast(StateDict, content) if isinstance(content, dict) else {}
+    if state.get("format") != FORMAT or not isinstance(state.get("env_steps"), int):
         raise ValueError(f"{path} is no checkpoint of this version of marlrun")
-    return cast(StateDict, content)
+    return state
 
 
 def restore(checkpoint: StateDict, path: Path, **parts: Stateful) -> None:
     """Load the named parts of a checkpoint; ValueError if it does not fit the configuration."""
     for name, part in parts.items():
-        try:
+        with fitting(path, name):
             part.load_state_dict(checkpoint[name])
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(f"{path} does not fit config.yaml: {name}: {reason}") from error
+
+
+@contextmanager
+def fitting(path: Path, name: str) -> Generator[None]:
+    """Turn whatever goes wrong with part `name` of a checkpoint into one line of ValueError."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path} does not fit config.yaml: {name}: {reason}") from error

@@ -1,5 +1,7 @@
 """What a person sees: a progress bar or plain lines on stderr, results on stdout."""
 
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -107,4 +109,11 @@ def _over(count: int, unit: str) -> str:
 def write_directory(directory: Path) -> None:
     """Say where the run is and how to look at its curves."""
     write(f"run directory: {directory}")
-    write(f"curves: tensorboard --logdir {directory / 'tb'}")
+    write(f"curves: {shlex.join([_tensorboard(), '--logdir', str(directory / 'tb')])}")
+
+
+def _tensorboard() -> str:
+    """Return a command that works when it is pasted, also where no environment is activated."""
+    beside = Path(sys.executable).with_name("tensorboard")
+    found = shutil.which("tensorboard") is not None
+    return str(beside) if beside.exists() and not found else "tensorboard"

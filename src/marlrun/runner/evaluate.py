@@ -105,13 +105,14 @@ def evaluate_run(
     job = read_job(rundir.read_config(directory))
     place = choose(device)
     make_exact(threads)
-    single = build_env(job.env, job.seeds, place, plugins, num_envs=1)
+    seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
+    filmed = [derive(seed, "video") for seed in seeds]
+    single = build_env(job.env, filmed, place, plugins, num_envs=1)
     learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs)
     path = Checkpoints(directory).named(checkpoint)
     state = load(path, place)
     restore(state, path, learner=learner)
 
-    seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
     columns = evaluate(
         job.env,
         learner,
@@ -124,9 +125,9 @@ def evaluate_run(
     )
     console.say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
     if video:
-        policy = learner.policy(explore=False, seeds=seeds)
+        policy = learner.policy(explore=False, seeds=filmed)
         gif = record(single, policy, directory, job.seeds[0], state["env_steps"])
-        console.say(f"video: {gif}")
+        console.say(f"video of the evaluated policy: {gif}")
     return _tell(columns, directory)
 
 

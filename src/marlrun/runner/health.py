@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from marlrun.runner.nested import leaves
+from marlrun.nested import leaves
 from marlrun.types import Seeds
 
 
@@ -24,7 +24,7 @@ class Health:
 
     def check_state(self, state: Mapping[str, object], env_steps: int) -> None:
         """Raise FloatingPointError if any tensor of a nested state holds NaN."""
-        for path, leaf in leaves(state):
+        for path, leaf in leaves(state, into_lists=True):
             if isinstance(leaf, Tensor) and leaf.is_floating_point():
                 self._refuse(torch.isnan(leaf), path, leaf, env_steps)
 

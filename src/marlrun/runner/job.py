@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from marlrun.runner.build import Node, refuse_hidden_targets
+from marlrun.runner.build import Kind, Node, refuse_hidden_targets
+from marlrun.schema import Rule, Schema, declared, options
+
+_OUTSIDE = Schema()
+"""What every environment takes."""
+_OUTSIDE.rules["env.num_envs"] = Rule("int [1, inf)", "copies of the game per replica", 1)
 
 
 @dataclass(frozen=True)
@@ -38,59 +43,68 @@ class Job:
 
 
 def read_job(config: Mapping[str, Any]) -> Job:
-    """Check a resolved configuration; ValueError names the first key that is missing or wrong."""
+    """Check a resolved configuration; ValueError names the first key that is missing or wrong.
+
+    It is held to the files in conf/, but for classes from outside, whose files are not at hand.
+    """
     refuse_hidden_targets(config)
-    seed = _integer(config, "seed", 0)
+    values = _check_root(config)
+    algo, env = _node(config, "algo"), _node(config, "env")
+    _check_node(algo, "algo")
+    _check_node(env, "env")
     return Job(
-        algo=_node(config, "algo"),
-        env=_node(config, "env"),
-        name=_name(config),
-        seeds=tuple(range(seed, seed + _integer(config, "replicas", 1))),
-        env_steps=_integer(config, "env_steps", 0),
-        device=_device(config),
-        threads=_integer(config, "threads", 1),
-        num_envs=_integer(config, "env.num_envs", 1),
-        eval_every=_integer(config, "eval.every", 1),
-        eval_episodes=_integer(config, "eval.episodes", 1),
-        final_episodes=_integer(config, "eval.final_episodes", 1),
-        checkpoint_every=_integer(config, "checkpoint.every", 1),
-        checkpoint_keep=_integer(config, "checkpoint.keep", 0),
-        log_every=_integer(config, "log.every", 1),
+        algo=algo,
+        env=env,
+        name=values["name"],
+        seeds=tuple(range(values["seed"], values["seed"] + values["replicas"])),
+        env_steps=values["env_steps"],
+        device=values["device"],
+        threads=values["threads"],
+        num_envs=env["num_envs"],
+        eval_every=values["eval.every"],
+        eval_episodes=values["eval.episodes"],
+        final_episodes=values["eval.final_episodes"],
+        checkpoint_every=values["checkpoint.every"],
+        checkpoint_keep=values["checkpoint.keep"],
+        log_every=values["log.every"],
     )
 
 
-def _value(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise ValueError(f"{key}: missing in the configuration")
-        value = cast(Node, value)[part]
-    return value
+def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all but the nodes; return it by dotted key."""
+    schema = declared("config")
+    schema.rules["choices"] = Rule("dict", "the chosen algo and env", {})
+    own = {key: config[key] for key in config if key not in ("algo", "env")}
+    return schema.check_all({"choices": {}, **own})
 
 
-def _integer(config: Mapping[str, Any], key: str, least: int) -> int:
-    value = _value(config, key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{key}={value!r}: expected an integer, at least {least}")
-    return value
+def _node(config: Mapping[str, Any], kind: Kind) -> Node:
+    node = config.get(kind)
+    if not isinstance(node, Mapping):
+        raise ValueError(f"{kind}={node!r}: expected a configuration with a _target_")
+    return cast(Node, node)
 
 
-def _node(config: Mapping[str, Any], kind: str) -> Node:
-    value = _value(config, kind)
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{kind}={value!r}: expected a configuration with a _target_")
-    return cast(Node, value)
+def _check_node(node: Node, kind: Kind) -> None:
+    if str(node.get("_target_")).startswith("marlrun."):
+        _check_own(node, kind)
+    elif kind == "env":
+        _OUTSIDE.check("env.num_envs", node.get("num_envs"), is_final=True)
 
 
-def _device(config: Mapping[str, Any]) -> str:
-    value = _value(config, "device")
-    if value not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device={value!r}: expected auto, cpu or cuda")
-    return value
-
-
-def _name(config: Mapping[str, Any]) -> str | None:
-    value = config.get("name")
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"name={value!r}: expected a string or null")
-    return value
+def _check_own(node: Node, kind: Kind) -> None:
+    """Raise ValueError unless one of our files for the node's class takes it."""
+    target = node["_target_"]
+    schemas = [declared(f"{kind}/{name}", kind) for name in options(kind)]
+    targets = [schema.rules[f"{kind}._target_"].default for schema in schemas]
+    if target not in targets:
+        known = ", ".join(sorted(set(targets)))
+        raise ValueError(f"{kind}._target_={target}: expected one of {known}")
+    refusals: list[ValueError] = []
+    for schema in (one for one, its in zip(schemas, targets, strict=True) if its == target):
+        try:
+            schema.check_all(node, kind)
+            return
+        except ValueError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]

@@ -4,18 +4,24 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
+from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.summary.writer import record_writer
 
+from marlrun.runner.files import write_atomically
 from marlrun.types import Seeds
 
 # TensorBoard brings no types.
+_loader: Any = event_file_loader
 _events: Any = event_pb2
 _summaries: Any = summary_pb2
 _hparams: Any = summary_v2
@@ -28,16 +34,23 @@ Scalar = bool | int | float | str
 
 
 class Log:
-    """Writes rows; after a resume everything past `end` bytes and `env_steps` is taken back."""
+    """Writes rows; after a resume everything that came after its checkpoint is taken back."""
 
     def __init__(self, directory: Path, seeds: Seeds, end: int, env_steps: int):
-        """Open the log as it was when it had `end` bytes; ValueError if it is shorter now."""
+        """Open the log as it was when it had `end` bytes; ValueError if it is shorter now.
+
+        `env_steps` is the step of its last row, or later.
+        """
         self._path, self._seeds = directory / "metrics.jsonl", seeds
         self._path.touch()
         if self._path.stat().st_size < end:
             raise ValueError(f"{self._path} is shorter than its checkpoint says: {end} bytes")
         os.truncate(self._path, end)
-        self.boards = [Board(board_directory(directory, seed), env_steps) for seed in seeds]
+        if end == 0:
+            shutil.rmtree(directory / "tb", ignore_errors=True)
+        self.boards = [Board(board_directory(directory, seed)) for seed in seeds]
+        if end > 0:
+            self._take_back(env_steps)
 
     def write(self, env_steps: int, row: Row) -> None:
         """Append one line per seed, and one event per seed to its TensorBoard directory."""
@@ -50,8 +63,23 @@ class Log:
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(lines)
 
+    def _take_back(self, env_steps: int) -> None:
+        """Make TensorBoard forget all from `env_steps` on, but for the rows that are kept.
+
+        At step 0 nothing comes after the checkpoint.
+        """
+        env_steps = max(1, env_steps)
+        boards = dict(zip(self._seeds, self.boards, strict=True))
+        for board in self.boards:
+            board.forget(env_steps)
+        lines = map(json.loads, reversed(self._path.read_text("utf-8").splitlines()))
+        kept = takewhile(lambda line: line["env_steps"] == env_steps, lines)
+        for line in reversed(list(kept)):
+            seed = line.pop("seed")
+            boards[seed].scalars(line.pop("env_steps"), line)
+
     def hyperparameters(self, values: Mapping[str, Scalar]) -> None:
-        """Write the run's hyperparameters beside every seed's curves."""
+        """Write the run's hyperparameters beside every seed's curves, in place of earlier ones."""
         for board in self.boards:
             board.hyperparameters(values)
 
@@ -70,15 +98,22 @@ def board_directory(directory: Path, seed: int) -> Path:
 class Board:
     """One seed's TensorBoard events; files are opened for every event, so seeds may be many."""
 
-    def __init__(self, directory: Path, env_steps: int | None = None):
-        """Begin a file after those there are; what they hold past `env_steps` no longer counts."""
+    def __init__(self, directory: Path):
+        """Begin a file after those there are; the first number is left to `hyperparameters`."""
         directory.mkdir(parents=True, exist_ok=True)
-        older = len(list(directory.glob("events.out.tfevents.*")))
-        self._path = directory / f"events.out.tfevents.{older:06d}"
-        self._write(_events.Event(wall_time=time.time(), file_version="brain.Event:2"))
-        if older and env_steps is not None:
-            start = _events.SessionLog(status=_events.SessionLog.START)
-            self._write(_events.Event(wall_time=time.time(), step=env_steps + 1, session_log=start))
+        numbers = [int(path.suffix[1:]) for path in directory.glob(f"{_EVENTS}[0-9]*")]
+        self._path = directory / f"{_EVENTS}{max(numbers, default=0) + 1:06d}"
+        self._write(_version())
+
+    def forget(self, env_steps: int) -> None:
+        """Cut everything from `env_steps` on out of the files there are.
+
+        A `SessionLog.START` would say it without that, but TensorBoard's fast loader ignores it.
+        """
+        for path in self._path.parent.glob(f"{_EVENTS}[0-9]*"):
+            found = _loader.LegacyEventFileLoader(str(path)).Load()
+            kept = [event for event in found if event.step < env_steps]
+            write_atomically(path, partial(_append, kept))
 
     def scalars(self, env_steps: int, numbers: Mapping[str, float]) -> None:
         """Write numbers by tag."""
@@ -89,8 +124,12 @@ class Board:
         self._summary(env_steps, _summaries.Summary(value=values))
 
     def hyperparameters(self, values: Mapping[str, Scalar]) -> None:
-        """Fill this run's line of the HPARAMS tab; runs of equal values become one group."""
-        self._summary(0, _hparams.hparams_pb(dict(values)))
+        """Fill this run's line of the HPARAMS tab; runs of equal values become one group.
+
+        TensorBoard believes the first it reads, so they stand in a file that can be replaced.
+        """
+        events = (_version(), _event(0, summary=_hparams.hparams_pb(dict(values))))
+        write_atomically(self._path.with_name(f"{_EVENTS}{0:06d}"), partial(_append, events))
 
     def gif(self, env_steps: int, tag: str, data: bytes, height: int, width: int) -> None:
         """Write an animated GIF as an image."""
@@ -102,11 +141,28 @@ class Board:
         )
 
     def _summary(self, env_steps: int, summary: Any) -> None:
-        self._write(_events.Event(wall_time=time.time(), step=env_steps, summary=summary))
+        self._write(_event(env_steps, summary=summary))
 
     def _write(self, event: Any) -> None:
         with self._path.open("ab") as file:
-            _records.RecordWriter(file).write(event.SerializeToString())
+            _append((event,), file)
+
+
+_EVENTS = "events.out.tfevents."
+
+
+def _version() -> Any:
+    return _event(0, file_version="brain.Event:2")
+
+
+def _event(env_steps: int, **content: Any) -> Any:
+    return _events.Event(wall_time=time.time(), step=env_steps, **content)
+
+
+def _append(events: Sequence[Any], file: BinaryIO) -> None:
+    writer = _records.RecordWriter(file)
+    for event in events:
+        writer.write(event.SerializeToString())
 
 
 def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, Scalar]:

@@ -78,8 +78,8 @@ def new_record(
         "status": "running",
         "name": config.get("name"),
         "argv": list(argv),
-        "algo": _choice("algo", config, argv),
-        "env": _choice("env", config, argv),
+        "algo": _choice("algo", config),
+        "env": _choice("env", config),
         "seeds": list(seeds),
         "env_steps": 0,
         "versions": _versions(),
@@ -139,10 +139,10 @@ def _existing(directory: Path, name: str) -> Path:
     return path
 
 
-def _choice(kind: str, config: Mapping[str, Any], argv: Sequence[str]) -> str:
-    """Return the name of the configuration file chosen for `kind`, as far as it can be known."""
-    typed = [word.partition("=")[2] for word in argv if word.startswith(f"{kind}=")]
-    return typed[-1] if typed else config[kind]["_target_"].rpartition(".")[0].rpartition(".")[2]
+def _choice(kind: str, config: Mapping[str, Any]) -> str:
+    """Return the name of the YAML chosen for `kind`, where that is not known of its module."""
+    module = config[kind]["_target_"].rpartition(".")[0].rpartition(".")[2]
+    return config.get("choices", {}).get(kind, module)
 
 
 def _versions() -> dict[str, str]:

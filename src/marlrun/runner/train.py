@@ -124,9 +124,8 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
 
 def _work(training: Training, stop: Stop, record: rundir.Record) -> dict[str, list[float]]:
     """Train to the end and return the results; nothing if stopped before."""
-    if not training.begun:
-        choices = {"algo": record["algo"], "env": record["env"]}
-        training.log.hyperparameters(choices | flat(training.job.hyperparameters))
+    labels = {key: record[key] for key in ("name", "algo", "env") if record[key] is not None}
+    training.log.hyperparameters(labels | flat(training.job.hyperparameters))
     training.begin()
     training.advance(stop)
     training.save()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from marlrun.runner.build import build_env, build_learner
-from marlrun.runner.checkpoint import Checkpoints, load, restore
+from marlrun.runner.checkpoint import Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
 from marlrun.runner.evaluate import evaluate, means, optimum_of
 from marlrun.runner.health import Health
@@ -121,11 +121,12 @@ class Training:
     def finish(self) -> dict[str, list[float]]:
         """Complete the log and return the final evaluation's results, one number per seed.
 
-        The last checkpoint is older than the rows written here: if the run is trained for longer,
-        they are taken back, and it goes on as if it had never stopped.
+        The last checkpoint is older than what is written here: if the run is trained for longer,
+        it is taken back, and the run goes on as if it had never stopped.
         """
         row = {} if self._due(self.job.log_every) else self._training_row()
-        self._write(row if self._due(self.job.eval_every) else row | self._evaluation())
+        due = self._due(self.job.eval_every)
+        self._write(row if due else row | self._evaluation(for_now=True))
         results = self._evaluate("final", self.job.final_episodes)
         return {tag: floats(values) for tag, values in results.items()}
 
@@ -143,11 +144,13 @@ class Training:
         parts = {"learner": self.learner, "meters": self.meters, "returns": self.returns}
         if state["after"] is not None:
             parts |= {"policy": self.policy, "env": self.env}
-            self.after = Step(**state["after"])
         restore(state, path, **parts)
+        with fitting(path, "run"):
+            self.after = None if state["after"] is None else Step(**state["after"])
+            self._best, log_end = float(state["best"]), int(state["log_end"])
         self.env_steps = self._saved_at = state["env_steps"]
-        self._best = state["best"]
-        return state["log_end"]
+        self.checkpoints.take_back_best()
+        return log_end
 
     def _way_out(self, damaged: Path) -> str:
         older = [path.name for path in self.checkpoints.steps() if path != damaged]
@@ -182,7 +185,7 @@ class Training:
         perf = self.speed.take(self.env_steps)
         return row | {tag: [value] * len(self.job.seeds) for tag, value in perf.items()}
 
-    def _evaluation(self) -> Row:
+    def _evaluation(self, *, for_now: bool = False) -> Row:
         """Evaluate, keep the learner if it is the best so far, and return the row."""
         results = self._evaluate(f"eval/{self.env_steps}", self.job.eval_episodes)
         returns = floats(results[HEADLINE])
@@ -190,7 +193,8 @@ class Training:
         score = fmean(returns)
         if score > self._best:
             self._best = score
-            self.checkpoints.save_best(self.env_steps, {"learner": self._healthy_learner()})
+            best = {"learner": self._healthy_learner()}
+            self.checkpoints.save_best(self.env_steps, best, for_now=for_now)
         return {tag: floats(values) for tag, values in results.items()}
 
     def _evaluate(self, purpose: str, episodes: int) -> dict[str, Tensor]:

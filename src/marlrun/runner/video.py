@@ -1,4 +1,4 @@
-"""GIFs of greedy episodes: into videos/ and, as images, into TensorBoard."""
+"""GIFs of episodes: into videos/ and, as images, into TensorBoard."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -17,7 +17,7 @@ FRAME_MS = 200
 
 
 def record(env: Env, policy: Policy, directory: Path, seed: int, env_steps: int) -> Path:
-    """Play an episode in the first replica of `env`, whose seed is `seed`; return the GIF's path.
+    """Play an episode in the first replica of `env`, trained by `seed`; return the GIF's path.
 
     ValueError if the environment cannot draw itself.
     """

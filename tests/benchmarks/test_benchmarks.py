@@ -1,0 +1,158 @@
+"""The benchmarks compare like with like, and run."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from marlrun.data.replay import Traces
+from marlrun.nets.stacked import views
+from marlrun.types import Step
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checkout():
+    """Make the checkout's benchmarks/, which no wheel holds, importable; one thread, as it uses."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)
+        yield
+    torch.set_num_threads(threads)
+
+
+def room(name: str):
+    return importlib.import_module(f"benchmarks.{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "changes", "num_actions"),
+    [
+        ("target_capture", "TargetCapture", {"size": 3, "slip": 0.0}, 5),
+        ("meeting_grid", "MeetingGrid", {"size": 3, "success": 1.0}, 5),
+        ("matrix_game", "MatrixGame", {}, 3),
+    ],
+)
+def test_plain_games_play_as_marlruns_do(name, plain, changes, num_actions):
+    env = room("setting").game(name, 1, changes)
+    mine = getattr(room("reference_games"), plain)(**changes)
+    random = torch.Generator().manual_seed(0)
+    rewards = []
+    for _ in range(10):
+        begin_alike(name, env.reset(), mine)
+        while True:
+            action = torch.randint(num_actions, (1, 1, 2), generator=random)
+            step, result = env.step(action), mine.step(action[0, 0].tolist())
+            torch.testing.assert_close(step.obs[0, 0], torch.from_numpy(result.obs))
+            assert step.reward.flatten().tolist() == [result.reward] * 2
+            assert (bool(step.terminated), bool(step.truncated)) == result[2:]
+            rewards.append(result.reward)
+            if step.done:
+                break
+    assert any(rewards)
+
+
+def begin_alike(name: str, step: Step, mine) -> None:
+    """Begin the plain game's episode; on the torus (3 x 3) where `step` is."""
+    mine.reset()
+    if name == "target_capture":
+        cells = (step.obs[0, 0] * 3 + 1).round().int()
+        mine.agents = [tuple(cell) for cell in cells[:, :2].tolist()]
+        mine.target = tuple(cells[0, 2:].tolist())
+
+
+def test_plain_update_is_marlruns():
+    setting = room("setting")
+    (learner, _), (plain, _) = setting.ours(), setting.plain()
+    for agent in range(2):
+        copy_into(plain.online[agent], learner.parameters, agent)
+        copy_into(plain.target[agent], views(learner.target, learner.net.shapes), agent)
+    batch = plain.sample()
+    metrics = learner.learn(as_traces(*batch))
+    losses = torch.stack(plain.learn(batch))
+    assert (losses > 0).all()
+    torch.testing.assert_close(metrics["loss/td"][0], losses)
+    for agent, net in enumerate(plain.online):
+        for name, weight in weights(net).items():
+            mine = learner.grads[name][agent]
+            torch.testing.assert_close(mine, weight.grad.mT.view_as(mine), msg=name)
+
+
+def as_traces(obs, action, reward, end, mask) -> Traces:
+    """Lay out [B, T, ..] as [R, N, T, B, ..]."""
+    shared = (x.T.expand(1, 2, -1, -1) for x in (reward, end, mask))
+    return Traces(obs.permute(2, 1, 0, 3)[None], action.permute(2, 1, 0)[None], *shared)
+
+
+def layers(net) -> dict[str, torch.nn.Linear]:
+    first, second = net.encoder[0], net.encoder[2]
+    return {"first": first, "second": second, "last": net.decoder[0], "head": net.head}
+
+
+def weights(net) -> dict[str, torch.Tensor]:
+    """Name the plain network's weights as marlrun does."""
+    cell = {"weight_input": net.lstm.weight_ih_l0, "weight_hidden": net.lstm.weight_hh_l0}
+    named = {f"{name}.weight": layer.weight for name, layer in layers(net).items()}
+    return named | {f"cell.{name}": weight for name, weight in cell.items()}
+
+
+@torch.no_grad()
+def copy_into(net, parameters, agent: int) -> None:
+    for name, weight in weights(net).items():
+        weight.copy_(parameters[name][agent].mT)
+    for name, layer in layers(net).items():
+        layer.bias.copy_(parameters[f"{name}.bias"][agent, 0])
+    net.lstm.bias_hh_l0.zero_()
+    net.lstm.bias_ih_l0.copy_(parameters["cell.bias"][agent, 0])
+
+
+def test_arithmetic_of_an_update():
+    """4-32-64-LSTM 64-32-5: 37,152 weights; 17 steps of 32 traces for 2 agents."""
+    setting = room("setting")
+    assert setting.update_flops(setting.ours()[0]) == 2 * 37_152 * 17 * 32 * 2
+
+
+def test_ratios_are_taken_round_by_round():
+    ratio = room("timing").ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0])
+    assert ratio == (3.0, 2.5, 3.5)
+
+
+def test_calls_alternate():
+    timing, called = room("timing"), []
+    calls = {name: lambda name=name: called.append(name) for name in "ab"}
+    times = timing.alternate(calls, timing.Effort(rounds=3, seconds=0.0))
+    assert "".join(called).endswith("ababab")
+    assert [len(seconds) for seconds in times.values()] == [3, 3]
+
+
+@pytest.mark.parametrize("part", ["b", "c", pytest.param("d", marks=pytest.mark.slow)])
+def test_a_part_returns_rows_with_ratios(part):
+    rows = room("parts").PARTS[part](room("timing").Effort(rounds=2, seconds=0.001))
+    assert all(0 < row["quartiles"][0] <= row["ratio"] <= row["quartiles"][1] for row in rows)
+    assert len({tuple(row) for row in rows}) == 1
+
+
+def test_the_command_writes_a_report(tmp_path):
+    out = tmp_path / "outputs/bench.json"
+    done = bench("--only", "a", "--quick", "--out", str(out))
+    report = json.loads(out.read_text())
+    assert "marlrun, replicas=8" in done.stdout
+    assert report["machine"]["threads"] == 1
+    assert [row["what"] for row in report["a"]["rows"]][:2] == ["plain reference", "marlrun"]
+
+
+def test_an_unknown_part_is_refused():
+    done = bench("--only", "az")
+    assert done.returncode == 2
+    assert "--only=az: no part z, expected some of abcd" in done.stderr
+
+
+def bench(*words: str):
+    command = [sys.executable, "-m", "benchmarks", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
