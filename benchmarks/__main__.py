@@ -12,7 +12,7 @@ from rich.table import Table
 
 from benchmarks.parts import PARTS, Row
 from benchmarks.timing import Effort
-from marlrun.runner.device import describe, make_exact
+from marlrun.runner.device import describe, set_up
 from marlrun.runner.rundir import git_commit, now
 
 FULL, QUICK = Effort(rounds=21, seconds=0.2), Effort(rounds=3, seconds=0.02)
@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.only) - set(PARTS):
         parser.error(f"--only={options.only}: no part {min(unknown)}, expected some of abcd")
-    make_exact(threads=1)
+    set_up(threads=1)
     report: dict[str, Any] = {"machine": machine(), "quick": options.quick}
     console = Console(width=100)
     console.print_json(data=report["machine"])

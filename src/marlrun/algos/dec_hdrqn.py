@@ -123,8 +123,9 @@ class DecHDRQN:
     @torch.inference_mode()
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Remember one joint step."""
-        end = after.terminated if self.bootstrap_at_time_limit else after.done
-        self.replay.add(before.obs, action, after.reward, end.float(), after.obs, after.done)
+        done = after.done
+        end = after.terminated if self.bootstrap_at_time_limit else done
+        self.replay.add(before.obs, action, after.reward, end, after.obs, done)
         self.clock += self.num_envs
 
     @torch.inference_mode()

@@ -65,6 +65,9 @@ class EpisodeReplay:
         self.time = torch.zeros(rings, dtype=torch.int64, device=device)
         self._first_slot = torch.arange(rings, device=device) * self.slots
         self._look = device.type == "cpu"
+        self._record = torch.zeros(rings, num_agents, obs_size + 3, device=device)
+        wide = self._record.view(self.num_replicas, num_envs, num_agents, -1)
+        self._columns = (wide[..., :obs_size], *wide[..., obs_size:].unbind(-1))
 
         self.batch, self.trace = batch, trace
         self._draws = 0
@@ -80,18 +83,14 @@ class EpisodeReplay:
     ) -> None:
         """Append a joint step of every copy.
 
-        obs and after [R, E, N, O], action and reward [R, E, N], end (float) and done [R, E].
+        obs and after [R, E, N, O], action and reward [R, E, N], end and done [R, E] bool.
         """
         slot = self._first_slot + self.slot
         row = torch.add(self.time, slot, alpha=self.rows)
-        record = torch.cat(
-            (
-                obs,
-                torch.stack((action.float(), reward, end.unsqueeze(-1).expand_as(reward)), -1),
-            ),
-            -1,
-        )
-        self.records.index_copy_(0, row, record.flatten(0, 1))
+        values = (obs, action, reward, end.unsqueeze(-1))
+        for column, value in zip(self._columns, values, strict=True):
+            column.copy_(value)
+        self.records.index_copy_(0, row, self._record)
         self.time += 1
         if self._look and not done.any():
             return

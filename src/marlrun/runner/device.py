@@ -1,6 +1,8 @@
 """Where and how exactly PyTorch computes."""
 
+import ctypes
 import os
+import sys
 from typing import Any
 
 import torch
@@ -21,8 +23,17 @@ def describe(device: torch.device) -> str:
     return device.type
 
 
-def make_exact(threads: int) -> None:
-    """Set the number of CPU threads, deterministic algorithms and full float32, process-wide."""
+def keep_memory() -> None:
+    """Let glibc keep freed blocks: an update would hand megabytes back and fault them in again."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        trim_threshold, mmap_threshold = -1, -3
+        libc.mallopt(mmap_threshold, 1 << 25)
+        libc.mallopt(trim_threshold, 1 << 29)
+
+
+def set_up(threads: int) -> None:
+    """Set threads, deterministic algorithms, full float32 and the allocator, process-wide."""
+    keep_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     # The same as use_deterministic_algorithms(True), which imports the compiler: seconds.

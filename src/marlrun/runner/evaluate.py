@@ -13,7 +13,7 @@ from marlrun import exact
 from marlrun.runner import console, rundir
 from marlrun.runner.build import Node, build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, load, restore
-from marlrun.runner.device import choose, make_exact
+from marlrun.runner.device import choose, set_up
 from marlrun.runner.job import read_job
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
@@ -104,7 +104,7 @@ def evaluate_run(
     """
     job = read_job(rundir.read_config(directory))
     place = choose(device)
-    make_exact(threads)
+    set_up(threads)
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
     filmed = [derive(seed, "video") for seed in seeds]
     single = build_env(job.env, filmed, place, plugins, num_envs=1)

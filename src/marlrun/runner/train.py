@@ -7,7 +7,7 @@ from typing import Any
 
 from marlrun.runner import console, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
-from marlrun.runner.device import choose, describe, make_exact
+from marlrun.runner.device import choose, describe, set_up
 from marlrun.runner.job import Job, read_job
 from marlrun.runner.logging import flat
 from marlrun.runner.outcome import Outcome
@@ -73,7 +73,7 @@ def _run(
     plugins: Sequence[str],
 ) -> Outcome:
     device = choose(job.device)
-    make_exact(job.threads)
+    set_up(job.threads)
     parts = assemble(job, device, plugins)
     directory.mkdir(parents=True, exist_ok=True)
     with rundir.locked(directory), Stop() as stop:
