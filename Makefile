@@ -30,7 +30,7 @@ check: install  ## format, lint, arrows between rooms, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	$(BIN)/pyright --project pyproject.toml
 
 format: install  ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
