@@ -1,17 +1,22 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from runner.compare import record
 from runner.fakes import Blind, Walk, config
 
 from marlrun import exact
+from marlrun.algos.random import Random
 from marlrun.runner import evaluate as evaluation
+from marlrun.runner.build import build_env
 from marlrun.runner.evaluate import evaluate_run, means, play
 from marlrun.runner.train import train
 from marlrun.streams import derive
 
 CPU = torch.device("cpu")
+CONF = Path(__file__).parents[2] / "conf"
 
 
 class Steady:
@@ -174,3 +179,19 @@ def test_the_optimum_makes_the_fraction(tmp_path, monkeypatch):
     results = train(config(), tmp_path, []).results
     returns = results["eval/return_mean"]
     assert results["eval/return_fraction"] == [value / 4 for value in returns]
+
+
+def test_every_purpose_and_seed_has_fresh_episodes_and_the_same_ones_again():
+    node = yaml.safe_load((CONF / "env/matrix_game.yaml").read_text())
+
+    def returns(seed, purpose):
+        env = build_env(node, [0], CPU, [])
+        learner = Random(env.spec, [0], CPU, num_envs=1)
+        result = evaluation.evaluate(
+            node, learner, [seed], CPU, [], purpose=purpose, episodes=30, optimum=None
+        )
+        return result["eval/return_mean"].tolist()
+
+    assert returns(0, "final") == returns(0, "final")
+    assert returns(0, "final") != returns(0, "eval/0")
+    assert returns(0, "final") != returns(1, "final")
