@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format bench claims tensorboard clean
+.PHONY: help install demo test test-slow test-gpu check format bench claims tensorboard clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ test: install  ## the default tests, under ten minutes on two cores
 
 test-slow: install  ## the long proofs
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: install  ## what needs a CUDA device
+	$(BIN)/python -m pytest -m gpu
 
 check: install  ## format, lint, arrows between rooms, types
 	$(BIN)/ruff format --check .

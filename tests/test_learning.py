@@ -23,6 +23,11 @@ def test_hysteresis_finds_the_shadowed_equilibrium_of_climb(tmp_path):
     assert sum(value == 11 for value in plain) <= 1
 
 
+def test_without_hysteresis_an_unshadowed_equilibrium_is_found(tmp_path):
+    game = ("env=matrix_game", "env.game=coordination", "replicas=5", "env_steps=1000")
+    assert _results(tmp_path / "d", "algo=dec_drqn", *game)["eval/return_mean"].count(2) >= 4
+
+
 @pytest.mark.slow
 def test_target_capture_reaches_nine_tenths_of_the_optimum(tmp_path):
     results = _results(
