@@ -57,9 +57,7 @@ class Stream:
 
         Draws of one stream must all have the same size, or use counters that cannot meet.
         """
-        size = 1
-        for length in shape:
-            size *= length
+        size = prod(shape)
         if size not in self._offsets:
             steps = torch.arange(1, size + 1, dtype=torch.int64, device=self.device)
             self._offsets[size] = self._keys[:, None] + steps * _signed(_GAMMA)

@@ -1,7 +1,7 @@
 """Decentralised hysteretic deep recurrent Q-learning (Dec-HDRQN) with concurrent replay.
 
 Omidshafiei, Pazis, Amato, How, Vian, "Deep Decentralized Multi-task Multi-Agent Reinforcement
-Learning under Partial Observability", ICML 2017, section 4. Every agent has a recurrent Q-network
+Learning under Partial Observability", ICML 2017, phase I. Every agent has a recurrent Q-network
 of its own that sees only the agent's own observations. Beta = 1 is Dec-DRQN.
 
 Shapes: R replicas, E copies, N agents, M = R * N members, T trace steps, B batch, A actions.

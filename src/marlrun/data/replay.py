@@ -1,4 +1,4 @@
-"""Replay of whole joint episodes and of traces cut from them (CERT, paper 1, section 4.2).
+"""Replay of whole joint episodes and of traces cut from them (CERT, Omidshafiei et al. 2017).
 
 Every environment copy has a ring of its own, so the memory is first-in first-out with no
 bookkeeping that depends on the data: a slot is open while its episode runs and can be sampled once

@@ -1,4 +1,4 @@
-"""target_capture: all agents on their targets at once, on a torus (Omidshafiei et al. 2017, 5.1)."""
+"""target_capture: all agents on their targets at once, on a torus (Omidshafiei et al. 2017)."""
 
 from collections.abc import Sequence
 from typing import Literal

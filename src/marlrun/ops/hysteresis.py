@@ -1,6 +1,6 @@
 """The hysteretic loss: negative TD errors count less, so that mates' exploration is forgiven.
 
-Matignon et al. (IROS 2007); Omidshafiei et al. (ICML 2017), Eq. 5 and their code. Shapes are the
+Matignon et al. (IROS 2007); Omidshafiei et al. (ICML 2017) and their code. Shapes are the
 caller's; the mean runs over the last two axes, padding included, as in the authors' code.
 """
 

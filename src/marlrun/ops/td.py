@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def q_learning_target(reward: Tensor, end: Tensor, next_value: Tensor, gamma: float) -> Tensor:
-    """Return r + gamma (1 - end) v', all of one shape (Watkins 1989; paper 1, Eq. 2).
+    """Return r + gamma (1 - end) v', all of one shape (Watkins 1989).
 
     `end` is 1.0 where the value of the next observation must not be bootstrapped.
     """
