@@ -107,7 +107,7 @@ WRONG = [
     (["--cfg", "job", "-m"], "--cfg and -m: expected only one of them"),
     (["--cfg", "job", *PAIR, "algo.bta=1"], "algo.bta: no such key"),
     ([*PAIR, "hydra.run.dri=x"], "Could not override 'hydra.run.dri'."),
-    ([*PAIR, "hydra/launcher=nope"], "Could not find 'hydra/launcher/nope'"),
+    ([*PAIR, "hydra/launcher=nope"], "hydra/launcher=nope: expected basic"),
     (["mode=evl"], "mode=evl: expected train | eval | resume | exact; did you mean eval?"),
     (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
@@ -200,10 +200,19 @@ def test_a_sweep_goes_on_after_failures_and_tells_them_first(marlrun, trained):
     assert said.code == 1 and "Traceback" not in said.err
     assert [config["name"] for config, _, _ in trained] == ["ok", "crash", "refuse", "fail"]
     assert trained[1][2] == ["marlrun", *PAIR, "name=crash", "seed=5"]
-    table = [(line.split()[0], line.split()[1][-1]) for line in said.out.splitlines()]
-    assert table == [("failed", "1"), ("refused", "2"), ("failed", "3"), ("finished", "0")]
+    head, *table, count, advice = said.out.splitlines()
+    assert head.split() == ["status", "directory", "overrides", "eval/return_mean"]
+    told = [(line.split()[0], Path(line.split()[1]).name) for line in table]
+    assert told == [
+        ("failed", "1_name=crash"),
+        ("refused", "2_name=refuse"),
+        ("failed", "3_name=fail"),
+        ("finished", "0_name=ok"),
+    ]
+    assert count == "4 jobs: 2 failed, 1 refused, 1 finished"
+    assert advice == f"to go on: marlrun mode=resume run={trained[0][1].parent}"
     assert "RuntimeError: first line second line (traceback in " in said.out
-    assert "eval/return_mean 1.500 [-4.853, 7.853]" in said.out
+    assert "1.500 [-4.853, 7.853]" in table[-1]
     assert "second line" in (trained[1][1] / "marlrun.log").read_text()
     assert len({directory.parent for _, directory, _ in trained}) == 1
 
@@ -211,12 +220,75 @@ def test_a_sweep_goes_on_after_failures_and_tells_them_first(marlrun, trained):
 def test_a_sweep_of_success_exits_0(marlrun, trained):
     assert marlrun("-m", "algo=glob(dec_*)", "env=matrix_game", "algo.beta=0.2,0.3").code == 0
     betas = [(config["algo"]["beta"], directory.name) for config, directory, _ in trained]
-    assert betas == [(0.2, "0"), (0.3, "1"), (0.2, "2"), (0.3, "3")]
+    assert betas == [
+        (0.2, "0_dec_drqn,beta=0.2"),
+        (0.3, "1_dec_drqn,beta=0.3"),
+        (0.2, "2_dec_hdrqn,beta=0.2"),
+        (0.3, "3_dec_hdrqn,beta=0.3"),
+    ]
 
 
 def test_an_interrupted_job_ends_its_sweep(marlrun, trained):
-    assert marlrun("-m", *PAIR, "name=ok,stop,ok2").code == 130
+    said = marlrun("-m", *PAIR, "name=ok,stop,ok2", "hydra.sweep.dir=s")
+    assert said.code == 130
     assert [config["name"] for config, _, _ in trained] == ["ok", "stop"]
+    assert statuses("s") == ["finished", "interrupted", "waiting"]
+
+
+def test_a_sweep_is_resumed_where_it_was_left(marlrun, trained, monkeypatch):
+    marlrun("-m", *PAIR, "name=ok,stop,ok2", "hydra.sweep.dir=s")
+    trained.clear()
+    assert marlrun("mode=resume", "run=s").code == 130
+    assert [config["name"] for config, _, _ in trained] == ["stop"]
+    stopped = json.loads(Path("s/sweep.json").read_text())
+    stopped["jobs"][1]["config"]["name"] = "ok1"
+    Path("s/sweep.json").write_text(json.dumps(stopped))
+    assert marlrun("mode=resume", "run=s").code == 0
+    assert [config["name"] for config, _, _ in trained] == ["stop", "ok1", "ok2"]
+    assert [directory.name for _, directory, _ in trained[1:]] == ["1_name=stop", "2_name=ok2"]
+    said = marlrun("mode=resume", "run=s")
+    assert said.code == 0 and said.err == "marlrun: s: all jobs are finished, nothing to do\n"
+    assert len(trained) == 3
+
+
+def test_a_sweeps_directory_is_its_own(marlrun, trained):
+    marlrun("-m", *PAIR, "name=ok", "hydra.sweep.dir=s")
+    line = refused(marlrun("-m", *PAIR, "name=ok", "hydra.sweep.dir=s"))
+    assert line == "hydra.sweep.dir=s: holds a sweep already; mode=resume run=s goes on with it"
+    line = refused(marlrun("-m", *PAIR, "seed=1,2", "hydra.sweep.dir=t", "hydra.sweep.subdir=x"))
+    assert line == "hydra.sweep.subdir=x: expected another for every job"
+    assert refused(marlrun("mode=eval", "run=s")).startswith("run=s: a sweep; expected one of its")
+    line = refused(marlrun("mode=resume", "run=s", "env_steps=9"))
+    assert line.startswith("env_steps: the jobs of a sweep have their own")
+    assert len(trained) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        ({"directory": "../x"}, "job 0: directory '../x' is outside"),
+        ({"directory": "/x"}, "job 0: directory '/x' is outside"),
+        ({"status": "done"}, "job 0: status 'done', expected "),
+        ({"nope": 1}, "no sweep of this version ("),
+        ({"target": "os.system"}, "algo._target_=os.system: expected "),
+    ],
+)
+def test_a_strangers_sweep_is_read_with_care(marlrun, damage: dict, expected: str):
+    quick = ["env_steps=0", "eval.episodes=1", "eval.final_episodes=1"]
+    marlrun("-m", *CAPTURE, *quick, "hydra.sweep.dir=s")
+    sweep = json.loads(Path("s/sweep.json").read_text())
+    job = sweep["jobs"][0]
+    job["config"]["algo"]["_target_"] = damage.pop("target", job["config"]["algo"]["_target_"])
+    job |= {"status": "waiting", "directory": "new"} | damage
+    Path("s/sweep.json").write_text(json.dumps(sweep))
+    said = marlrun("mode=resume", "run=s")
+    assert said.code in (1, 2) and expected in said.out + said.err
+    assert "Traceback" not in said.err
+
+
+def statuses(sweep: str) -> list[str]:
+    """Return how the jobs of a sweep stand."""
+    return [job["status"] for job in json.loads(Path(sweep, "sweep.json").read_text())["jobs"]]
 
 
 def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):

@@ -9,7 +9,8 @@ from marlrun.nested import leaves
 from marlrun.schema import Rule, Schema
 
 CONF = Path(str(resources.files("marlrun.conf")))
-DECLARING = sorted(p for p in CONF.rglob("*.yaml") if p.parent.name not in ("tuned", "experiment"))
+OTHERS = ("tuned", "experiment", "manners")
+DECLARING = sorted(p for p in CONF.rglob("*.yaml") if not {p.parent.name, p.stem} & set(OTHERS))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import argparse
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn, run_job
+from hydra.core.utils import run_job
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -32,10 +31,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from marlrun import __version__
+from marlrun.composed import job_config, plain
 from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
 from marlrun.overrides import Checker, Loader, search_path, text_of
-from marlrun.runner.outcome import Outcome
+from marlrun.runner.outcome import Outcome, attempt
+from marlrun.runner.sweepdir import Sweep, holds_sweep
 from marlrun.schema import Schema, did_you_mean, show, title
 
 EXIT_CODES = {"finished": 0, "failed": 1, "refused": 2, "interrupted": 130}
@@ -44,8 +45,10 @@ marlrun: train, evaluate and compare decentralised multi-agent reinforcement lea
 
   marlrun algo=A env=E [seed=0] [replicas=1] [env_steps=N] [KEY=VALUE ..]   train
   marlrun -m algo=A,B env=E algo.beta=0.2,0.4                               train all combinations
+  marlrun -m +experiment=NAME [KEY=VALUE ..]                                a published result
   marlrun mode=eval run=DIR [episodes=1000] [checkpoint=best] [video=true]  measure a run
-  marlrun mode=resume run=DIR [env_steps=N]                                 go on with a run
+  marlrun mode=resume run=DIR [env_steps=N]                                 go on with a run or a sweep
+  marlrun-report DIR ..                                                     figures and tables of runs
   marlrun mode=exact env=E [env.KEY=VALUE ..]                               solve a game
 
 Examples:
@@ -59,7 +62,7 @@ HELP_GROUPS = {
     "algo": "Algorithms",
     "env": "Environments",
     "graph": "Graphs",
-    "experiment": "Experiments",
+    "experiment": "Published results, as sweeps",
 }
 
 
@@ -82,6 +85,8 @@ class Request:
     hydra: Hydra
     repository: IConfigRepository
     schema: Schema
+    swept: list[str]
+    """Keys with several values."""
 
 
 def main() -> int:
@@ -148,7 +153,10 @@ def _request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Reques
     repository = loader.repository_of(root, overrides)
     runs = not (flags.help or flags.cfg or flags.info)
     checker = Checker(root, mode.needs, runs, flags.multirun, parser, repository)
-    return Request(argv, flags, mode, root, hydra, repository, checker.check(overrides))
+    overrides = [*checker.sweeper_params(overrides), *overrides]
+    swept = [one.get_key_element().lstrip("+") for one in overrides if one.is_sweep_override()]
+    schema = checker.check(overrides)
+    return Request(argv, flags, mode, root, hydra, repository, schema, list(dict.fromkeys(swept)))
 
 
 def _mode_of(overrides: list[Override]) -> Mode:
@@ -185,14 +193,14 @@ def _run(request: Request) -> int:
     overrides = [*request.flags.overrides, "hydra.mode=RUN"]
     cfg = request.hydra.config_loader.load_configuration(request.root, overrides, RunMode.RUN)
     HydraConfig.instance().set_config(cfg)
-    config = _plain(cfg)
+    config = plain(cfg)
     for key, value in leaves(config):
         request.schema.check(key, value)
     if request.mode.makes_directory:
-        outcome = _run_in_directory(request, cfg)
-    else:
-        outcome = _run_in_place(request, config)
-    return _report(outcome)
+        return _report(_run_in_directory(request, cfg))
+    if request.root == "resume" and holds_sweep(Path(config["run"])):
+        return _resume_sweep(request, config)
+    return _report(_run_in_place(request, config))
 
 
 def _run_in_place(request: Request, config: Config) -> Outcome:
@@ -212,7 +220,8 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     directory = Path(cfg.hydra.run.dir)
     with _making("hydra.run.dir"):
         created = [path for path in (directory, *directory.parents) if not path.exists()]
-        outcome = _run_in_hydra(request, cfg, partial(_job, mode=request.mode, typed=request.argv))
+        config = job_config(cfg, request.mode.needs)
+        outcome = _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
     if outcome.status == "refused":
         with suppress(OSError):
             for path in created:
@@ -243,58 +252,45 @@ def _run_in_hydra(
 
 
 def _sweep(request: Request) -> int:
-    """Do the jobs of a sweep, then tell how each ended, failures first."""
-    overrides = [*request.flags.overrides, "hydra.mode=MULTIRUN"]
-    job = partial(_sweep_job, mode=request.mode)
+    """Do the jobs of a sweep, then tell how each ended."""
+    from marlrun.launching import run_sweep
+
+    asked = (request.hydra, request.root, request.flags.overrides, request.argv)
     with _making("hydra.sweep.dir"):
-        batches: list[list[JobReturn]] = request.hydra.multirun(request.root, job, overrides)
-    jobs = [(done.return_value, done.overrides or []) for batch in batches for done in batch]
-    for outcome, chosen in sorted(jobs, key=lambda job: job[0].status == "finished"):
-        told = outcome.error or _headline(outcome)
-        print(f"{outcome.status:<8}  {outcome.directory}  {' '.join(chosen)}  {told}".rstrip())
-    return int(any(outcome.status != "finished" for outcome, _ in jobs))
+        return _conclude(run_sweep(*asked, request.swept, request.mode.needs))
 
 
-def _headline(outcome: Outcome) -> str:
-    from marlrun.runner.stats import estimate
+def _resume_sweep(request: Request, config: Config) -> int:
+    """Do the jobs of a sweep that are not finished, then tell how each ended."""
+    from marlrun.launching import resume_sweep
 
-    returns = outcome.results.get("eval/return_mean")
-    return f"eval/return_mean {estimate(returns)}" if returns else ""
-
-
-def _sweep_job(cfg: DictConfig, mode: Mode) -> Outcome:
-    outcome = _job(cfg, mode)
-    if outcome.status == "interrupted":
-        raise KeyboardInterrupt
-    return outcome
+    if config["env_steps"] is not None:
+        raise ValueError("env_steps: the jobs of a sweep have their own; resume one of them")
+    directory = Path(config["run"])
+    if not resume_sweep(request.hydra, request.root, request.flags.overrides, directory):
+        print(f"marlrun: {directory}: all jobs are finished, nothing to do", file=sys.stderr)
+    return _conclude(Sweep(directory))
 
 
-def _job(cfg: DictConfig, mode: Mode, typed: list[str] | None = None) -> Outcome:
-    """Do one job in its directory. An exception would take the rest of a sweep with it."""
+def _conclude(sweep: Sweep) -> int:
+    """Show a sweep's jobs, failures first; return the exit code."""
+    from marlrun.runner.console import write_sweep
+
+    write_sweep(sweep)
+    if all(job.status == "finished" for job in sweep.read().jobs):
+        return EXIT_CODES["finished"]
+    return EXIT_CODES["interrupted" if sweep.is_stopping else "failed"]
+
+
+def _job(cfg: DictConfig, config: Config, request: Request) -> Outcome:
+    """Do one job in its directory; `config` is `cfg`, resolved."""
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.output_dir)
     if not hydra.job.chdir:
         with suppress(ValueError):
             directory = directory.relative_to(Path.cwd())
-    argv = list(hydra.overrides.task) if typed is None else typed
-    try:
-        choices = {kind: hydra.runtime.choices[kind] for kind in mode.needs}
-        config = _plain(cfg) | {"choices": choices}
-        return mode.run(config, directory, ["marlrun", *argv])
-    except ValueError as error:
-        return Outcome("refused", directory, error=_one_line(error))
-    except Exception as error:
-        log = directory / "marlrun.log"
-        with suppress(OSError):
-            log.write_text(traceback.format_exc(), encoding="utf-8")
-        message = f"{type(error).__name__}: {_one_line(error)} (traceback in {log})"
-        return Outcome("failed", directory, error=message)
-
-
-def _plain(cfg: DictConfig) -> Config:
-    """Return the resolved configuration without Hydra's own node."""
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return cast(Config, OmegaConf.to_container(own, resolve=True))
+    argv = ["marlrun", *request.argv]
+    return attempt(lambda: request.mode.run(config, directory, argv), directory)
 
 
 def _report(outcome: Outcome) -> int:
@@ -308,7 +304,7 @@ def _say(message: str, code: int) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return what an error says, without Hydra's advice that would let a typo through."""
+    """Return what an error of Hydra's says, without advice that would let a typo through."""
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected KEY=VALUE, special characters in quotes within quotes"
     advice = r"\n(?:Config search path|Search path|See https|To append|\s+full_key)"
@@ -323,9 +319,11 @@ def _help(repository: IConfigRepository, schema: Schema) -> Iterator[str]:
     yield HELP
     for group, heading in HELP_GROUPS.items():
         options = repository.get_group_options(group)
-        yield from [f"{heading} ({group}=..):"] if options else []
+        width = max(map(len, options), default=0)
+        typed = "-m +experiment" if group == "experiment" else group
+        yield from [f"{heading} ({typed}=..):"] if options else []
         for option in options:
-            yield f"  {option:<16} {title(text_of(repository, f'{group}/{option}'))}"
+            yield f"  {option:<{width}}  {title(text_of(repository, f'{group}/{option}'))}"
     yield "\nKeys (KEY=VALUE):"
     for key, rule in schema.rules.items():
         if rule.meaning:

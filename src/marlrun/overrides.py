@@ -25,6 +25,16 @@ from omegaconf import OmegaConf
 from marlrun.schema import Schema, did_you_mean, show
 
 
+_EXTRAS = {
+    "joblib": "joblib",
+    "ray": "ray",
+    "submitit_local": "slurm",
+    "submitit_slurm": "slurm",
+    "optuna": "optuna",
+}
+"""Launchers and sweepers, and which of our extras has them."""
+
+
 def search_path(config_dir: str | None) -> ConfigSearchPath:
     """Return where config files are looked for: marlrun's, then the user's `config_dir`."""
     path = create_config_search_path("pkg://marlrun.conf")
@@ -78,6 +88,23 @@ class Checker:
                 self._refuse_missing(missing)
                 _check_required(schema, keys)
         return schema
+
+    def sweeper_params(self, overrides: Sequence[Override]) -> list[Override]:
+        """Return what the chosen files sweep by `hydra.sweeper.params`, but for what was typed.
+
+        So an experiment's file holds a whole sweep.
+        """
+        typed = {override.get_key_element().lstrip("+") for override in overrides}
+        groups = [one for one in overrides if self._is_group(one) and not one.is_sweep_override()]
+        params: dict[str, Any] = {}
+        for default in self._defaults(groups, groups).defaults:
+            loaded = self.repository.load_config(str(default.config_path))
+            found = OmegaConf.select(loaded.config, "hydra.sweeper.params") if loaded else None
+            params |= found or {}
+        if params and self.runs and not self.is_sweep:
+            raise ValueError(f"{' '.join(map(str, params))}: swept by a file, which needs -m")
+        lines = [f"{key}={value}" for key, value in params.items() if key not in typed]
+        return self.parser.parse_overrides(lines)
 
     def _is_group(self, override: Override) -> bool:
         is_values = isinstance(override.value(), dict)
@@ -162,6 +189,8 @@ class Checker:
         for option in cast(list[Any], value if several else [value]):
             if not choice.is_delete() and not self.repository.config_exists(f"{group}/{option}"):
                 guess = did_you_mean(str(option), self.repository.get_group_options(group))
+                if str(option) in _EXTRAS:
+                    guess = f"; pip install 'marlrun[{_EXTRAS[str(option)]}]' brings it"
                 raise ValueError(f"{group}={show(option)}: expected {self._options(group)}{guess}")
 
     def _refuse_group(self, choice: Override) -> NoReturn:

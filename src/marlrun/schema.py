@@ -127,9 +127,10 @@ def _read_own(schema: Schema, path: str, package: str) -> None:
     text = (files("marlrun.conf") / f"{path}.yaml").read_text(encoding="utf-8")
     values = cast(dict[str, Any], yaml.load(text, Loader=yaml.CSafeLoader))
     values.pop("hydra", None)
+    group, in_group, _ = path.rpartition("/")
     for base in values.pop("defaults", []):
-        if isinstance(base, str) and base != "_self_":
-            _read_own(schema, f"{path.rpartition('/')[0]}/{base}", package)
+        if in_group and isinstance(base, str) and base != "_self_":
+            _read_own(schema, f"{group}/{base}", package)
     schema.read(package, values, text, may_add=True)
 
 

@@ -61,7 +61,7 @@ def test_a_shortened_log_is_told(tmp_path):
 def test_hyperparameters_are_in_the_runs_own_events(tmp_path):
     train(config(env_steps=80, name="mine", choices={"algo": "own"}), tmp_path, [])
     resume(tmp_path, 120, ["runner"])
-    assert {path.name for path in (tmp_path / "tb").iterdir()} == {"seed_3", "seed_4"}
+    assert {path.name for path in (tmp_path / "tb").iterdir()} == {"mean", "seed_3", "seed_4"}
     assert all(path.is_file() for path in (tmp_path / "tb/seed_3").iterdir())
     shown = hyperparameters(tmp_path / "tb/seed_3")
     assert (shown["name"], shown["algo"], shown["env"]) == ("mine", "own", "fakes")

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,8 +13,11 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 from marlrun.runner.stats import estimate
+from marlrun.runner.sweepdir import Sweep
 
 HEADLINE = "eval/return_mean"
 
@@ -104,6 +108,24 @@ def _over(count: int, unit: str) -> str:
     if count > 1:
         return f"95 % CI over {count} {unit}s{only}"
     return f"(one {unit}: no interval)"
+
+
+def write_sweep(sweep: Sweep) -> None:
+    """Write how every job of a sweep stands, failures first, and where they are."""
+    jobs = sorted(sweep.read().jobs, key=lambda job: (job.status == "finished", job.number))
+    table = Table("status", "directory", "overrides", HEADLINE, box=None, pad_edge=False)
+    for job in jobs:
+        returns = job.results.get(HEADLINE)
+        told = job.error or (str(estimate(returns)) if returns else "")
+        place = str(sweep.directory / job.directory)
+        table.add_row(*map(Text, (job.status, place, " ".join(job.overrides), told)))
+    # Other programs read lines, so those are not folded for them.
+    screen = Console()
+    (screen if screen.is_terminal else Console(width=10_000)).print(table)
+    counts = Counter(job.status for job in jobs)
+    write(f"{len(jobs)} jobs: {', '.join(f'{n} {status}' for status, n in counts.items())}")
+    if counts["finished"] < len(jobs):
+        write(f"to go on: marlrun mode=resume run={sweep.directory}")
 
 
 def write_directory(directory: Path) -> None:

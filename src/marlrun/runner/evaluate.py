@@ -81,10 +81,9 @@ def means(episodes: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {tag: column.mean(1) for tag, column in episodes.items()}
 
 
-def optimum_of(env_node: Node) -> float | None:
-    """Return the exact optimum of a game, None where it cannot be solved."""
-    solution = exact.solve(env_node)
-    return None if solution is None else solution.get("optimum")
+def optimum_of(solution: Mapping[str, float] | None) -> float | None:
+    """Return the optimum among a game's exact values, None where it could not be solved."""
+    return None if solution is None else solution["optimum"]
 
 
 def evaluate_run(
@@ -121,7 +120,7 @@ def evaluate_run(
         plugins,
         purpose="mode=eval",
         episodes=episodes,
-        optimum=optimum_of(job.env),
+        optimum=optimum_of(exact.solve(job.env)),
     )
     console.say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
     if video:

@@ -1,7 +1,8 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files that are whole or absent, whatever happens while they are written, and locks."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,20 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.fsync(file.fileno())
     unfinished.replace(path)
     _sync_directory(path.parent)
+
+
+@contextmanager
+def exclusive(path: Path, *, wait: bool = True) -> Generator[None]:
+    """Wait until no other process is in here with the same `path`; it is an empty file.
+
+    BlockingIOError instead of waiting if not `wait`.
+    """
+    with path.open("ab") as file:
+        with suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _sync_directory(directory: Path) -> None:

@@ -11,6 +11,9 @@ _OUTSIDE = Schema()
 """What every environment takes."""
 _OUTSIDE.rules["env.num_envs"] = Rule("int [1, inf)", "copies of the game per replica", 1)
 
+_LATER: dict[str, Any] = {"choices": {}, "objective": "eval/return_mean", "paper": []}
+"""Keys that a configuration stored by an older version lacks, and what that means."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -71,11 +74,11 @@ def read_job(config: Mapping[str, Any]) -> Job:
 
 
 def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check all but the nodes; return it by dotted key."""
+    """Check all but the nodes; return it by dotted key, with what older versions did not store."""
     schema = declared("config")
     schema.rules["choices"] = Rule("dict", "the chosen algo and env", {})
     own = {key: config[key] for key in config if key not in ("algo", "env")}
-    return schema.check_all({"choices": {}, **own})
+    return schema.check_all({**_LATER, **own})
 
 
 def _node(config: Mapping[str, Any], kind: Kind) -> Node:

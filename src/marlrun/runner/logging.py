@@ -6,24 +6,30 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from tensorboard.backend.event_processing import event_file_loader
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.summary.writer import record_writer
 
+from marlrun.runner.console import HEADLINE
 from marlrun.runner.files import write_atomically
+from marlrun.runner.stats import estimate
 from marlrun.types import Seeds
 
 # TensorBoard brings no types.
 _loader: Any = event_file_loader
 _events: Any = event_pb2
 _summaries: Any = summary_pb2
+_tensors: Any = tensor_pb2
+_layouts: Any = layout_pb2
+_metadata: Any = metadata
 _hparams: Any = summary_v2
 _records: Any = record_writer
 
@@ -49,19 +55,29 @@ class Log:
         if end == 0:
             shutil.rmtree(directory / "tb", ignore_errors=True)
         self.boards = [Board(board_directory(directory, seed)) for seed in seeds]
+        self._mean = Board(directory / "tb" / "mean") if len(seeds) > 1 else None
         if end > 0:
             self._take_back(env_steps)
 
     def write(self, env_steps: int, row: Row) -> None:
-        """Append one line per seed, and one event per seed to its TensorBoard directory."""
-        lines: list[str] = []
-        for index, (seed, board) in enumerate(zip(self._seeds, self.boards, strict=True)):
-            numbers = {tag: values[index] for tag, values in row.items()}
-            known = {tag: number for tag, number in numbers.items() if number is not None}
-            lines.append(json.dumps({"env_steps": env_steps, "seed": seed, **known}) + "\n")
-            board.scalars(env_steps, known)
+        """Append one line per seed, and the same to TensorBoard's directories."""
+        known = [
+            {tag: number for tag, values in row.items() if (number := values[index]) is not None}
+            for index in range(len(self._seeds))
+        ]
+        self._show(env_steps, known)
         with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+            for seed, numbers in zip(self._seeds, known, strict=True):
+                file.write(json.dumps({"env_steps": env_steps, "seed": seed, **numbers}) + "\n")
+
+    def _show(self, env_steps: int, known: Sequence[Mapping[str, float]]) -> None:
+        """Show what is known of each seed and, of an evaluation, the mean over seeds."""
+        for board, numbers in zip(self.boards, known, strict=True):
+            board.scalars(env_steps, numbers)
+        if self._mean is not None and HEADLINE in known[0]:
+            if env_steps == 0:
+                self._mean.layout(known[0])
+            self._mean.scalars(env_steps, _bands(known))
 
     def _take_back(self, env_steps: int) -> None:
         """Make TensorBoard forget all from `env_steps` on, but for the rows that are kept.
@@ -69,14 +85,14 @@ class Log:
         At step 0 nothing comes after the checkpoint.
         """
         env_steps = max(1, env_steps)
-        boards = dict(zip(self._seeds, self.boards, strict=True))
-        for board in self.boards:
+        for board in self.boards if self._mean is None else (*self.boards, self._mean):
             board.forget(env_steps)
         lines = map(json.loads, reversed(self._path.read_text("utf-8").splitlines()))
-        kept = takewhile(lambda line: line["env_steps"] == env_steps, lines)
-        for line in reversed(list(kept)):
-            seed = line.pop("seed")
-            boards[seed].scalars(line.pop("env_steps"), line)
+        last = list(takewhile(lambda line: line["env_steps"] == env_steps, lines))[::-1]
+        for line in last:
+            del line["env_steps"], line["seed"]
+        for start in range(0, len(last), len(self._seeds)):
+            self._show(env_steps, last[start : start + len(self._seeds)])
 
     def hyperparameters(self, values: Mapping[str, Scalar]) -> None:
         """Write the run's hyperparameters beside every seed's curves, in place of earlier ones."""
@@ -131,6 +147,17 @@ class Board:
         events = (_version(), _event(0, summary=_hparams.hparams_pb(dict(values))))
         write_atomically(self._path.with_name(f"{_EVENTS}{0:06d}"), partial(_append, events))
 
+    def layout(self, tags: Iterable[str]) -> None:
+        """Lay out the CUSTOM SCALARS tab for `tags`; what several boards want is merged there."""
+        value = _summaries.Summary.Value(
+            tag=_metadata.CONFIG_SUMMARY_TAG,
+            metadata=_metadata.create_summary_metadata(),
+            tensor=_tensors.TensorProto(
+                dtype="DT_STRING", string_val=[_layout(tags).SerializeToString()], tensor_shape={}
+            ),
+        )
+        self._summary(0, _summaries.Summary(value=[value]))
+
     def gif(self, env_steps: int, tag: str, data: bytes, height: int, width: int) -> None:
         """Write an animated GIF as an image."""
         image = _summaries.Summary.Image(
@@ -146,6 +173,39 @@ class Board:
     def _write(self, event: Any) -> None:
         with self._path.open("ab") as file:
             _append((event,), file)
+
+
+def _bands(known: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return an evaluation's means over seeds and, under tags of their own, the 95 % intervals.
+
+    The mean is among these once more: TensorBoard warns of boards that have a part of a band.
+    """
+    found: dict[str, float] = {}
+    for tag in (tag for tag in known[0] if tag.startswith("eval/")):
+        mean, low, high, _ = estimate([numbers[tag] for numbers in known])
+        assert low is not None and high is not None
+        found |= {tag: mean} | dict(zip(_band(tag), (mean, low, high), strict=True))
+    return found
+
+
+def _band(tag: str) -> tuple[str, str, str]:
+    """Return the tags of the mean and the ends of its interval."""
+    stem = f"interval/{tag.removeprefix('eval/')}"
+    return f"{stem}/mean", f"{stem}/low", f"{stem}/high"
+
+
+def _layout(tags: Iterable[str]) -> Any:
+    """Return the charts of an evaluation: mean and band of what counts, and every seed."""
+    margins = [
+        _layouts.Chart(
+            title=f"{tag}: mean over seeds, 95 % interval",
+            margin={"series": [dict(zip(("value", "lower", "upper"), _band(tag), strict=True))]},
+        )
+        for tag in tags
+        if tag in (HEADLINE, "eval/return_fraction")
+    ]
+    seeds = _layouts.Chart(title=f"{HEADLINE}: every seed", multiline={"tag": [f"{HEADLINE}$"]})
+    return _layouts.Layout(category=[{"title": "evaluation", "chart": [*margins, seeds]}])
 
 
 _EVENTS = "events.out.tfevents."

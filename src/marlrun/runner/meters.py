@@ -101,6 +101,24 @@ class Returns:
 _RETURNS = ("_running", "_weight", "_finished", "_episodes")
 
 
+class Clock:
+    """Seconds that a run has been working, over all its resumes."""
+
+    def __init__(self, seconds: float | None = 0.0):
+        """Stand at `seconds`; None = nobody kept count of what went before."""
+        self._before, self._since = seconds, 0.0
+
+    def start(self) -> None:
+        """Begin, or go on."""
+        self._since = time.perf_counter()
+
+    def read(self) -> float | None:
+        """Return the seconds so far, to the millisecond."""
+        if self._before is None:
+            return None
+        return round(self._before + time.perf_counter() - self._since, 3)
+
+
 class Speed:
     """Steps and updates per second of training alone, summed over replicas.
 

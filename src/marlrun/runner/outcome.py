@@ -1,5 +1,8 @@
 """How a job ended: what the runner tells the command line. Imports nothing heavy."""
 
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,3 +20,22 @@ class Outcome:
     """Tag -> one number per seed."""
     error: str | None = None
     """One line; None unless failed or refused."""
+
+
+def attempt(work: Callable[[], Outcome], directory: Path) -> Outcome:
+    """Do a job in `directory`; an exception is an outcome too, its traceback in marlrun.log."""
+    try:
+        return work()
+    except ValueError as error:
+        return Outcome("refused", directory, error=one_line(error))
+    except Exception as error:
+        log = directory / "marlrun.log"
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        cause = f"{type(error).__name__}: {one_line(error)}"
+        return Outcome("failed", directory, error=f"{cause} (traceback in {log})")
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says."""
+    return " ".join(str(error).split()) or type(error).__name__

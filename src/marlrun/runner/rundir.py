@@ -87,6 +87,7 @@ def new_record(
         "device": device,
         "started": now(),
         "finished": None,
+        "exact": None,
         "results": {},
         "error": None,
     }

@@ -97,7 +97,7 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
     error = None
     try:
         with training.reporter.showing():
-            results = _work(training, stop, record)
+            results = _work(training, directory, stop, record)
         status = "finished" if results else "interrupted"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -122,8 +122,12 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
     return Outcome(status, directory, results, where)
 
 
-def _work(training: Training, stop: Stop, record: rundir.Record) -> dict[str, list[float]]:
+def _work(
+    training: Training, directory: Path, stop: Stop, record: rundir.Record
+) -> dict[str, list[float]]:
     """Train to the end and return the results; nothing if stopped before."""
+    record["exact"] = training.exact
+    rundir.write_record(directory, record)
     labels = {key: record[key] for key in ("name", "algo", "env") if record[key] is not None}
     training.log.hyperparameters(labels | flat(training.job.hyperparameters))
     training.begin()

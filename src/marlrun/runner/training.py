@@ -9,6 +9,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from marlrun import exact
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
@@ -17,7 +18,7 @@ from marlrun.runner.health import Health
 from marlrun.runner.job import Job
 from marlrun.runner.logging import Log
 from marlrun.runner.loop import online
-from marlrun.runner.meters import Meters, Returns, Speed, floats
+from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
 from marlrun.runner.signals import Stop
 from marlrun.types import Env, Learner, Step
 
@@ -63,6 +64,7 @@ class Training:
         self.after: Step | None = None
         self._best = -float("inf")
         self._saved_at: int | None = None
+        self.clock = Clock()
         log_end = self._load()
         self.log = Log(directory, self.job.seeds, log_end, self.env_steps)
         self.speed = Speed(self.env_steps, replicas)
@@ -73,8 +75,14 @@ class Training:
         """Whether there is a checkpoint to go on from."""
         return self._saved_at is not None
 
+    @cached_property
+    def exact(self) -> dict[str, float] | None:
+        """Exact values of the game, None where it cannot be solved; that may take half a minute."""
+        return exact.solve(self.job.env)
+
     def begin(self) -> None:
-        """Evaluate and save the untrained learner, unless that was done before a kill."""
+        """Start the clock; evaluate and save the untrained learner, unless that was done before."""
+        self.clock.start()
         if not self.begun:
             self._write(self._evaluation())
             self.save()
@@ -113,6 +121,7 @@ class Training:
             "meters": self.meters.state_dict(),
             "returns": self.returns.state_dict(),
             "best": self._best,
+            "seconds": self.clock.read(),
             "log_end": self.log.settle(),
         }
         self.checkpoints.save(self.env_steps, state)
@@ -149,6 +158,8 @@ class Training:
             self.after = None if state["after"] is None else Step(**state["after"])
             self._best, log_end = float(state["best"]), int(state["log_end"])
         self.env_steps = self._saved_at = state["env_steps"]
+        # Checkpoints of 0.1.0 have no clock: from there on the run's wall time is unknown.
+        self.clock = Clock(state.get("seconds"))
         self.checkpoints.take_back_best()
         return log_end
 
@@ -195,7 +206,8 @@ class Training:
             self._best = score
             best = {"learner": self._healthy_learner()}
             self.checkpoints.save_best(self.env_steps, best, for_now=for_now)
-        return {tag: floats(values) for tag, values in results.items()}
+        row: Row = {tag: floats(values) for tag, values in results.items()}
+        return row | {"perf/seconds": [self.clock.read()] * len(self.job.seeds)}
 
     def _evaluate(self, purpose: str, episodes: int) -> dict[str, Tensor]:
         parts = self._parts
@@ -208,15 +220,11 @@ class Training:
                 parts.plugins,
                 purpose=purpose,
                 episodes=episodes,
-                optimum=self._optimum,
+                optimum=optimum_of(self.exact),
             )
         )
         self.health.check_metrics(results, self.env_steps)
         return results
-
-    @cached_property
-    def _optimum(self) -> float | None:
-        return optimum_of(self.job.env)
 
     def _healthy_learner(self) -> dict[str, object]:
         state = self.learner.state_dict()

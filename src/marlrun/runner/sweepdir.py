@@ -1,0 +1,270 @@
+"""The sweep directory: sweep.json says what every job is and how it stands.
+
+Jobs may run in many processes, so whoever learns something writes it down at once, under a lock.
+"""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from marlrun.runner.files import exclusive, write_atomically
+from marlrun.runner.outcome import Outcome, Status
+from marlrun.runner.rundir import locked, now
+
+JobStatus = Literal["waiting", "running"] | Status
+_STATUSES = ("waiting", "running", *get_args(Status))
+
+
+@dataclass
+class SweepJob:
+    """One job of a sweep, as sweep.json has it."""
+
+    number: int
+    overrides: list[str]
+    directory: str
+    """The run directory, relative to the sweep's."""
+    config: dict[str, Any] = field(repr=False)
+    """Resolved: what the job does, whatever happens to conf/ meanwhile."""
+    status: JobStatus = "waiting"
+    error: str | None = None
+    results: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    host: str | None = None
+    pid: int | None = None
+    """Where it runs, or ran last."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs in a process of this machine."""
+        return self.status == "running" and self.host == socket.gethostname()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that process is still there."""
+        return self.is_here and self.pid is not None and _exists(self.pid)
+
+
+@dataclass
+class Record:
+    """What sweep.json holds."""
+
+    argv: list[str]
+    swept: list[str]
+    """Keys that were given several values."""
+    host: str
+    pid: int
+    """The process that hands out the jobs."""
+    started: str
+    finished: str | None
+    jobs: list[SweepJob]
+
+
+class Sweep:
+    """A sweep directory; the file is read anew at every look, for others may have changed it."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self._path = directory / "sweep.json"
+        self._stop = directory / ".stop"
+        self._handing_out = ExitStack()
+
+    def begin(self, argv: Sequence[str], swept: Sequence[str]) -> None:
+        """Write sweep.json, without jobs yet; ValueError if there is one with jobs."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._take_over()
+        if self._path.exists() and self.read().jobs:
+            go_on = f"mode=resume run={self.directory} goes on with it"
+            raise ValueError(f"hydra.sweep.dir={self.directory}: holds a sweep already; {go_on}")
+        here = (socket.gethostname(), os.getpid())
+        self._write(Record([*argv], [*swept], *here, now(), None, []))
+
+    def resume(self) -> list[SweepJob]:
+        """Make this process the one that hands out jobs; return those that are not finished.
+
+        Waits for those that a process which outlived the last one still works on.
+        """
+        self._take_over()
+        while any(self._is_at_work(job) for job in self.read().jobs):
+            time.sleep(0.2)
+        self._stop.unlink(missing_ok=True)
+        with self.changing() as record:
+            record.host, record.pid, record.finished = socket.gethostname(), os.getpid(), None
+            jobs = [job for job in record.jobs if job.status != "finished"]
+            for job in jobs:
+                job.status, job.error = "waiting", None
+        return jobs
+
+    def end(self) -> None:
+        """Note the time; another process may resume the sweep from here on."""
+        with self.changing() as record:
+            record.finished = now()
+        self._handing_out.close()
+
+    def _take_over(self) -> None:
+        """Hand out the jobs until `end` or this process ends; ValueError if another one does."""
+        self._handing_out.close()
+        try:
+            self._handing_out.enter_context(exclusive(self.directory / ".handing_out", wait=False))
+        except BlockingIOError as error:
+            raise ValueError(f"{self.directory}: another process is doing this sweep") from error
+
+    def _is_at_work(self, job: SweepJob) -> bool:
+        """Say whether a process of this machine trains a job; its pid alone may be another's."""
+        try:
+            with suppress(FileNotFoundError), locked(self.directory / job.directory):
+                pass
+        except ValueError:
+            return job.is_alive
+        return False
+
+    def read(self) -> Record:
+        """Return the record; ValueError, in one line, if it is damaged."""
+        try:
+            content: Any = json.loads(self._path.read_text("utf-8"))
+            record = Record(**content)
+            record.jobs = [SweepJob(**job) for job in content["jobs"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{self._path}: no sweep of this version ({error})") from error
+        for job in record.jobs:
+            _check(job, self._path)
+        return record
+
+    def job(self, directory: str) -> SweepJob:
+        """Return the job of a run directory, relative to the sweep's."""
+        return next(job for job in self.read().jobs if job.directory == directory)
+
+    @contextmanager
+    def changing(self) -> Generator[Record]:
+        """Lend the record, and write it back."""
+        with self._locked():
+            record = self.read()
+            yield record
+            self._write(record)
+
+    def add(self, jobs: Sequence[SweepJob]) -> None:
+        """Add jobs; ValueError if two would share a directory."""
+        with self.changing() as record:
+            record.jobs += jobs
+            directories = [job.directory for job in record.jobs]
+            twice = next((name for name in directories if directories.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"hydra.sweep.subdir={twice}: expected another for every job")
+
+    def start(self, directory: str) -> SweepJob | None:
+        """Note that a job runs in this process and return it; None if it is not to run (any more).
+
+        The note comes before the look at the stop mark, and `stop` does it the other way round: so
+        none is missed.
+        """
+        with self.changing() as record:
+            job = next(job for job in record.jobs if job.directory == directory)
+            if job.status == "finished":
+                return None
+            job.status, job.error = "running", None
+            job.host, job.pid = socket.gethostname(), os.getpid()
+        if self.is_stopping:
+            with self.changing() as record:
+                record.jobs[record.jobs.index(job)].status = "waiting"
+            return None
+        return job
+
+    def settle(self, directory: str, outcome: Outcome) -> None:
+        """Note how a job ended."""
+        with self.changing() as record:
+            for job in record.jobs:
+                if job.directory == directory:
+                    job.status, job.error = outcome.status, outcome.error
+                    job.results = dict(outcome.results)
+
+    def waiting(self, directories: Sequence[str]) -> list[SweepJob]:
+        """Return those of these jobs that nothing has begun."""
+        jobs = [job for job in self.read().jobs if job.directory in directories]
+        return [job for job in jobs if job.status == "waiting"]
+
+    def bury(self, directories: Sequence[str], cause: str) -> None:
+        """Settle those of these jobs that ran on this machine and never said how they ended.
+
+        Waits for those that still run here.
+        """
+        while any(job.is_alive for job in self.read().jobs if job.directory in directories):
+            time.sleep(0.2)
+        with self.changing() as record:
+            for job in record.jobs:
+                if job.directory in directories and job.is_here:
+                    job.status = "interrupted" if self.is_stopping else "failed"
+                    job.error = None if self.is_stopping else cause
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether no further job is to start."""
+        return self._stop.exists()
+
+    def stop(self) -> list[int]:
+        """Let no further job start; return the other processes of this machine that run one."""
+        self._stop.touch()
+        jobs = self.read().jobs
+        return [job.pid for job in jobs if job.is_here and job.pid not in (None, os.getpid())]
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        with exclusive(self.directory / ".lock"):
+            yield
+
+    def _write(self, record: Record) -> None:
+        # Not indented, which takes ten times as long, but a line for every job.
+        lines = [json.dumps(vars(job)) for job in record.jobs]
+        head = json.dumps(vars(record) | {"jobs": []}).removesuffix("]}")
+        text = "\n".join([head, ",\n".join(lines), "]}\n"])
+        write_atomically(self._path, lambda file: file.write(text.encode()))
+
+
+def holds_sweep(directory: Path) -> bool:
+    """Say whether a sweep was begun in `directory`."""
+    return (directory / "sweep.json").exists()
+
+
+def short_name(
+    number: int, swept: Sequence[str], values: Mapping[str, str], groups: Sequence[str]
+) -> str:
+    """Return a job's number and what makes it differ, such as `3_dec_hdrqn,size=4`.
+
+    `values` are the job's overrides by key. The value of one of the `groups` speaks for itself, as
+    does the last part of a key unless two share it.
+    """
+    last = [key.rpartition(".")[2] for key in swept]
+    parts: list[str] = []
+    for key in swept:
+        short = key.rpartition(".")[2]
+        label = key if last.count(short) > 1 else short
+        value = values.get(key, "")
+        parts.append(value if key in groups else f"{label}={value}")
+    text = re.sub(r"[^\w.,=+-]+", "-", ",".join(parts))
+    return f"{number}_{text}"[:100].rstrip("_,")
+
+
+def _exists(pid: int) -> bool:
+    """Say whether there is such a process, other than this one, and not only its exit status."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" and pid != os.getpid()
+    return pid != os.getpid()
+
+
+def _check(job: SweepJob, path: Path) -> None:
+    """Refuse what a stranger's file may not say."""
+    if job.directory.startswith("/") or not {"", ".", ".."}.isdisjoint(job.directory.split("/")):
+        raise ValueError(f"{path}: job {job.number}: directory {job.directory!r} is outside")
+    if job.status not in _STATUSES:
+        raise ValueError(f"{path}: job {job.number}: status {job.status!r}, expected {_STATUSES}")

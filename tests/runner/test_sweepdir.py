@@ -1,0 +1,96 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from marlrun.runner.outcome import Outcome
+from marlrun.runner.sweepdir import Sweep, SweepJob, short_name
+
+NAMES = [
+    (["algo", "env.size"], {"algo": "dec_hdrqn", "env.size": "3"}, "7_dec_hdrqn,size=3"),
+    (["algo.size", "env.size"], {"algo.size": "1", "env.size": "3"}, "7_algo.size=1,env.size=3"),
+    (["seed"], {"seed": "2"}, "7_seed=2"),
+    (["algo.sizes"], {"algo.sizes": "[16,16]"}, "7_sizes=-16,16-"),
+    (["name"], {"name": "../a b"}, "7_name=..-a-b"),
+    (["name"], {"name": "x" * 200}, "7_name=" + "x" * 93),
+    ([], {"env.size": "3"}, "7"),
+]
+
+
+@pytest.mark.parametrize(("swept", "values", "expected"), NAMES)
+def test_a_job_is_named_by_what_differs(swept, values, expected: str):
+    assert short_name(7, swept, values, ["algo", "env"]) == expected
+
+
+def sweep_of(directory: Path, number: int) -> Sweep:
+    sweep = Sweep(directory)
+    sweep.begin(["-m"], ["seed"])
+    jobs = [SweepJob(i, [f"seed={i}"], f"{i}_seed={i}", {"seed": i}) for i in range(number)]
+    sweep.add(jobs)
+    return sweep
+
+
+def statuses(sweep: Sweep) -> list[str]:
+    return [job.status for job in sweep.read().jobs]
+
+
+def test_the_life_of_a_job(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 2)
+    job = sweep.start("1_seed=1")
+    assert job is not None and job.config == {"seed": 1} and job.pid == os.getpid()
+    assert statuses(sweep) == ["waiting", "running"]
+    sweep.settle("1_seed=1", Outcome("finished", results={"eval/return_mean": [0.1, 1 / 3]}))
+    assert sweep.start("1_seed=1") is None
+    done = json.loads((tmp_path / "s" / "sweep.json").read_text())["jobs"][1]
+    assert done["results"] == {"eval/return_mean": [0.1, 1 / 3]} and done["error"] is None
+    assert [job.directory for job in sweep.resume()] == ["0_seed=0"]
+
+
+def test_after_a_stop_no_job_begins_until_the_sweep_is_resumed(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 3)
+    sweep.start("0_seed=0")
+    assert sweep.stop() == []
+    assert sweep.start("1_seed=1") is None
+    sweep.bury(["0_seed=0", "1_seed=1"], "its process died")
+    assert statuses(sweep) == ["interrupted", "waiting", "waiting"]
+    assert len(sweep.resume()) == 3 and not sweep.is_stopping
+    assert sweep.start("1_seed=1") is not None
+
+
+def test_a_job_whose_process_died_has_failed_and_one_elsewhere_is_left_alone(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 3)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with sweep.changing() as record:
+        for job, host in zip(record.jobs, [record.host, "another", record.host], strict=True):
+            job.status, job.host, job.pid = "running", host, gone.pid
+        record.jobs[2].status = "waiting"
+    assert sweep.stop() == [gone.pid]
+    (tmp_path / "s" / ".stop").unlink()
+    sweep.bury([job.directory for job in sweep.read().jobs], "its process died")
+    assert statuses(sweep) == ["failed", "running", "waiting"]
+    assert sweep.read().jobs[0].error == "its process died"
+
+
+ADD = """
+import sys
+from pathlib import Path
+from marlrun.runner.outcome import Outcome
+from marlrun.runner.sweepdir import Sweep
+sweep = Sweep(Path(sys.argv[1]))
+for number in map(int, sys.argv[2:]):
+    sweep.start(f"{number}_seed={number}")
+    sweep.settle(f"{number}_seed={number}", Outcome("finished", results={"x": [number]}))
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 24)
+    shares = [map(str, range(first, 24, 3)) for first in range(3)]
+    words = [sys.executable, "-c", ADD, str(sweep.directory)]
+    workers = [subprocess.Popen([*words, *share]) for share in shares]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    assert [job.results for job in sweep.read().jobs] == [{"x": [i]} for i in range(24)]
