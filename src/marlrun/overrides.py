@@ -24,7 +24,6 @@ from omegaconf import OmegaConf
 
 from marlrun.schema import Schema, did_you_mean, show
 
-
 _EXTRAS = {
     "joblib": "joblib",
     "ray": "ray",

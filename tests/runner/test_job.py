@@ -1,7 +1,10 @@
 """A stored configuration is held to the files in conf/, by key, type and range."""
 
 import copy
+import subprocess
+import sys
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +50,29 @@ def test_what_is_right_is_read():
     assert read_job(changed("choices", {"algo": "dec_drqn", "env": "target_capture"}))
 
 
+STORED = sorted(Path(__file__).parents[2].glob("docs/results/*/config.yaml"))
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.parent.name)
+def test_what_older_versions_stored_is_read(path):
+    stored = yaml.safe_load(path.read_text("utf-8"))
+    assert read_job(stored).algo == stored["algo"]
+
+
+def test_a_later_key_counts_where_it_is_stored():
+    assert read_job(changed("paper", [{"algo": "dec_hdrqn", "eval/return_mean": 0.76}]))
+
+
+def test_published_values_are_typed_and_stored(tmp_path):
+    typed = "paper=[{algo: dec_hdrqn, env.size: 3, eval/return_mean: 0.76}]"
+    chosen = ["algo=random", "env=target_capture", "env.size=3", "env_steps=0"]
+    command = [sys.executable, "-m", "marlrun", *chosen, typed, "hydra.run.dir=run"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text("utf-8"))
+    assert stored["paper"] == [{"algo": "dec_hdrqn", "env.size": 3, "eval/return_mean": 0.76}]
+    assert read_job(stored)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
@@ -68,6 +94,7 @@ def test_what_is_right_is_read():
         ("device", "tpu", "auto | cpu | cuda ("),
         ("name", 7, "str or null ("),
         ("plugins", "mypkg", "list of str ("),
+        ("paper", [0.76], "list of dict ("),
         ("log.every", 0, "int [1, inf) ("),
         ("eval", 5, "one of its keys, every, episodes, final_episodes"),
         ("choices", "dec_drqn", "dict ("),

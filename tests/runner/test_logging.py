@@ -3,7 +3,7 @@ import json
 
 import pytest
 from PIL import Image
-from runner.compare import events, hyperparameters, scalars
+from runner.compare import charts, events, hyperparameters, scalars
 from runner.fakes import Walk, config
 
 from marlrun.runner.logging import Log
@@ -56,6 +56,53 @@ def test_a_log_without_a_checkpoint_begins_anew(tmp_path):
 def test_a_shortened_log_is_told(tmp_path):
     with pytest.raises(ValueError, match="metrics.jsonl is shorter than its checkpoint says: 5"):
         Log(tmp_path, [5], end=5, env_steps=10)
+
+
+def test_the_mean_over_seeds_has_a_board_of_its_own(tmp_path):
+    # 1, 2, 3: mean 2, and 4.30265 standard errors of 1 / sqrt 3 around it.
+    log = Log(tmp_path, [5, 6, 7], end=0, env_steps=0)
+    log.write(0, {"eval/return_mean": [1.0, 2.0, 3.0], "perf/seconds": [1.0, 1.0, 1.0]})
+    log.write(10, {"eval/return_mean": [4.0, 4.0, 4.0], "loss/td": [1.0, None, 3.0]})
+    log.write(20, {"loss/td": [1.0, None, 3.0]})
+    mean = tmp_path / "tb/mean"
+    assert scalars(mean, "eval/return_mean") == [(0, 2.0), (10, 4.0)]
+    assert scalars(mean, "interval/return_mean/mean") == [(0, 2.0), (10, 4.0)]
+    (_, low), (_, narrow) = scalars(mean, "interval/return_mean/low")
+    (_, high), _ = scalars(mean, "interval/return_mean/high")
+    assert (low, narrow, high) == (
+        pytest.approx(-0.48414, abs=1e-5),
+        4.0,
+        pytest.approx(4.48414, abs=1e-5),
+    )
+    assert len(events(mean).Tags()["scalars"]) == 4
+
+
+def test_the_charts_are_those_there_are_numbers_for(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    both = {"eval/return_mean": [1.0, 2.0], "eval/return_fraction": [0.5, 1.0]}
+    Log(tmp_path / "one", [5, 6], end=0, env_steps=0).write(0, both)
+    band, fraction, seeds = charts(tmp_path / "one/tb/mean")
+    (series,) = fraction.margin.series
+    assert series.value == "interval/return_fraction/mean"
+    assert series.lower == "interval/return_fraction/low"
+    assert series.upper == "interval/return_fraction/high"
+    assert list(seeds.multiline.tag) == ["eval/return_mean$"]
+    del both["eval/return_fraction"]
+    Log(tmp_path / "other", [5, 6], end=0, env_steps=0).write(0, both)
+    assert charts(tmp_path / "other/tb/mean") == [band, seeds]
+
+
+def test_the_mean_is_no_session_of_hyperparameters(tmp_path):
+    train(config(env_steps=40), tmp_path, [])
+    assert list(events(tmp_path / "tb/mean").PluginTagToContent("custom_scalars"))
+    with pytest.raises(KeyError):
+        hyperparameters(tmp_path / "tb/mean")
+
+
+def test_one_seed_has_no_mean(tmp_path):
+    train(config(replicas=1, env_steps=40), tmp_path, [])
+    assert [path.name for path in (tmp_path / "tb").iterdir()] == ["seed_3"]
 
 
 def test_hyperparameters_are_in_the_runs_own_events(tmp_path):

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from marlrun.runner.meters import Meters, Returns, floats
+from marlrun.runner import meters as module
+from marlrun.runner.meters import Clock, Meters, Returns, floats
 from marlrun.runner.stats import estimate
 from marlrun.types import Step
 
@@ -41,6 +42,16 @@ def test_metrics_are_averaged_over_the_updates_that_gave_them():
     assert floats(means["a"]) == [2.0, 4.0]
     assert floats(means["b"]) == [1.5, 4.0]
     assert meters.take() == {}
+
+
+def test_the_clock_goes_on_from_where_it_stood(monkeypatch):
+    now = 50.0
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now)
+    clock, unknown = Clock(7.5), Clock(None)
+    now = 60.0
+    clock.start()
+    now = 62.25
+    assert (clock.read(), unknown.read()) == (9.75, None)
 
 
 def test_the_interval_is_students():

@@ -1,8 +1,11 @@
+import time
+
 import pytest
 import torch
 from runner.compare import assert_same_run, record, rows
 from runner.fakes import config
 
+from marlrun import exact
 from marlrun.runner.train import resume, train
 from marlrun.runner.training import Training
 
@@ -52,6 +55,69 @@ def test_rows_come_when_they_are_due(tmp_path):
     assert logged == [at for at in (21, 42, 60, 81, 102, 120) for _ in range(2)]
     assert evaluated == [at for at in (0, 51, 102, 120) for _ in range(2)]
     assert [row["seed"] for row in log[:4]] == [3, 4, 3, 4]
+
+
+def seconds(directory):
+    """Return the wall time by env step, the same for both seeds."""
+    log = [row for row in rows(directory, perf=True) if "eval/return_mean" in row]
+    assert [row.get("perf/seconds") for row in log[::2]] == [
+        row.get("perf/seconds") for row in log[1::2]
+    ]
+    return {row["env_steps"]: row.get("perf/seconds") for row in log}
+
+
+def test_evaluations_tell_the_wall_time(tmp_path):
+    began = time.perf_counter()
+    train(config(), tmp_path, [])
+    told = seconds(tmp_path)
+    assert list(told) == [0, 40, 80, 120]
+    assert 0 < told[0] < told[40] < told[80] < told[120] < time.perf_counter() - began
+    assert all(
+        ("perf/seconds" in row) == ("eval/return_mean" in row) for row in rows(tmp_path, True)
+    )
+    assert "perf/seconds" not in record(tmp_path)["results"]
+
+
+def change_newest_checkpoint(directory, **changes):
+    path = directory / "checkpoints/step_94.pt"
+    state = torch.load(path, weights_only=True) | changes
+    kept = {key: value for key, value in state.items() if value is not None}
+    torch.save(kept, path)
+
+
+def test_a_resumed_run_keeps_its_clock(tmp_path):
+    interrupt(tmp_path, 47)
+    change_newest_checkpoint(tmp_path, seconds=1000.0)
+    resume(tmp_path, None, PLUGINS)
+    told = seconds(tmp_path)
+    assert told[80] < 100
+    assert 1000 < told[120] < 1100
+
+
+def test_a_run_from_before_there_was_a_clock_has_no_wall_time(tmp_path):
+    interrupt(tmp_path, 47)
+    change_newest_checkpoint(tmp_path, seconds=None)
+    assert resume(tmp_path, None, PLUGINS).status == "finished"
+    assert seconds(tmp_path)[120] is None
+
+
+def test_the_exact_values_are_asked_for_once_and_written_down(tmp_path, monkeypatch):
+    asked = []
+
+    def solve(env):
+        asked.append(env["goal"])
+        return {"optimum": 4.0, "random": 1.0, "best_reply": 3.0}
+
+    train(config(), tmp_path / "unsolvable", [])
+    assert record(tmp_path / "unsolvable")["exact"] is None
+    monkeypatch.setattr(exact, "solve", solve)
+    interrupt(tmp_path / "solvable", 47)
+    assert asked == [7]
+    told = {"optimum": 4.0, "random": 1.0, "best_reply": 3.0}
+    assert record(tmp_path / "solvable")["exact"] == told
+    resume(tmp_path / "solvable", None, PLUGINS)
+    assert asked == [7, 7]
+    assert record(tmp_path / "solvable")["exact"] == told
 
 
 def test_metrics_are_means_since_the_last_row(tmp_path):
@@ -216,7 +282,13 @@ def test_the_best_learner_is_no_run_to_go_on_with(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "wrong"),
-    [("after", {"first": torch.ones(2, 2)}), ("after", 3), ("best", None), ("log_end", "x")],
+    [
+        ("after", {"first": torch.ones(2, 2)}),
+        ("after", 3),
+        ("best", None),
+        ("log_end", "x"),
+        ("seconds", "x"),
+    ],
 )
 def test_a_checkpoint_without_all_its_parts_is_refused(tmp_path, key, wrong):
     interrupt(tmp_path, 47)

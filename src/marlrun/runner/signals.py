@@ -9,10 +9,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """While entered, the first signal sets `requested`; a second one raises KeyboardInterrupt."""
+    """While entered, a signal sets `requested`; the same signal again raises KeyboardInterrupt.
+
+    A job of a sweep gets both at one Ctrl-C: one of the terminal, one of the process that began it.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self._seen: set[int] = set()
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Stop":
@@ -31,6 +35,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if number in self._seen:
             raise KeyboardInterrupt
+        self._seen.add(number)
         self.requested = True

@@ -78,7 +78,7 @@ def _saved_first() -> Generator[None]:
 
     submitit alone would take away all work since the last checkpoint.
     """
-    requeue = signal.getsignal(signal.SIGUSR2)
+    requeue = signal.getsignal(signal.SIGUSR2) if hasattr(signal, "SIGUSR2") else None
     if not callable(requeue):
         yield
         return

@@ -157,9 +157,10 @@ class Training:
         with fitting(path, "run"):
             self.after = None if state["after"] is None else Step(**state["after"])
             self._best, log_end = float(state["best"]), int(state["log_end"])
+            # Older checkpoints have no clock: from there on the run's wall time is unknown.
+            seconds = state.get("seconds")
+            self.clock = Clock(None if seconds is None else float(seconds))
         self.env_steps = self._saved_at = state["env_steps"]
-        # Checkpoints of 0.1.0 have no clock: from there on the run's wall time is unknown.
-        self.clock = Clock(state.get("seconds"))
         self.checkpoints.take_back_best()
         return log_end
 

@@ -1,0 +1,1 @@
+"""Tables and figures with honest intervals, from run directories."""

@@ -1,0 +1,100 @@
+"""`marlrun-report`: run directories in, a report out.
+
+Exit codes: 0 done, 1 the report could not be written, 2 wrong input, 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import track
+
+from marlrun.report import tables
+from marlrun.report.references import RETURN
+from marlrun.report.study import study
+from marlrun.report.write import prepare, write
+
+SHOWN_NOTES, SHOWN_THINGS = 12, 3
+EXAMPLES = """\
+What is compared: a task is an environment with the env.* keys that differ, an algorithm everything
+else in which the runs differ; seeds are pooled within. --by names the keys instead (`algo`, `env`
+or a dotted key such as algo.beta); the environment always is one of them.
+
+What is written: report.html (needs no other file), report.md, figures as PNG and SVG, results.csv,
+seeds.csv, curves.csv, improvement.csv, and marl_eval.json for the package marl-eval.
+
+Examples:
+  marlrun-report outputs/2026-11-22                         everything below a directory
+  marlrun-report outputs/*/SWEEP --out paper --by algo,env.size
+  marlrun-report RUN1 RUN2 --metric eval/return_fraction
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A mistake is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ValueError instead of printing the usage."""
+        raise ValueError(f"{message}; see marlrun-report --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a report; return the exit code."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except ValueError as error:
+        return _complain(str(error), 2)
+    except OSError as error:
+        return _complain(f"{error.filename or 'output'}: {error.strerror}", 1)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    by = [key.strip() for key in options.by.split(",") if key.strip()] if options.by else None
+    out: Path = options.out
+    found = study(options.directories, options.metric, by, _track)
+    prepare(out)
+    write(found, out)
+    for line in list(found.notes.lines(SHOWN_THINGS))[:SHOWN_NOTES]:
+        sys.stderr.write(f"marlrun-report: {line}\n")
+    if len(found.notes) > SHOWN_NOTES:
+        sys.stderr.write(f"marlrun-report: all {len(found.notes)} notes are in the report\n")
+    sys.stdout.write(f"{tables.results(found.finals).markdown()}\nreport: {out / 'report.html'}\n")
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "marlrun-report",
+        description="Tables and figures with intervals, from run and sweep directories.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("directories", type=Path, nargs="+", metavar="DIR", help="run, sweep, or above them")
+    add("--out", type=Path, default=Path("report"), metavar="DIR", help="default: %(default)s")
+    add("--by", metavar="KEY,..", help="keys that tell groups apart (default: those that differ)")
+    add("--metric", default=RETURN, metavar="TAG", help="default: %(default)s")
+    return parser
+
+
+def _track(paths: Sequence[Path]) -> Iterable[Path]:
+    """Show a bar on stderr, where that is a terminal."""
+    screen = Console(stderr=True)
+    return track(
+        paths, "reading runs", console=screen, transient=True, disable=not screen.is_terminal
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"marlrun-report: {' '.join(message.split())}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What stands in the report, in its order: as Markdown here, as HTML in html.py."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from marlrun.report import tables
+from marlrun.report.notes import Notes
+from marlrun.report.study import Study
+from marlrun.report.tables import Table
+
+READING = (
+    "IQM is the interquartile mean: the mean of the middle half of the seeds. Intervals are 95 % "
+    "percentile intervals of the stratified bootstrap over seeds (Agarwal et al., NeurIPS 2021, "
+    "github.com/google-research/rliable)."
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure's file, without its ending, and what it shows."""
+
+    stem: str
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report under its own heading."""
+
+    title: str
+    parts: Sequence[str | Table | Picture | Notes]
+
+
+def sections(study: Study, pictures: Sequence[Picture]) -> Iterator[Section]:
+    """Yield the parts of the report that there is something to put into."""
+    by_title: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        by_title.setdefault(picture.title, []).append(picture)
+    yield Section("Overview", [overview(study), READING])
+    if study.finals:
+        yield Section("Final results", [tables.results(study.finals)])
+    profile = by_title.pop("Performance profile", [])
+    shown = by_title.pop("Probability of improvement", [])
+    yield from (Section(title, some) for title, some in by_title.items())
+    if study.comparison and profile:
+        table = [tables.across(study.comparison)] * (len(study.comparison.tasks) > 1)
+        yield Section("Performance profile", [*table, *profile])
+    if study.improvements:
+        yield Section(
+            "Probability of improvement", [*shown, tables.improvement(study.improvements)]
+        )
+    yield Section("Notes", [study.notes if len(study.notes) else "Nothing was dropped or missing."])
+
+
+def overview(study: Study) -> str:
+    """Say in a few words what the report is about."""
+    seeds = sum(len(group.trials) for group in study.groups)
+    finished = sum(run.status == "finished" for run in study.runs)
+    return (
+        f"{len(study.runs)} runs ({finished} finished), {seeds} seeds, {len(study.tasks)} tasks, "
+        f"{len(study.algorithms)} algorithms or settings. Metric: {study.metric}, {study.y}."
+    )
+
+
+def markdown(parts: Iterable[Section]) -> str:
+    """Return the report as Markdown."""
+    texts = ["# Report\n"]
+    for section in parts:
+        texts.append(f"## {section.title}\n")
+        texts += [_markdown(part) for part in section.parts]
+    return "\n".join(texts)
+
+
+def _markdown(part: str | Table | Picture | Notes) -> str:
+    if isinstance(part, Table):
+        return f"{part.caption}\n\n{part.markdown()}"
+    if isinstance(part, Picture):
+        return f"![{part.title}]({part.stem}.png)\n\n{part.caption}\n"
+    if isinstance(part, Notes):
+        return "".join(_item(sentence, things) for sentence, things in part)
+    return f"{part}\n"
+
+
+def _item(sentence: str, things: Sequence[str]) -> str:
+    inner = "".join(f"  - {thing}\n" for thing in things)
+    return f"- {sentence}{':' if things else '.'}\n{inner}"

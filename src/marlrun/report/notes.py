@@ -1,0 +1,30 @@
+"""What was dropped, missing or doubtful: every such thing is told, none stops the report."""
+
+from collections.abc import Iterator
+
+
+class Notes:
+    """Sentences, each with the things it is about, in the order in which they came up."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, list[str]] = {}
+
+    def add(self, sentence: str, about: str = "") -> None:
+        """Note something, perhaps about one more thing."""
+        things = self._notes.setdefault(sentence, [])
+        if about and about not in things:
+            things.append(about)
+
+    def __iter__(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield every sentence with what it is about."""
+        yield from self._notes.items()
+
+    def __len__(self) -> int:
+        """Return how many sentences there are."""
+        return len(self._notes)
+
+    def lines(self, limit: int) -> Iterator[str]:
+        """Yield a line a sentence, naming at most `limit` things."""
+        for sentence, things in self:
+            more = f", and {len(things) - limit} more" if len(things) > limit else ""
+            yield f"{sentence}: {', '.join(things[:limit])}{more}" if things else sentence

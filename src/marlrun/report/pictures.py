@@ -1,0 +1,125 @@
+"""Which figures a report has, and what they leave out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from matplotlib import pyplot as plt
+
+from marlrun.report import figures, hyperparameters
+from marlrun.report.curves import Curve
+from marlrun.report.document import Picture
+from marlrun.report.drawing import MAX_LINES, STYLE, Look, looks, save
+from marlrun.report.groups import short
+from marlrun.report.references import Task
+from marlrun.report.study import Study
+from marlrun.report.views import View
+
+T = TypeVar("T")
+PANELS, PAGES, PAIRS = 9, 4, 12
+"""Panels a figure, figures of a kind, pairs in the figure of improvements: more are not read."""
+STEMS = ("curves", "wall_time", "profile", "improvement", "hyperparameters")
+BAND = "Line: IQM over seeds, band: its 95 % bootstrap interval."
+CURVES = (
+    f"{BAND} Dotted: not all seeds reach there. Cross at the bottom: a value that is no number."
+)
+REFERENCES = " Horizontal lines with their value at the right: exact values, the paper's numbers."
+CLOCK = (
+    " Time is that of the whole run, all its seeds together: compare only runs of equally many "
+    "seeds on the same, otherwise idle machine."
+)
+PROFILE = "Share of seeds that end above each score, mean over tasks; higher is better."
+IMPROVEMENT = "Black: probability that a seed of X ends above one of Y; bar: its 95 % interval."
+VIEWS = "Final result against each number that was varied, a line for each setting of the others."
+
+
+def draw(study: Study, out: Path) -> list[Picture]:
+    """Draw all figures that there are data for into `out`; notes say what is not shown."""
+    for stem in STEMS:
+        for stale in [*out.glob(f"{stem}*.png"), *out.glob(f"{stem}*.svg")]:
+            stale.unlink()
+    with plt.rc_context(STYLE):
+        return [*_learning(study, out), *_comparisons(study, out), *_views(study, out)]
+
+
+def _learning(study: Study, out: Path) -> Iterator[Picture]:
+    shown = looks(study.algorithms)
+    if len(study.algorithms) > MAX_LINES:
+        study.notes.add(
+            f"Figures show the {MAX_LINES} best of {len(study.algorithms)} algorithms or settings, "
+            "by their mean rank among a task's final IQMs; tables and CSV files hold all"
+        )
+    captions = CURVES + REFERENCES * any(task.exact or task.published for task in study.tasks)
+    title = "Learning curves"
+    for stem, some in _pages(study, "curves", _with_curves(study.tasks, study.curves, shown)):
+        save(figures.learning(some, study.curves, shown, study.y), out / stem)
+        yield Picture(stem, title, captions)
+    timed = [curve for curve in study.curves if curve.has_clock]
+    if timed and len(timed) < len(study.curves):
+        for curve in study.curves:
+            if not curve.has_clock:
+                study.notes.add(
+                    "Not in the figure over wall time: no perf/seconds", curve.group.label
+                )
+    for stem, some in _pages(study, "wall_time", _with_curves(study.tasks, timed, shown)):
+        save(figures.wall_time(some, timed, shown, study.y), out / stem)
+        yield Picture(stem, "Learning curves over wall time", captions + CLOCK)
+
+
+def _with_curves(
+    tasks: Sequence[Task], curves: Sequence[Curve], shown: Mapping[str, Look]
+) -> list[Task]:
+    names = {curve.group.task for curve in curves if curve.group.algorithm in shown}
+    return [task for task in tasks if task.name in names]
+
+
+def _comparisons(study: Study, out: Path) -> Iterator[Picture]:
+    shown = looks(study.algorithms)
+    compared = study.comparison and any(name in shown for name in study.comparison.scores)
+    if study.comparison and compared:
+        save(figures.profiles(study.comparison, shown), out / "profile")
+        yield Picture("profile", "Performance profile", f"{PROFILE} {BAND}")
+    pairs = study.improvements
+    if len(pairs) > PAIRS:
+        first = pairs[0].better
+        pairs = [pair for pair in pairs if pair.better == first][:PAIRS]
+        study.notes.add(
+            f"The figure of improvements shows {first} against others; the table all pairs"
+        )
+    if pairs:
+        save(figures.improvements(pairs), out / "improvement")
+        yield Picture("improvement", "Probability of improvement", IMPROVEMENT)
+
+
+def _views(study: Study, out: Path) -> Iterator[Picture]:
+    """Draw a figure for every number that was varied."""
+    keys = list(dict.fromkeys(view.key for view in study.views))
+    for key, name in short(keys).items():
+        views = [view for view in study.views if view.key == key]
+        lines = _lines(study.algorithms, views)
+        if len(lines) > MAX_LINES:
+            study.notes.add(f"Figures over a hyperparameter show the {MAX_LINES} best lines", key)
+        shown = looks(lines)
+        views = [view for view in views if any(line in shown for line in view.lines)]
+        for stem, some in _pages(study, f"hyperparameters_{name}", views):
+            save(hyperparameters.draw(some, shown, study.y), out / stem)
+            yield Picture(stem, "Hyperparameters", VIEWS)
+
+
+def _lines(algorithms: Sequence[str], views: Sequence[View]) -> list[str]:
+    """Return the names of all lines, those of the best algorithms first."""
+    best: dict[str, int] = {}
+    for view in views:
+        for name, line in view.lines.items():
+            ranks = [algorithms.index(final.group.algorithm) for final in line.values()]
+            best[name] = min(*ranks, best.get(name, len(algorithms)))
+    return sorted(best, key=lambda name: best[name])
+
+
+def _pages(study: Study, stem: str, panels: Sequence[T]) -> Iterator[tuple[str, list[T]]]:
+    """Yield the stem of each figure with its panels."""
+    if len(panels) > PANELS * PAGES:
+        study.notes.add(f"Figures {stem} show the first {PANELS * PAGES} of {len(panels)} panels")
+    for page in range(min(PAGES, -(-len(panels) // PANELS))):
+        some = panels[page * PANELS : (page + 1) * PANELS]
+        yield f"{stem}_{page + 1}" if page else stem, list(some)

@@ -1,0 +1,201 @@
+"""Run and sweep directories, as they lie on the disk, into plain data."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import yaml
+
+from marlrun.nested import leaves
+from marlrun.report import metrics
+from marlrun.report.metrics import Object, number
+from marlrun.report.notes import Notes
+from marlrun.report.statistics import Floats, Ints
+
+CHOICES = ("env", "algo")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seed of a run: a metric at `steps` (ascending), NaN where it was none; wall time."""
+
+    run: "Run"
+    seed: int
+    steps: Ints
+    values: Floats
+    seconds: Floats
+    final: float | None
+    """The result on fresh episodes; None if the run is not finished."""
+
+    @property
+    def where(self) -> str:
+        """Name it in a note."""
+        return f"{self.run.name} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory without its curves."""
+
+    name: str
+    """The directory, as reached from what was typed."""
+    config: Object
+    record: Object
+    tags: set[str] = field(default_factory=set[str])
+
+    def choice(self, group: str) -> str:
+        """Return the name of the chosen algorithm or environment."""
+        chosen = mapping(self.config.get("choices")).get(group) or self.record.get(group)
+        target = str(mapping(self.config.get(group)).get("_target_", "unknown"))
+        return str(chosen or target.rpartition(".")[0].rpartition(".")[2] or target)
+
+    @cached_property
+    def settings(self) -> Object:
+        """Return the configuration by dotted key, with the names of `algo` and `env`."""
+        flat = dict(leaves(self.config)) | {group: self.choice(group) for group in CHOICES}
+        return {key: value for key, value in flat.items() if not key.endswith("._target_")}
+
+    @property
+    def status(self) -> str:
+        """Return what run.json says."""
+        return str(self.record.get("status", "unknown"))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What sweep.json tells: the keys that were varied."""
+
+    swept: list[str]
+
+
+def find(directories: Iterable[Path], notes: Notes) -> tuple[list[Path], list[Sweep]]:
+    """Return all run directories in or below these, and the sweeps; each directory once."""
+    runs: dict[str, Path] = {}
+    sweeps: dict[str, Sweep] = {}
+    for top in directories:
+        for directory, files in _walk(top, notes):
+            if "sweep.json" in files:
+                sweeps.setdefault(os.path.realpath(directory), read_sweep(directory, notes))
+            if is_run(files):
+                runs.setdefault(os.path.realpath(directory), directory)
+    return list(runs.values()), list(sweeps.values())
+
+
+def is_run(files: Iterable[str]) -> bool:
+    """Say whether a directory with these files is a run's."""
+    return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
+
+
+def _walk(top: Path, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
+    def cannot(error: OSError) -> None:
+        notes.add("Directories that could not be read", f"{error.filename} ({error.strerror})")
+
+    for path, folders, files in os.walk(top, onerror=cannot):
+        folders[:] = [] if is_run(files) else sorted(f for f in folders if not f.startswith("."))
+        yield Path(path), files
+
+
+def read_sweep(directory: Path, notes: Notes) -> Sweep:
+    """Read sweep.json; jobs of which there is no run directory are noted."""
+    found = _read(directory / "sweep.json", json.loads, notes)
+    for job in filter(mapping, items(found.get("jobs"))):
+        folder = directory / str(job.get("directory"))
+        if not any((folder / file).exists() for file in ("run.json", "config.yaml")):
+            words = " ".join(map(str, items(job.get("overrides"))))
+            cause = f": {job['error']}" if job.get("error") else ""
+            about = f"{directory} job {job.get('number')} {job.get('status')}{cause} ({words})"
+            notes.add("Jobs of a sweep without a run, so without any result", about)
+    return Sweep([str(key) for key in items(found.get("swept"))])
+
+
+def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
+    """Return every seed of a run; what can't be read is noted, and [] if nothing can."""
+    if not (directory / "run.json").exists():
+        notes.add("Runs without run.json, left out", str(directory))
+        return []
+    config = _read(directory / "config.yaml", _yaml, notes)
+    record = _read(directory / "run.json", json.loads, notes)
+    if not config or not record:
+        return []
+    run = Run(str(directory), config, record)
+    if run.status != "finished":
+        notes.add("Runs not finished: in the curves, not in the final results", _progress(run))
+    rows, tags = metrics.rows(directory / "metrics.jsonl", metric, notes)
+    run.tags.update(tags)
+    seeds = _seeds(run, notes)
+    finals = _finals(run, seeds, metric, notes)
+    return list(_trials(run, sorted({*seeds, *map(int, rows[:, 0])}), rows, finals))
+
+
+def _progress(run: Run) -> str:
+    total, error = run.config.get("env_steps"), run.record.get("error")
+    done = f"{run.status}, {run.record.get('env_steps', 0)} of {total} steps"
+    return f"{run.name} ({done}{f': {error}' if error else ''})"
+
+
+def _finals(run: Run, seeds: list[int], metric: str, notes: Notes) -> dict[int, float]:
+    """Return the final result of each seed; {} if the run is not finished."""
+    results = mapping(run.record.get("results"))
+    run.tags.update(results)
+    if run.status != "finished" or metric not in results:
+        return {}
+    values = [number(value) for value in items(results[metric])]
+    if len(values) != len(seeds):
+        notes.add("Runs whose results in run.json do not fit their seeds: not used", run.name)
+        return {}
+    return dict(zip(seeds, values, strict=True))
+
+
+def _seeds(run: Run, notes: Notes) -> list[int]:
+    seeds = items(run.record.get("seeds"))
+    if seeds and all(type(seed) is int for seed in seeds):
+        return seeds
+    notes.add("Runs whose run.json does not tell their seeds", run.name)
+    return []
+
+
+def _trials(
+    run: Run, seeds: list[int], rows: Floats, finals: Mapping[int, float]
+) -> Iterator[Trial]:
+    """Split rows [points, (seed, step, value, seconds)] by seed; of a step the last counts."""
+    for seed in seeds:
+        mine = rows[rows[:, 0] == seed]
+        steps, last = np.unique(mine[::-1, 1], return_index=True)
+        kept = mine[::-1][last]
+        final = finals.get(seed)
+        yield Trial(run, seed, steps.astype(np.int64), kept[:, 2], kept[:, 3], final)
+
+
+def _read(path: Path, parse: Callable[[str], Any], notes: Notes) -> Object:
+    """Return the mapping a document holds; {} and a note if there is none."""
+    try:
+        found = parse(path.read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror
+    except (ValueError, yaml.YAMLError) as error:
+        reason = str(error).partition("\n")[0]
+    else:
+        if isinstance(found, dict):
+            return cast(Object, found)
+        reason = "not a mapping"
+    notes.add("Documents that could not be read, left out", f"{path} ({reason})")
+    return {}
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def mapping(value: Any) -> Object:
+    """Return a JSON object; {} for what is none."""
+    return cast(Object, value) if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """Return a JSON list's items; [] for what is no list."""
+    return cast(list[Any], value) if isinstance(value, list) else []

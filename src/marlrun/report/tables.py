@@ -1,0 +1,171 @@
+"""Tables: plain data, written as Markdown and CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from marlrun.report import statistics
+from marlrun.report.curves import Curve
+from marlrun.report.groups import Group
+from marlrun.report.results import Comparison, Final, Improvement, aggregate
+from marlrun.report.statistics import Estimate
+from marlrun.schema import show
+
+Cell = str | float | int | Estimate | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; numbers are kept whole until they are shown."""
+
+    title: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def csv(self) -> str:
+        """Return it as CSV, numbers with all their digits, estimates in three columns."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(name for i in self._indices for name in self._names(i))
+        for row in self.rows:
+            writer.writerow(_plain(part) for cell in row for part in _parts(cell))
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """Return it as a Markdown table."""
+        rule = ["--:" if self.is_number(i) else ":--" for i in self._indices]
+        rows = [self.columns, rule, *([shown(cell) for cell in row] for row in self.rows)]
+        return "".join(
+            f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in rows
+        )
+
+    def is_number(self, index: int) -> bool:
+        """Say whether a column holds numbers."""
+        return not any(isinstance(row[index], str) for row in self.rows)
+
+    def _names(self, index: int) -> list[str]:
+        name = self.columns[index]
+        is_estimate = any(isinstance(row[index], Estimate) for row in self.rows)
+        return [name, f"{name} low", f"{name} high"] if is_estimate else [name]
+
+    @property
+    def _indices(self) -> range:
+        return range(len(self.columns))
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell as a person reads it, to 4 digits; a dash for what there is none of."""
+    if isinstance(cell, Estimate):
+        has_interval = not math.isnan(cell.low)
+        return (
+            f"{cell.value:.4g} [{cell.low:.4g}, {cell.high:.4g}]"
+            if has_interval
+            else f"{cell.value:.4g}"
+        )
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "–"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _parts(cell: Cell) -> Iterator[str | float | int | None]:
+    if isinstance(cell, Estimate):
+        yield from cell
+    else:
+        yield cell
+
+
+def _plain(cell: str | float | int | None) -> str | float | int:
+    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
+
+
+def results(found: Sequence[Final]) -> Table:
+    """Return the final results of all groups."""
+    is_measured = all(final.is_measured for final in found)
+    source = "On fresh episodes after training" if is_measured else "The last logged values"
+    columns = ["task", "algorithm", "seeds", "mean", "IQM", "fraction of optimum", "paper"]
+    rows = [
+        [
+            final.task.name,
+            final.group.algorithm,
+            len(final.scores),
+            final.mean,
+            final.iqm,
+            final.iqm.value / final.task.optimum if final.task.optimum else None,
+            final.task.paper(final.group),
+        ]
+        for final in found
+    ]
+    return _without_empty(
+        Table(
+            "Final results",
+            f"{source}, over seeds, with 95 % bootstrap intervals. "
+            "IQM: mean of the middle half of the seeds; the fraction is the IQM's.",
+            columns,
+            rows,
+        )
+    )
+
+
+def _without_empty(table: Table) -> Table:
+    kept = [i for i in range(len(table.columns)) if any(row[i] is not None for row in table.rows)]
+    rows = [[row[i] for i in kept] for row in table.rows]
+    return Table(table.title, table.caption, [table.columns[i] for i in kept], rows)
+
+
+def across(comparison: Comparison) -> Table:
+    """Return each algorithm's scores over all tasks."""
+    iqms, means = (aggregate(comparison, f) for f in (statistics.iqm, statistics.mean))
+    rows = [
+        [name, sum(map(len, scores)), means[name], iqms[name]]
+        for name, scores in comparison.scores.items()
+    ]
+    caption = (
+        f"{comparison.unit}, over {len(comparison.tasks)} tasks: {', '.join(comparison.tasks)}. "
+        "IQM over all seeds of all tasks; resampled within tasks."
+    )
+    return Table("Over all tasks", caption, ["algorithm", "seeds", "mean", "IQM"], rows)
+
+
+def improvement(pairs: Sequence[Improvement]) -> Table:
+    """Return how probable it is that one algorithm beats another."""
+    rows = [[pair.better, pair.worse, pair.num_tasks, pair.probability] for pair in pairs]
+    caption = "Probability that a seed of X ends above a seed of Y, mean over the tasks both ran."
+    return Table("Probability of improvement", caption, ["X", "Y", "tasks", "P(X > Y)"], rows)
+
+
+def seeds(groups: Sequence[Group]) -> Table:
+    """Return what every seed ended at."""
+    keys = list(dict.fromkeys(key for group in groups for key in group.settings))
+    rows = [
+        [group.task, group.algorithm, *(_setting(group.settings.get(key)) for key in keys)]
+        + [trial.seed, trial.run.status, int(trial.steps[-1]) if len(trial.steps) else None]
+        + [trial.final, trial.run.name]
+        for group in groups
+        for trial in group.trials
+    ]
+    columns = ["task", "algorithm", *keys, "seed", "status", "last_step", "result", "run"]
+    return Table("Seeds", "Every seed's final result", columns, rows)
+
+
+def _setting(value: object) -> Cell:
+    return value if isinstance(value, int | float) else None if value is None else show(value)
+
+
+def curves(drawn: Sequence[Curve], metric: str) -> Table:
+    """Return the curves of all groups, point by point."""
+    rows = [
+        [curve.group.task, curve.group.algorithm, *point]
+        for curve in drawn
+        for point in zip(
+            curve.steps.tolist(),
+            curve.seconds.tolist(),
+            curve.num_seeds.tolist(),
+            map(Estimate, curve.iqm.tolist(), curve.low.tolist(), curve.high.tolist()),
+            strict=True,
+        )
+    ]
+    columns = ["task", "algorithm", "env_steps", "seconds", "seeds", f"IQM of {metric}"]
+    return Table("Learning curves", "IQM over seeds", columns, rows)
