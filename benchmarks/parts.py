@@ -12,7 +12,7 @@ from benchmarks import reference_games
 from benchmarks.setting import CPU, GAME, PERIOD, Call, game, ours, plain, update_flops
 from benchmarks.timing import Effort, Times, alternate, ratio
 from marlrun.algos.dec_hdrqn import DecHDRQN
-from marlrun.data.replay import Traces
+from marlrun.nets.recorded import Recorded
 from marlrun.types import Env
 
 Row = dict[str, Any]
@@ -50,10 +50,10 @@ def update(effort: Effort) -> list[Row]:
         **{f"matmul {size}": (2 * size**3, _matmul(size)) for size in (512, 1024, 2048)},
         f"{PLAIN}: learn": (nominal, partial(slow.learn, slow.sample())),
         f"{PLAIN}: sample + learn": (nominal, lambda: slow.learn(slow.sample())),
-        "learn": (nominal, partial(_learn, learner, learner.replay.sample())),
-        "sample + learn": (nominal, partial(_learn, learner)),
-        "learn, replicas=8": (8 * nominal, partial(_learn, many, many.replay.sample())),
-        "sample + learn, replicas=8": (8 * nominal, partial(_learn, many)),
+        "learn": (nominal, _learning(learner)),
+        "sample + learn": (nominal, learner.learn),
+        "learn, replicas=8": (8 * nominal, _learning(many)),
+        "sample + learn, replicas=8": (8 * nominal, many.learn),
     }
     times = alternate({name: call for name, (_, call) in work.items()}, effort)
     return _shares(times, {name: flops for name, (flops, _) in work.items()})
@@ -92,10 +92,10 @@ def _compared(numerator: list[float], denominator: list[float]) -> Row:
     return {"ratio": middle, "quartiles": [low, high]}
 
 
-@torch.inference_mode()
-def _learn(learner: DecHDRQN, traces: Traces | None = None) -> None:
-    """Learn as `update` does, from `traces` or from a fresh sample."""
-    learner.learn(traces or learner.replay.sample())
+def _learning(learner: DecHDRQN) -> Call:
+    """Return a call that learns as `learner.learn` does, but always from the same traces."""
+    traces, beta = learner.replay.sample(), torch.tensor(learner.beta)
+    return Recorded(lambda: learner.descend(traces, beta))
 
 
 def _matmul(size: int) -> Call:

@@ -15,6 +15,7 @@ from marlrun.nets.stacked import views
 from marlrun.types import Spec, Step
 
 CPU = torch.device("cpu")
+BETA = torch.tensor(0.3)
 CONF = Path(__file__).parents[2] / "conf/algo/dec_hdrqn.yaml"
 SPEC = Spec(2, ("agent_0", "agent_1"), (3, 3), (4, 4), horizon=6, discount=0.9)
 
@@ -72,7 +73,7 @@ def test_loss_and_gradient_equal_autograd(form, double_q, history):
     learner.target.mul_(1.5)
     traces = _traces(2)
     oracles = [_oracle_loss(learner, traces, agent, 0.4, form) for agent in range(4)]
-    losses = learner.learn(traces)["loss/td"].flatten()
+    losses, _ = learner.descend(traces, torch.tensor(0.4))
     for agent, (module, loss) in enumerate(oracles):
         torch.testing.assert_close(losses[agent], loss.detach())
         loss.backward()
@@ -86,7 +87,7 @@ def test_metrics_leave_padding_out():
     q, _ = learner.net.unroll(learner.parameters, traces.obs.flatten(0, 1)[:, :-1])
     taken = q.gather(-1, traces.action.flatten(0, 1)[..., None])[..., 0]
     expected = [member[traces.mask[0, 0] > 0].mean() for member in taken]
-    metrics = learner.learn(traces)
+    metrics = learner._metrics(*learner.descend(traces, BETA))
     torch.testing.assert_close(metrics["q/taken"][0], torch.stack(expected))
     assert metrics["explore/epsilon"].tolist() == [1.0]
     assert metrics["loss/beta"].tolist() == [pytest.approx(0.3)]
@@ -97,7 +98,7 @@ def test_updates_equal_torch_adam():
     reference = learner.online.clone().requires_grad_()
     optimizer = torch.optim.Adam([reference], lr=0.01)
     for seed in range(5):
-        learner.learn(_traces(1, seed))
+        learner.descend(_traces(1, seed), BETA)
         reference.grad = learner.optimizer.gradient.clone()
         optimizer.step()
     torch.testing.assert_close(learner.online, reference.detach())
@@ -108,8 +109,8 @@ def test_replicas_and_agents_do_not_leak():
     traces = _traces(2)
     changed = traces._replace(reward=traces.reward.clone())
     changed.reward[1, 0] += 1.0
-    one.learn(traces)
-    two.learn(changed)
+    one.descend(traces, BETA)
+    two.descend(changed, BETA)
     same = (one.online == two.online).all(-1)
     assert same.tolist() == [True, True, False, True]
 
@@ -118,8 +119,8 @@ def test_first_updates_of_a_replica_equal_those_in_company():
     alone, company = _learner([4]), _learner([3, 4, 5])
     traces = _traces(3)
     for _ in range(3):
-        company.learn(traces)
-        alone.learn(Traces(*(x[1:2] for x in traces)))
+        company.descend(traces, BETA)
+        alone.descend(Traces(*(x[1:2] for x in traces)), BETA)
     torch.testing.assert_close(alone.online, company.online[2:4], atol=1e-5, rtol=1e-4)
 
 
@@ -201,6 +202,20 @@ def test_policy_forgets_where_an_episode_begins():
     assert not torch.equal(policy.memory[0][:, 1], begun.memory[0][:, 1])
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_policy_sees_what_the_network_says(cell):
+    learner = _learner([3, 4], num_envs=3, cell=cell)
+    policy = learner.policy(explore=False, seeds=learner.seeds)
+    memory = learner.net.initial_memory(4, 3, CPU)
+    for t in range(5):
+        learner.online.add_(0.1)  # the parameters are read live
+        step = _step(learner, t == 0, False)
+        policy(step)
+        x = step.obs.transpose(1, 2).flatten(0, 1)
+        _, memory = learner.net.step(learner.parameters, x, memory)
+        assert all(torch.equal(a, b) for a, b in zip(policy.memory, memory, strict=True))
+
+
 def test_value_is_the_greedy_q_and_leaves_the_memory_alone():
     learner = _learner(eval_epsilon=0.0)
     policy = learner.policy(explore=False, seeds=learner.seeds)
@@ -229,11 +244,56 @@ def test_agents_with_fewer_actions_never_take_or_value_the_others():
 def test_state_dict_round_trip_continues_the_same():
     one, two = _learner(), _learner([9])
     for seed in range(3):
-        one.learn(_traces(1, seed))
+        one.descend(_traces(1, seed), BETA)
     two.load_state_dict(one.state_dict())
-    one.learn(_traces(1, 7))
-    two.learn(_traces(1, 7))
+    one.descend(_traces(1, 7), BETA)
+    two.descend(_traces(1, 7), BETA)
     assert torch.equal(one.online, two.online)
+
+
+def _filled(**changes: Any) -> DecHDRQN:
+    """Return a learner whose replay holds 20 episodes of 1 to 6 steps."""
+    learner = _learner([3, 4], **changes)
+    torch.manual_seed(0)
+    for length in (1, 2, 3, 4, 5, 6, 6, 6, 2, 5) * 2:
+        for t in range(length):
+            before, after = _step(learner, t == 0, False), _step(learner, False, t == length - 1)
+            after = after._replace(reward=torch.randn(2, 1, 2))
+            learner.observe(before, torch.randint(2, (2, 1, 2)), after)
+    return learner
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"cell": "gru", "concurrent": False},
+        {"double_q": True, "hysteresis": "linear", "beta_final": 0.9},
+        {"double_q": True, "target_history": "faithful"},
+        {"target_history": "faithful", "trace": 1},
+        {"spec": Spec(2, ("a", "b"), (3, 3), (2, 4), horizon=6, discount=1.0)},
+    ],
+)
+def test_recorded_updates_equal_plain_ones_bit_for_bit(changes):
+    recorded, plain = _filled(**changes), _filled(**changes)
+    for update in range(7):
+        for learner in (recorded, plain):
+            learner.clock += 1000
+            if update == 3:
+                learner.target.copy_(learner.online)
+        metrics = recorded.learn()
+        with torch.inference_mode():
+            beta = torch.tensor(plain.beta_now)
+            expected = plain._metrics(*plain.descend(plain.replay.sample(), beta))
+        assert torch.equal(recorded.online, plain.online)
+        assert metrics.keys() == expected.keys()
+        assert all(torch.equal(metrics[tag], expected[tag]) for tag in metrics)
+    resumed = _filled(**changes)
+    resumed.learn()
+    resumed.load_state_dict(plain.state_dict())
+    recorded.learn()
+    resumed.learn()
+    assert torch.equal(recorded.online, resumed.online)
 
 
 def test_more_traces_than_episodes_are_refused():

@@ -69,7 +69,7 @@ def test_a_trace_inside_and_over_both_ends_by_hand():
 def test_starts_are_uniform_and_episodes_are_uniform_whatever_their_length():
     replay = _replay(episodes=3, batch=1)
     _play(replay, [1, 5, 3])
-    draws = [replay._draw() for _ in range(6000)]
+    draws = [replay._choose(replay.draw()) for _ in range(6000)]
     rows = Counter((row.item(), steps.item()) for row, steps in draws)
     episodes = Counter(row // replay.rows for row, _ in rows.elements())
     assert chisquare([episodes[slot] for slot in range(3)]).pvalue > 1e-3
@@ -84,7 +84,7 @@ def test_a_batch_has_distinct_episodes():
     replay = _replay(batch=4)
     _play(replay, [2, 2, 2, 2])
     for _ in range(50):
-        rows, _ = replay._draw()
+        rows, _ = replay._choose(replay.draw())
         assert len(set((rows // replay.rows).flatten().tolist())) == 4
 
 
@@ -119,7 +119,7 @@ def test_first_in_first_out_and_an_open_episode_is_not_sampled():
 def test_copies_have_rings_of_their_own():
     replay = _replay(num_envs=2, episodes=4, batch=4)
     _play(replay, [2, 3, 4])
-    rows, _ = replay._draw()
+    rows, _ = replay._choose(replay.draw())
     assert sorted((rows // replay.rows).flatten().tolist()) == [1, 2, 4, 5]
     assert len(_replay(num_envs=2, episodes=5).length) == 2 * (3 + 1)
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.cells import Memory
-from marlrun.nets.recurrent_q import QTape, RecurrentQ
+from marlrun.nets.recorded import Recorded
+from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.stacked import views
 from marlrun.ops.hysteresis import Form, hysteretic_loss
 from marlrun.ops.td import double_value, max_value, q_learning_target
@@ -78,7 +79,6 @@ class DecHDRQN:
         self.rows = torch.stack((online, online))
         """[2, M, P]: online and target network."""
         self.online, self.target = self.rows
-        self.both = views(self.rows.flatten(0, 1), self.net.shapes)
         self.parameters = views(self.online, self.net.shapes)
         self.target_parameters = views(self.target, self.net.shapes)
         self.optimizer = Adam(self.online, lr)
@@ -97,6 +97,8 @@ class DecHDRQN:
             trace=trace,
             concurrent=concurrent,
         )
+        self._descend = Recorded(self._descend_from)
+        self._beta = torch.zeros((), device=device)
         self.clock = 0
         """Environment steps seen, per replica."""
         self.updates = 0
@@ -134,37 +136,46 @@ class DecHDRQN:
         metrics: Metrics = {}
         due = (self.clock - self.learning_starts) // self.update_every + 1
         while self.updates < due:
-            metrics = self.learn(self.replay.sample())
+            metrics = self.learn()
             self.updates += 1
         if self.clock % self.target_every < self.num_envs:
             self.target.copy_(self.online)
         return metrics
 
-    def learn(self, traces: Traces) -> Metrics:
-        """Take one Adam step on the hysteretic loss of a minibatch."""
+    def learn(self) -> Metrics:
+        """Take one Adam step, on a fresh minibatch."""
+        loss, taken = self._descend(self.replay.draw(), self._beta.fill_(self.beta_now))
+        return self._metrics(loss, taken)
+
+    def _descend_from(self, draw: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+        return self.descend(self.replay.cut(draw), beta)
+
+    def descend(self, traces: Traces, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one Adam step on the hysteretic loss of a minibatch.
+
+        Return the loss and the mean Q of the actions taken, both [M].
+        """
         obs, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
         action = action.unsqueeze(-1)
-        before, last = obs[:, :-1], obs[:, -1]
-        heard = before if self.matched else obs[:, 1:]
-        q, tape = self.net.unroll(self.both, torch.cat((before, heard)))
-        online, target = slice(0, len(obs)), slice(len(obs), None)
-        later = q[target]
         if self.matched:
-            later = self._one_later(self.target_parameters, later, tape.part(target), last)
+            later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
+        else:
+            later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
+        q, tape = self.net.unroll(self.parameters, obs if self.double_q else obs[:, :-1])
         if self.double_q:
-            choice = self._one_later(self.parameters, q[online], tape.part(online), last)
-            value = double_value(self.allowed(later), self.allowed(choice))
+            value = double_value(self.allowed(later), self.allowed(q[:, 1:]))
+            q, tape = q[:, :-1], tape.but_last()
         else:
             value = max_value(self.allowed(later))
 
-        taken = q[online].gather(-1, action).squeeze(-1)
+        taken = q.gather(-1, action).squeeze(-1)
         delta = q_learning_target(reward, end, value, self.gamma) - taken
-        loss, grad = hysteretic_loss(delta, mask, self.beta_now, self.hysteresis)
+        loss, grad = hysteretic_loss(delta, mask, beta, self.hysteresis)
 
-        grad_q = torch.zeros_like(q[online]).scatter_(-1, action, grad.unsqueeze(-1))
-        self.net.backward(self.parameters, tape.part(online), grad_q, self.grads)
+        grad_q = torch.zeros_like(q).scatter_(-1, action, grad.unsqueeze(-1))
+        self.net.backward(self.parameters, tape, grad_q, self.grads)
         self.optimizer.step()
-        return self._metrics(loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1)))
+        return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1))
 
     def _metrics(self, loss: Tensor, taken: Tensor) -> Metrics:
         """Return what is logged of an update, given its loss and the mean Q of actions taken [M]."""
@@ -177,11 +188,6 @@ class DecHDRQN:
         if self.beta_final is not None:
             metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
         return metrics
-
-    def _one_later(self, p: dict[str, Tensor], q: Tensor, tape: QTape, last: Tensor) -> Tensor:
-        """Return Q at the steps' next observations [M, T, B, A], `last` [M, B, O] being the final."""
-        final, _ = self.net.step(p, last, self.net.cell.memory(tape.cell))
-        return torch.cat((q[:, 1:], final.unsqueeze(1)), 1)
 
     def allowed(self, q: Tensor) -> Tensor:
         """Return Q [M, .., .., A] with -inf where an agent does not have the action."""
@@ -213,6 +219,7 @@ class QPolicy:
     def __init__(self, learner: DecHDRQN, explore: bool, seeds: Seeds):
         self.learner, self.explore = learner, explore
         self.random = Stream(seeds, "policy", learner.device)
+        self._network = Recorded(self._advance)
         self.numbers: Blocks | None = None
         self.counter = 0
         self.memory: Memory | None = None
@@ -242,18 +249,23 @@ class QPolicy:
 
     def _q(self, step: Step) -> tuple[Tensor, Memory]:
         """Return Q [R, E, N, A] and the memory after `step`."""
-        learner = self.learner
-        replicas, copies, agents, _ = step.obs.shape
-        x = step.obs.transpose(1, 2).flatten(0, 1)
-        memory = self.memory
+        learner, memory = self.learner, self.memory
         if memory is None:
+            replicas, copies, agents, _ = step.obs.shape
             memory = learner.net.initial_memory(replicas * agents, copies, learner.device)
-        elif learner.device.type != "cpu" or step.first.any():
-            keep = (~step.first).repeat_interleave(agents, 0).unsqueeze(-1)
-            memory = tuple(part * keep for part in memory)
-        q, memory = learner.net.step(learner.parameters, x, memory)
+        q, *memory = self._network(step.obs, step.first, *memory)
+        return q, tuple(memory)
+
+    def _advance(self, obs: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """Return Q [R, E, N, A] and the new memory; what came before `first` is forgotten."""
+        learner, (replicas, copies, agents, _) = self.learner, obs.shape
+        keep = (~first).view(replicas, 1, copies, 1)
+        kept = tuple(
+            (part.view(replicas, agents, copies, -1) * keep).flatten(0, 1) for part in memory
+        )
+        q, memory = learner.net.step(learner.parameters, obs.transpose(1, 2).flatten(0, 1), kept)
         q = learner.allowed(q.unsqueeze(1))
-        return q.view(replicas, agents, copies, -1).transpose(1, 2), memory
+        return q.view(replicas, agents, copies, -1).transpose(1, 2), *memory
 
     def state_dict(self) -> StateDict:
         """Return memory and the random stream's position."""

@@ -58,7 +58,8 @@ class EpisodeReplay:
         self.rows = horizon + 1
         rings = self.num_replicas * num_envs
         total = rings * self.slots * self.rows
-        self.padding = total
+        self._padding = torch.tensor(total, device=device)
+        self._never = torch.tensor(-1.0, device=device)
         self.records = torch.zeros(total + 1, num_agents, obs_size + 3, device=device)
         self.length = torch.zeros(rings * self.slots, dtype=torch.int64, device=device)
         self.slot = torch.zeros(rings, dtype=torch.int64, device=device)
@@ -113,9 +114,18 @@ class EpisodeReplay:
         agents get the same (episode, start); otherwise each draws its own. At least `batch`
         episodes must be closed.
         """
-        row, steps = self._draw()
+        return self.cut(self.draw())
+
+    def draw(self) -> Tensor:
+        """Return the next random numbers in [0, 1) for `cut`, [R, 1 or N, E * slots + B]."""
+        self._draws += 1
+        return self._random(self._draws - 1)
+
+    def cut(self, uniform: Tensor) -> Traces:
+        """Return the traces that the numbers of a `draw` choose; no Python depends on data."""
+        row, steps = self._choose(uniform)
         inside = self._step <= steps
-        rows = torch.where(inside, row + self._step, self.padding)
+        rows = torch.where(inside, row + self._step, self._padding)
         index = torch.add(self._agents, rows, alpha=self.num_agents)
         records = self.records.view(-1, self.obs_size + 3).index_select(0, index.flatten())
         records = records.view(*index.shape, -1)
@@ -124,14 +134,12 @@ class EpisodeReplay:
         mask = inside[:, :, 1:].float().expand_as(reward)
         return Traces(obs, action.long(), reward, end, mask)
 
-    def _draw(self) -> tuple[Tensor, Tensor]:
+    def _choose(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Return first rows and numbers of steps of a batch of traces, both [R, G, 1, B]."""
-        uniform = self._random(self._draws)
-        self._draws += 1
         slots = uniform.shape[-1] - self.batch
         uniform, start = torch.split(uniform, [slots, self.batch], -1)
         length = self.length.view(self.num_replicas, 1, -1)
-        slot = torch.where(length > 0, uniform, -1.0).topk(self.batch, sorted=False).indices
+        slot = torch.where(length > 0, uniform, self._never).topk(self.batch, sorted=False).indices
         length = length.expand_as(uniform).gather(-1, slot)
         start = (start * (length + (self.trace - 1))).long() - (self.trace - 1)
         stop = torch.minimum(start + self.trace, length)

@@ -35,10 +35,11 @@ class QTape(NamedTuple):
     cell: Tape
     last: Tensor
 
-    def part(self, members: slice) -> "QTape":
-        """Return these members only (views)."""
+    def but_last(self) -> "QTape":
+        """Return all steps but the last (views)."""
         x, first, second, cell, last = self
-        return QTape(x[members], first[members], second[members], cell.part(members), last[members])
+        x, first, second, last = (y[:, :-1] for y in (x, first, second, last))
+        return QTape(x, first, second, cell.but_last(), last)
 
 
 class RecurrentQ:
@@ -128,4 +129,4 @@ class RecurrentQ:
 
 
 def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
-    return torch.ops.aten.threshold_backward(grad, output, 0)
+    return grad.mul_(output.sign())

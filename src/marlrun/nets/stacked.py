@@ -16,6 +16,9 @@ from marlrun.types import Seeds
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+_THIN = 8
+"""A product with fewer columns is some five times as fast transposed on a CPU (MKL)."""
+
 
 def row_size(shapes: Shapes) -> int:
     """Return P, the number of floats of one member."""
@@ -48,6 +51,8 @@ def xavier_rows(
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply each member's affine map: x [M, B, I], weight [M, I, J], bias [M, 1, J] -> [M, B, J]."""
+    if weight.shape[-1] < _THIN:
+        return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
     return torch.baddbmm(bias, x, weight)
 
 
@@ -62,9 +67,9 @@ def linear_backward(
 def linear_backward_parameters(
     x: Tensor, grad: Tensor, grad_weight: Tensor, grad_bias: Tensor
 ) -> None:
-    """Store the gradients of `linear`'s parameters, for a layer whose input needs none.
-
-    By a copy: a batched product straight into rows [M, P] falls back to one product a member.
-    """
-    grad_weight.copy_(torch.bmm(x.mT, grad))
+    """Store the gradients of `linear`'s parameters, for a layer whose input needs none."""
+    if grad.shape[-1] < _THIN:
+        grad_weight.copy_(torch.bmm(grad.mT, x).mT)
+    else:
+        torch.bmm(x.mT, grad, out=grad_weight)
     torch.sum(grad, 1, keepdim=True, out=grad_bias)

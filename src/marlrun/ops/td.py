@@ -9,7 +9,7 @@ def q_learning_target(reward: Tensor, end: Tensor, next_value: Tensor, gamma: fl
 
     `end` is 1.0 where the value of the next observation must not be bootstrapped.
     """
-    return torch.addcmul(reward, 1 - end, next_value, value=gamma)
+    return torch.add(reward, next_value - end * next_value, alpha=gamma)
 
 
 def max_value(q: Tensor) -> Tensor:
