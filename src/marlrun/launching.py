@@ -7,6 +7,7 @@ whose turn it is. With cli.py, overrides.py and composed.py the only module that
 """
 
 import copy
+import logging
 import os
 import signal
 from collections.abc import Generator, Iterable, Sequence
@@ -31,7 +32,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from marlrun.composed import job_config
 from marlrun.runner.console import say
-from marlrun.runner.outcome import one_line
+from marlrun.runner.outcome import Outcome, one_line
 from marlrun.runner.sweepdir import Sweep, SweepJob, short_name
 from marlrun.runner.sweepjob import work
 
@@ -119,11 +120,14 @@ def _amend(cfg: DictConfig) -> None:
     """Change defaults of plugins that are wrong here, unless they were typed."""
     choices, typed = cfg.hydra.runtime.choices, " ".join(cfg.hydra.overrides.hydra)
     if choices["hydra/sweeper"] == "optuna":
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         # Objectives are returns, and a failed job must not stop the others.
         for key, value in {"direction": "maximize", "max_failure_rate": 1.0}.items():
             if f"hydra.sweeper.{key}=" not in typed:
                 cfg.hydra.sweeper[key] = value
     if choices["hydra/launcher"] == "ray":
+        # Ray keeps lines to itself that look alike; all jobs end by such a line.
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         # The launcher would give a cluster that runs already a size, which Ray refuses.
         init = cfg.hydra.launcher.ray.init
         with open_dict(init):
@@ -301,7 +305,16 @@ class _Recorder(Launcher):
         if tag in job.results:
             value = fmean(job.results[tag])
             return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
-        known = ", ".join(job.results) or "none"
-        cause = job.error or f"objective={tag}: expected one of its results, {known}"
-        error = ValueError(f"job {job.number} {job.status}: {cause}")
-        return JobReturn(job.overrides, status=JobStatus.FAILED, _return_value=error)
+        cause = job.error or f"objective={tag}: expected one of {', '.join(job.results)}"
+        if job.status == "finished":
+            self._sweep.settle(job.directory, Outcome("failed", None, job.results, cause))
+        return _Failed(job.overrides, _return_value=ValueError(f"job {job.number}: {cause}"))
+
+
+class _Failed(JobReturn):
+    """A job without an objective; unlike Hydra's, it says so by its exception alone."""
+
+    @property
+    def return_value(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Raise the reason."""
+        raise self._return_value

@@ -24,15 +24,15 @@ def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
     job = record.start(directory)
     if job is None:
         return
-    handed_out_by = record.read().pid
-    if os.getpid() == handed_out_by:
+    whole = record.read()
+    if (job.host, job.pid) == (whole.host, whole.pid):
         outcome = _train(job, sweep / directory, plugins)
         record.settle(directory, outcome)
         if outcome.status == "interrupted":
             record.stop()
         return
     where = sweep / directory
-    with _saved_first(), _parent_watched(handed_out_by) as is_orphan, _quiet(where) as tell:
+    with _saved_first(), _parent_watched(whole.pid) as is_orphan, _quiet(where) as tell:
         outcome = _train(job, where, plugins)
         record.settle(directory, outcome)
         tell(f"job {job.number} {outcome.status}  {outcome.error or ''}".rstrip())

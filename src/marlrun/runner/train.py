@@ -74,21 +74,22 @@ def _run(
 ) -> Outcome:
     device = choose(job.device)
     set_up(job.threads)
-    parts = assemble(job, device, plugins)
-    directory.mkdir(parents=True, exist_ok=True)
-    with rundir.locked(directory), Stop() as stop:
-        training = Training(parts, directory)
-        again = record is not None
-        record = record or rundir.new_record(config, argv, job.seeds, describe(device))
-        if again:
-            saved = f"going on from env step {training.env_steps:,}"
-            console.say(saved if training.begun else "nothing was saved before: starting anew")
-            record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
-        rundir.write_config(directory, config)
-        record |= {"status": "running", "env_steps": training.env_steps}
-        record |= {"finished": None, "results": {}, "error": None}
-        rundir.write_record(directory, record)
-        return _drive(training, directory, stop, record)
+    with Stop() as stop:
+        parts = assemble(job, device, plugins)
+        directory.mkdir(parents=True, exist_ok=True)
+        with rundir.locked(directory):
+            training = Training(parts, directory)
+            again = record is not None
+            record = record or rundir.new_record(config, argv, job.seeds, describe(device))
+            if again:
+                saved = f"going on from env step {training.env_steps:,}"
+                console.say(saved if training.begun else "nothing was saved before: starting anew")
+                record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
+            rundir.write_config(directory, config)
+            record |= {"status": "running", "env_steps": training.env_steps}
+            record |= {"finished": None, "results": {}, "error": None}
+            rundir.write_record(directory, record)
+            return _drive(training, directory, stop, record)
 
 
 def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Record) -> Outcome:

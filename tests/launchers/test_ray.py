@@ -1,0 +1,122 @@
+"""Jobs in a real Ray cluster, started as its users do."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from launchers.sweeps import (
+    SMALL,
+    SWEEP,
+    assert_same_sweep,
+    end,
+    in_the_middle,
+    jobs,
+    marlrun,
+    members,
+    started,
+    statuses,
+    until,
+)
+from runner.compare import record
+
+RAY = "hydra/launcher=ray"
+PAIR = ["algo=dec_hdrqn", "env.game=climb", "algo.beta=0.2,0.6", *SMALL]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Lend a cluster of its own, with two places for jobs; others on this machine are left alone."""
+    place = Path(tempfile.mkdtemp(prefix="ray"))  # short: sockets in it have no long names
+    port = free_port()
+    options = {
+        "node-ip-address": "127.0.0.1",
+        "port": port,
+        "ray-client-server-port": free_port(),
+        "dashboard-agent-listen-port": free_port(),
+        "metrics-export-port": free_port(),
+        "min-worker-port": 0,
+        "max-worker-port": 0,
+        "num-cpus": 2,
+        "object-store-memory": 80_000_000,
+        "temp-dir": place,
+        "include-dashboard": "false",
+    }
+    words = [f"--{key}={value}" for key, value in options.items()]
+    ray = Path(sys.executable).with_name("ray")
+    # A token of its own: whether the person who tests has one at home must make no difference.
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    known = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])} | access
+    log = (place / "head.log").open("wb")
+    head = subprocess.Popen(
+        [ray, "start", "--head", "--block", "--disable-usage-stats", *words],
+        env=os.environ | known,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    until(lambda: b"Ray runtime started" in (place / "head.log").read_bytes())
+    yield SimpleNamespace(
+        address=f"127.0.0.1:{port}", access=access, logs=place / "session_latest/logs"
+    )
+    head.terminate()
+    head.wait(60)
+    log.close()
+    assert not of(place)
+    shutil.rmtree(place)
+
+
+def of(place):
+    """Return the processes that were told about a cluster's directory."""
+    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if f"{place}/" in line]
+
+
+def test_a_cluster_gives_the_same_numbers(tmp_path, reference, cluster):
+    address = f"hydra.launcher.ray.init.address={cluster.address}"
+    argv = ["-m", *SWEEP, RAY, address, "hydra.sweep.dir=sweep"]
+    said = marlrun(tmp_path, *argv, **cluster.access)
+    assert said.code == 0, said.err
+    workers = {job["pid"] for job in jobs(tmp_path / "sweep")}
+    assert all(list(cluster.logs.glob(f"worker-*-{pid}.out")) for pid in workers)
+    assert_same_sweep(tmp_path / "sweep", reference)
+
+
+@pytest.mark.slow
+def test_kill_the_parent_and_resume(tmp_path, reference, cluster):
+    sweep = tmp_path / "sweep"
+    there = {"RAY_ADDRESS": cluster.address} | cluster.access
+    with started(tmp_path, "-m", *PAIR, RAY, "hydra.sweep.dir=sweep", **there) as parent:
+        until(lambda: in_the_middle(sweep))
+        os.kill(parent.pid, signal.SIGKILL)
+        until(lambda: not members(parent.pid))
+    assert statuses(sweep) != ["finished"] * 2
+    said = marlrun(tmp_path, "mode=resume", "run=sweep", RAY, **there)
+    assert said.code == 0, said.err
+    assert_same_sweep(sweep, reference)
+
+
+@pytest.mark.slow
+def test_kill_a_worker(tmp_path, reference, cluster):
+    """Ray starts its job again, which goes on from its checkpoint."""
+    sweep = tmp_path / "sweep"
+    there = {"RAY_ADDRESS": cluster.address} | cluster.access
+    with started(tmp_path, "-m", *PAIR, RAY, "hydra.sweep.dir=sweep", **there) as parent:
+        victim = until(lambda: in_the_middle(sweep))[0]
+        os.kill(victim["pid"], signal.SIGKILL)
+        assert end(parent).code == 0
+    assert record(sweep / victim["directory"])["resumed"]
+    assert_same_sweep(sweep, reference)
