@@ -36,12 +36,14 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default="".join(PARTS), help="parts, e.g. ab (default: abcd)")
+    parser.add_argument("--only", default="".join(PARTS), help="parts, e.g. ab (default: all)")
     parser.add_argument("--quick", action="store_true", help="a rough look in seconds")
     parser.add_argument("--out", type=Path, default=Path("outputs/bench.json"))
     options = parser.parse_args()
     if unknown := set(options.only) - set(PARTS):
-        parser.error(f"--only={options.only}: no part {min(unknown)}, expected some of abcd")
+        parser.error(
+            f"--only={options.only}: no part {min(unknown)}, expected some of {''.join(PARTS)}"
+        )
     set_up(threads=1)
     report: dict[str, Any] = {"machine": machine(), "quick": options.quick}
     console = Console(width=100)

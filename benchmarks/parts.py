@@ -1,4 +1,4 @@
-"""The four measurements; each returns rows for a table, and states what its ratio compares."""
+"""The measurements; each returns rows for a table, and states what its ratio compares."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks import reference_games
+from benchmarks.reports import report
 from benchmarks.setting import CPU, GAME, PERIOD, Call, game, ours, plain, update_flops
 from benchmarks.timing import Effort, Times, alternate, ratio
 from marlrun.algos.dec_hdrqn import DecHDRQN
@@ -84,7 +85,7 @@ def replicas(effort: Effort) -> list[Row]:
     return rows
 
 
-PARTS = {"a": training, "b": update, "c": stepping, "d": replicas}
+PARTS = {"a": training, "b": update, "c": stepping, "d": replicas, "e": report}
 
 
 def _compared(numerator: list[float], denominator: list[float]) -> Row:

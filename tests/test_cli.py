@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,9 @@ WRONG = [
     (["mode=resume", "run=."], "run=.: expected a run directory"),
     (["mode=resume", "run=.", "env_steps=-1"], "env_steps=-1: expected int [0, inf) or null ("),
     (["mode=exact"], "env missing: expected env="),
+    (["mode=eval", "run=a,b=c'd"], "run=a,b=c'd: no such directory"),
+    ([*PAIR, "+hydra.sweeper.params.seed='1,2'"], "hydra.sweeper.params: belongs into a file"),
+    (["+experiment=paper1_beta"], "-m missing: a chosen file sweeps algo, env, algo.beta"),
     (["-m", "mode=exact", "env=matrix_game"], "-m: only mode=train has run directories"),
     (["-m", *PAIR, "algo.beta=0.1,2"], "algo.beta=2: expected float [0, 1]"),
     (["-m", *PAIR, "algo.beta=range(0,2,0.5)"], "algo.beta=1.5: expected float [0, 1]"),
@@ -289,6 +293,18 @@ def test_a_strangers_sweep_is_read_with_care(marlrun, damage: dict, expected: st
 def statuses(sweep: str) -> list[str]:
     """Return how the jobs of a sweep stand."""
     return [job["status"] for job in json.loads(Path(sweep, "sweep.json").read_text())["jobs"]]
+
+
+def test_an_experiment_can_be_looked_at(marlrun):
+    said = marlrun("--cfg", "job", "+experiment=paper1_beta", "algo.beta=0.5")
+    assert said.code == 0 and "beta: 0.5" in said.out and "flicker: 0.25" in said.out
+    assert "beta: 0.1\n" in marlrun("--cfg", "job", "+experiment=paper1_beta").out
+    assert "env.flicker=" in marlrun("--help", "+experiment=paper1_beta").out
+
+
+def test_a_run_is_not_put_into_a_sweep(marlrun, trained):
+    marlrun("-m", *PAIR, "hydra.sweep.dir=s")
+    assert refused(marlrun(*PAIR, "hydra.run.dir=s")).startswith("hydra.run.dir=s: holds a sweep")
 
 
 def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
@@ -509,3 +525,101 @@ def test_python_m_marlrun(tmp_path):
         env={**os.environ, "HYDRA_FULL_ERROR": "1"},
     )
     assert ran.returncode == 2 and ran.stderr.startswith("marlrun: algo=nope: expected ")
+
+
+# Sweeps
+
+
+def test_a_sweep_keeps_an_interpolation(marlrun, trained):
+    assert marlrun("-m", *PAIR, "replicas=3", "seed=0,1", "name=x${replicas}").code == 0
+    assert [config["name"] for config, _, _ in trained] == ["x3", "x3"]
+
+
+def test_the_directory_of_a_job_may_be_interpolated(marlrun, trained):
+    where = ["hydra.sweep.dir=s", "hydra.sweep.subdir=x/${hydra.job.num}"]
+    assert marlrun("-m", *PAIR, "seed=0,1", *where).code == 0
+    assert [str(directory) for _, directory, _ in trained] == ["s/x/0", "s/x/1"]
+
+
+def test_a_sweep_in_batches_is_written_down_whole(marlrun, trained):
+    one = "hydra.sweeper.max_batch_size=1"
+    assert marlrun("-m", *PAIR, "name=stop,a,b", one, "hydra.sweep.dir=s").code == 130
+    assert statuses("s") == ["interrupted", "waiting", "waiting"]
+    said = marlrun("-m", *PAIR, "name=a,b", one, "hydra.sweep.dir=t")
+    assert said.code == 0 and said.err.count("Launching 1 jobs") == 2
+    assert "max_batch_size=0: expected int [1, inf)" in refused(
+        marlrun("-m", *PAIR, "hydra.sweeper.max_batch_size=0", "hydra.sweep.dir=u")
+    )
+
+
+def test_keys_of_what_an_experiment_chooses_may_be_typed(mine, trained):
+    params = "hydra: {sweeper: {params: {algo: 'dec_drqn,dec_hdrqn', env: target_capture}}}\n"
+    write("mine/experiment/swept.yaml", f"# @package _global_\n{params}")
+    assert mine("-m", "+experiment=swept", "env.flicker=0.1").code == 0
+    assert [config["env"]["flicker"] for config, _, _ in trained] == [0.1, 0.1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_stopped_before_its_first_job_is_interrupted(marlrun, trained, monkeypatch, number):
+    from marlrun import launching
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launching, "job_config", lambda *_: signal.raise_signal(number))
+        said = marlrun("-m", *PAIR, "seed=0,1", "hydra.sweep.dir=s")
+    assert (said.code, said.out, said.err) == (130, "", "marlrun: interrupted\n")
+    assert "type its command again" in refused(marlrun("mode=resume", "run=s"))
+    assert marlrun("-m", *PAIR, "seed=0,1", "hydra.sweep.dir=s").code == 0 and len(trained) == 2
+
+
+def test_a_job_that_cannot_have_its_directory_fails_alone(marlrun, trained):
+    write("s/0_seed=0", "a file")
+    said = marlrun("-m", *PAIR, "seed=0,1", "hydra.sweep.dir=s")
+    assert said.code == 1 and statuses("s") == ["failed", "finished"]
+    assert "File exists: 's/0_seed=0'" in said.out.splitlines()[1]
+
+
+def test_a_finished_job_whose_directory_is_gone_is_done_again(marlrun, trained):
+    marlrun("-m", *PAIR, "name=a,b", "hydra.sweep.dir=s")
+    Path("s/0_name=a").rmdir()
+    said = marlrun("mode=resume", "run=s")
+    assert said.code == 0 and [config["name"] for config, _, _ in trained] == ["a", "b", "a"]
+    assert "s/0_name=a: was finished, but its directory is gone; it is done again" in said.err
+
+
+def test_a_sweep_shows_what_its_jobs_do_not_share(marlrun, trained):
+    said = marlrun("-m", *PAIR, "seed=0,1", "hydra.sweep.dir=s")
+    assert [line.split()[2] for line in said.out.splitlines()[1:3]] == ["seed=0", "seed=1"]
+    said = marlrun("-m", *PAIR, "seed=0", "hydra.sweep.dir=t")
+    assert "algo=dec_hdrqn env=matrix_game seed=0" in said.out
+    assert said.out.splitlines()[-1] == "1 job: 1 finished"
+
+
+def test_the_composition_of_many_jobs_is_announced(marlrun, trained, monkeypatch):
+    from marlrun import launching
+
+    monkeypatch.setattr(launching, "_MANY", 1)
+    assert "marlrun: composing 2 jobs\n" in marlrun("-m", *PAIR, "seed=0,1").err
+
+
+OPTUNA = ["-m", *PAIR, "hydra/sweeper=optuna", "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=2"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of Optuna's libraries
+def test_a_search_ends_at_the_first_result_without_the_objective(marlrun, trained):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    said = marlrun(*OPTUNA, "seed=choice(0,1)", "objective=x", "hydra.sweep.dir=s")
+    assert said.code == 1 and statuses("s") == ["finished"]
+    line = "hydra/sweeper=optuna: ValueError: objective=x: expected one of eval/return_mean\n"
+    assert line in said.err
+
+
+@pytest.mark.filterwarnings("ignore")  # of Optuna's libraries
+def test_files_of_the_user_change_a_search(mine, trained):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    strict = "hydra: {sweeper: {direction: minimize, max_failure_rate: 0.0}}\n"
+    write("mine/experiment/strict.yaml", f"# @package _global_\n{strict}")
+    search = [*OPTUNA, "name=choice(crash)"]
+    for extra, tried, direction in (["+experiment=strict"], 1, "min"), ([], 2, "max"):
+        said = mine(*search, *extra, f"hydra.sweep.dir={tried}")
+        assert said.code == 1 and statuses(str(tried)) == ["failed"] * tried
+        assert f"Directions: ['{direction}imize']" in said.err

@@ -35,7 +35,7 @@ from marlrun.composed import job_config, plain
 from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
 from marlrun.overrides import Checker, Loader, search_path, text_of
-from marlrun.runner.outcome import Outcome, attempt
+from marlrun.runner.outcome import Outcome, Status, attempt
 from marlrun.runner.sweepdir import Sweep, holds_sweep
 from marlrun.schema import Schema, did_you_mean, show, title
 
@@ -109,6 +109,7 @@ def _main(argv: list[str]) -> int:
         return 0
     flags = Parser(prog="marlrun", add_help=False, parents=[get_args_parser()])
     parsed = flags.parse_intermixed_args(argv)
+    parsed.overrides = list(map(_literal, parsed.overrides))
     _check_flags(parsed)
     hydra = _start_hydra(parsed.config_dir)
     if parsed.hydra_help:
@@ -120,6 +121,16 @@ def _main(argv: list[str]) -> int:
     else:
         return _act(_request(argv, parsed, hydra))
     return 0
+
+
+def _literal(override: str) -> str:
+    """Quote a path to a run: names of jobs hold `=` and `,`, which Hydra reads as more."""
+    key, _, value = override.partition("=")
+    is_path = key == "run" or (key == "checkpoint" and "/" in value)
+    if not is_path or not value or value[0] in "'\"?":
+        return override
+    text = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{text}'"
 
 
 def _check_flags(flags: argparse.Namespace) -> None:
@@ -153,7 +164,10 @@ def _request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Reques
     repository = loader.repository_of(root, overrides)
     runs = not (flags.help or flags.cfg or flags.info)
     checker = Checker(root, mode.needs, runs, flags.multirun, parser, repository)
-    overrides = [*checker.sweeper_params(overrides), *overrides]
+    params = checker.sweeper_params(overrides)
+    if not runs:
+        flags.overrides = [*(str(param.input_line) for param in params), *flags.overrides]
+    overrides = [*params, *overrides]
     swept = [one.get_key_element().lstrip("+") for one in overrides if one.is_sweep_override()]
     schema = checker.check(overrides)
     return Request(argv, flags, mode, root, hydra, repository, schema, list(dict.fromkeys(swept)))
@@ -218,6 +232,8 @@ def _run_in_place(request: Request, config: Config) -> Outcome:
 
 def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     directory = Path(cfg.hydra.run.dir)
+    if holds_sweep(directory):
+        raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
     with _making("hydra.run.dir"):
         created = [path for path in (directory, *directory.parents) if not path.exists()]
         config = job_config(cfg, request.mode.needs)
@@ -257,7 +273,7 @@ def _sweep(request: Request) -> int:
 
     asked = (request.hydra, request.root, request.flags.overrides, request.argv)
     with _making("hydra.sweep.dir"):
-        return _conclude(run_sweep(*asked, request.swept, request.mode.needs))
+        return _conclude(*run_sweep(*asked, request.swept, request.mode.needs))
 
 
 def _resume_sweep(request: Request, config: Config) -> int:
@@ -269,16 +285,16 @@ def _resume_sweep(request: Request, config: Config) -> int:
     directory = Path(config["run"])
     if not resume_sweep(request.hydra, request.root, request.flags.overrides, directory):
         print(f"marlrun: {directory}: all jobs are finished, nothing to do", file=sys.stderr)
-    return _conclude(Sweep(directory))
+    return _conclude(Sweep(directory), "finished")
 
 
-def _conclude(sweep: Sweep) -> int:
-    """Show a sweep's jobs, failures first; return the exit code."""
+def _conclude(sweep: Sweep, ended: Status) -> int:
+    """Show a sweep's jobs, failures first; return the exit code; `ended`: how its sweeper did."""
     from marlrun.runner.console import write_sweep
 
     write_sweep(sweep)
     if all(job.status == "finished" for job in sweep.read().jobs):
-        return EXIT_CODES["finished"]
+        return EXIT_CODES[ended]
     return EXIT_CODES["interrupted" if sweep.is_stopping else "failed"]
 
 

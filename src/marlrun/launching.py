@@ -2,26 +2,23 @@
 
 A launcher composes a job's configuration where and when the job runs, so an edit of conf/ would
 change jobs that have not begun, and it knows nothing of what it started if it dies. Here a batch
-is composed before its first job starts, sweep.json keeps it, and the launcher is told no more than
-whose turn it is. With cli.py, overrides.py and composed.py the only module that knows Hydra.
+is composed before its first job starts, and sweep.json keeps it. With cli.py, overrides.py,
+composed.py and handing.py the only module that knows Hydra.
 """
 
-import copy
 import logging
 import os
 import signal
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from types import FrameType
 from typing import Any, cast
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
-from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -31,14 +28,18 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from marlrun.composed import job_config
+from marlrun.handing import Handing, task_of
 from marlrun.runner.console import say
-from marlrun.runner.outcome import Outcome, one_line
-from marlrun.runner.sweepdir import Sweep, SweepJob, short_name
-from marlrun.runner.sweepjob import work
+from marlrun.runner.outcome import Status, one_line
+from marlrun.runner.signals import handling
+from marlrun.runner.sweepdir import Sweep, short_name
+from marlrun.runner.sweepfile import SweepJob
 
-_PLACE = "hydra.sweep.subdir="
+_MANY = 50
+"""Jobs whose composition takes so long that it is announced."""
 
 
+@handling(signal.default_int_handler)
 def run_sweep(
     hydra: Hydra,
     root: str,
@@ -46,15 +47,17 @@ def run_sweep(
     argv: Sequence[str],
     swept: Sequence[str],
     groups: Sequence[str],
-) -> Sweep:
-    """Do the jobs that the sweeper asks for, until it has enough or is interrupted.
+) -> tuple[Sweep, Status]:
+    """Do the jobs that the sweeper asks for; return also how the sweeper ended.
 
     `swept` are the keys with several values, `groups` those whose choice a run's record names.
-    ValueError before anything starts if the directory holds a sweep.
+    ValueError before anything starts if the directory holds a sweep. KeyboardInterrupt if Ctrl-C
+    or SIGTERM comes before there is a job.
     """
     name_of = partial(_job_name, swept=swept, groups=groups)
     OmegaConf.register_new_resolver("job_name", name_of, replace=True)
-    cfg = _compose(hydra, root, overrides, swept)
+    _set_defaults()
+    cfg = _compose(hydra, root, overrides, swept, groups)
     directory = Path(cfg.hydra.sweep.dir)
     cfg.hydra.sweep.dir = str(directory.absolute())
     sweep = Sweep(directory)
@@ -63,46 +66,61 @@ def run_sweep(
     context = HydraContext(hydra.config_loader, callbacks)
     callbacks.on_multirun_start(config=cfg, config_name=root)
     sweeper = Plugins.instance().instantiate_sweeper(
-        hydra_context=context, task_function=_task(cfg), config=cfg
+        hydra_context=context, task_function=task_of(cfg), config=cfg
     )
     _record(sweeper, sweep, context, cfg, groups)
+    ended: Status = "finished"
     try:
-        sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+        sweeper.sweep(arguments=_raw(cfg.hydra.overrides.task))
     except KeyboardInterrupt:
-        pass
+        if not sweep.read().jobs:
+            raise
+        sweep.stop()
+        ended = "interrupted"
     except Exception as error:
         if not sweep.read().jobs:
             raise
+        ended = "failed"
         name = cfg.hydra.runtime.choices["hydra/sweeper"]
         say(f"marlrun: hydra/sweeper={name}: {type(error).__name__}: {one_line(error)}")
     finally:
         sweep.end()
     callbacks.on_multirun_end(config=cfg, config_name=root)
-    return sweep
+    return sweep, ended
 
 
+@handling(signal.default_int_handler)
 def resume_sweep(hydra: Hydra, root: str, overrides: Sequence[str], directory: Path) -> list[str]:
     """Do the jobs of a sweep that are not finished; return their directories."""
     sweep = Sweep(directory)
     jobs = sweep.resume()
+    for job in jobs:
+        if job.error:
+            say(f"marlrun: {directory / job.directory}: {job.error}; it is done again")
     if jobs:
         cfg = _compose(hydra, root, overrides)
         cfg.hydra.sweep.dir = str(directory.absolute())
-        context, task = HydraContext(hydra.config_loader, Callbacks(cfg)), _task(cfg)
+        context, task = HydraContext(hydra.config_loader, Callbacks(cfg)), task_of(cfg)
         launcher = Plugins.instance().instantiate_launcher(context, task, cfg)
-        _Handing(launcher, context, cfg)(sweep, jobs)
+        Handing(launcher, context, cfg)(sweep, jobs)
     sweep.end()
     return [job.directory for job in jobs]
 
 
 def _compose(
-    hydra: Hydra, root: str, overrides: Sequence[str], swept: Sequence[str] = ()
+    hydra: Hydra,
+    root: str,
+    overrides: Sequence[str],
+    swept: Sequence[str] = (),
+    groups: Sequence[str] = (),
 ) -> DictConfig:
     """Return what the jobs of a sweep share."""
+    chosen = {one.partition("=")[0].lstrip("+") for one in overrides}.difference(swept)
+    late = tuple(f"{group}." for group in {*swept, *groups} - chosen)
 
     def is_late(override: str) -> bool:
-        """Say whether it sets a key of a group that is swept: no file has it yet."""
-        return any(override.lstrip("+").startswith(f"{key}.") for key in swept)
+        """Say whether it sets a key of a group that each job chooses: no file has it yet."""
+        return override.lstrip("+").startswith(late)
 
     cfg = hydra.compose_config(
         config_name=root,
@@ -110,22 +128,31 @@ def _compose(
         run_mode=RunMode.MULTIRUN,
         with_log_configuration=True,
     )
-    shared = cfg.hydra.overrides.task
+    shared = _raw(cfg.hydra.overrides.task)
     cfg.hydra.overrides.task = [one for one in overrides if one in shared or is_late(one)]
     _amend(cfg)
     return cfg
 
 
-def _amend(cfg: DictConfig) -> None:
-    """Change defaults of plugins that are wrong here, unless they were typed."""
-    choices, typed = cfg.hydra.runtime.choices, " ".join(cfg.hydra.overrides.hydra)
-    if choices["hydra/sweeper"] == "optuna":
+def _raw(overrides: Any) -> list[str]:
+    """Return overrides of Hydra's record as they were typed, with interpolations as such."""
+    return cast(list[str], OmegaConf.to_container(overrides, resolve=False))
+
+
+def _set_defaults() -> None:
+    """Change defaults of plugins that are wrong here, below what files and the user say."""
+    store = ConfigStore.instance()
+    if "optuna.yaml" in store.list("hydra/sweeper"):
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        node = store.load("hydra/sweeper/optuna.yaml").node
         # Objectives are returns, and a failed job must not stop the others.
-        for key, value in {"direction": "maximize", "max_failure_rate": 1.0}.items():
-            if f"hydra.sweeper.{key}=" not in typed:
-                cfg.hydra.sweeper[key] = value
-    if choices["hydra/launcher"] == "ray":
+        node.direction, node.max_failure_rate = "maximize", 1.0
+        store.store(group="hydra/sweeper", name="optuna", node=node, provider="optuna_sweeper")
+
+
+def _amend(cfg: DictConfig) -> None:
+    """Change what stands in the way of a launcher."""
+    if cfg.hydra.runtime.choices["hydra/launcher"] == "ray":
         # Ray keeps lines to itself that look alike; all jobs end by such a line.
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         # The launcher would give a cluster that runs already a size, which Ray refuses.
@@ -136,100 +163,9 @@ def _amend(cfg: DictConfig) -> None:
 
 def _job_name(swept: Sequence[str], groups: Sequence[str]) -> str:
     """Return the name of the job that is being composed."""
-    hydra = HydraConfig.get()
-    typed = (override.partition("=") for override in hydra.overrides.task)
+    typed = (override.partition("=") for override in _raw(HydraConfig.get().overrides.task))
     values = {key.lstrip("+"): value for key, _, value in typed}
-    return short_name(hydra.job.num, swept, values, groups)
-
-
-def _task(cfg: DictConfig) -> TaskFunction:
-    # Plugins that a stored configuration names count for nothing.
-    return partial(_do, plugins=list(cfg.plugins))
-
-
-def _do(cfg: DictConfig, plugins: Sequence[str]) -> None:
-    """Do the job that a launcher says is next."""
-    hydra = HydraConfig.get()
-    sweep = Path(hydra.sweep.dir)
-    with suppress(ValueError):
-        sweep = sweep.relative_to(Path.cwd())
-    work(sweep, hydra.sweep.subdir, plugins)
-
-
-class _Handing:
-    """Hands jobs to a launcher, and sees to it that none is lost."""
-
-    def __init__(self, launcher: Launcher, context: HydraContext, cfg: DictConfig):
-        self._launcher = launcher
-        self._name = cfg.hydra.runtime.choices["hydra/launcher"]
-        loader = cast(ConfigLoader, _JobLoader())
-        launcher.setup(
-            hydra_context=HydraContext(loader, context.callbacks),
-            task_function=_task(cfg),
-            config=cfg,
-        )
-
-    def __call__(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
-        """Do these jobs; what became of each stands in sweep.json.
-
-        When a launcher breaks down, the jobs that ran have failed, and it is given the rest.
-        """
-        with _forwarding_signals(sweep):
-            while jobs:
-                self._launch(sweep, jobs)
-                before, jobs = jobs, sweep.waiting([job.directory for job in jobs])
-                if sweep.is_stopping or len(jobs) == len(before):
-                    break
-
-    def _launch(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
-        told = [[*job.overrides, f"{_PLACE}{job.directory}"] for job in jobs]
-        try:
-            self._launcher.launch(told, initial_job_idx=jobs[0].number)
-        except (KeyboardInterrupt, SystemExit):
-            _stop(sweep)
-        except Exception as error:
-            say(f"marlrun: hydra/launcher={self._name}: {type(error).__name__}: {one_line(error)}")
-        sweep.bury([job.directory for job in jobs], "its process died")
-
-
-class _JobLoader:
-    """Where a launcher loads a job's configuration from: sweep.json, in Hydra's clothes."""
-
-    def load_sweep_config(self, master: DictConfig, overrides: list[str]) -> DictConfig:
-        """Return the configuration of the job whose directory the last override names."""
-        *task, place = overrides
-        job = Sweep(Path(master.hydra.sweep.dir)).job(place.removeprefix(_PLACE))
-        cfg = OmegaConf.create(job.config)
-        with open_dict(cfg):
-            cfg.hydra = copy.deepcopy(master.hydra)
-            cfg.hydra.overrides.task = task
-            cfg.hydra.runtime.choices.update(job.config.get("choices", {}))
-            cfg.hydra.sweep.subdir = job.directory
-        return cfg
-
-
-@contextmanager
-def _forwarding_signals(sweep: Sweep) -> Generator[None]:
-    """Meanwhile, Ctrl-C and SIGTERM stop every job gently; a second one stops this process."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if sweep.is_stopping:
-            raise KeyboardInterrupt
-        _stop(sweep)
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, handle) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
-
-
-def _stop(sweep: Sweep) -> None:
-    for pid in sweep.stop():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    return short_name(HydraConfig.get().job.num, swept, values, groups)
 
 
 def _record(
@@ -242,8 +178,11 @@ def _record(
     """Put a recorder in the place of a sweeper's launcher."""
     # A sweeper keeps it in itself, or in an implementation that it imports late.
     holder: Any = getattr(sweeper, "sweeper", sweeper)
-    hand_out = _Handing(holder.launcher, context, cfg)
+    hand_out = Handing(holder.launcher, context, cfg)
     searches = not isinstance(sweeper, BasicSweeper)
+    if not searches:
+        # All its jobs are written down first; what is handed out at once is not its business.
+        holder.max_batch_size = None
     holder.validate_batch_is_legal = _trust
     holder.launcher = _Recorder(sweep, hand_out, context, cfg, groups, searches)
 
@@ -258,7 +197,7 @@ class _Recorder(Launcher):
     def __init__(
         self,
         sweep: Sweep,
-        hand_out: _Handing,
+        hand_out: Handing,
         context: HydraContext,
         cfg: DictConfig,
         groups: Iterable[str],
@@ -276,7 +215,9 @@ class _Recorder(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Do a batch of jobs; KeyboardInterrupt if the sweep is to end."""
+        """Do a batch of jobs; KeyboardInterrupt if the sweep is to end, ValueError if in vain."""
+        if len(job_overrides) > _MANY:
+            say(f"marlrun: composing {len(job_overrides)} jobs")
         numbered = enumerate(job_overrides, start=initial_job_idx)
         jobs = [self._composed(number, list(overrides)) for number, overrides in numbered]
         self._sweep.add(jobs)
@@ -305,10 +246,10 @@ class _Recorder(Launcher):
         if tag in job.results:
             value = fmean(job.results[tag])
             return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
-        cause = job.error or f"objective={tag}: expected one of {', '.join(job.results)}"
         if job.status == "finished":
-            self._sweep.settle(job.directory, Outcome("failed", None, job.results, cause))
-        return _Failed(job.overrides, _return_value=ValueError(f"job {job.number}: {cause}"))
+            raise ValueError(f"objective={tag}: expected one of {', '.join(job.results)}")
+        cause = f"job {job.number}: {job.error or job.status}"
+        return _Failed(job.overrides, _return_value=ValueError(cause))
 
 
 class _Failed(JobReturn):

@@ -1,10 +1,10 @@
 """Checks what was typed against the files that Hydra would compose from it.
 
-With cli.py the only module that knows Hydra; the checks themselves are in schema.py.
+The checks themselves are in schema.py.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -91,19 +91,28 @@ class Checker:
     def sweeper_params(self, overrides: Sequence[Override]) -> list[Override]:
         """Return what the chosen files sweep by `hydra.sweeper.params`, but for what was typed.
 
-        So an experiment's file holds a whole sweep.
+        So an experiment's file holds a whole sweep. Where nothing runs, it is its first job.
         """
         typed = {override.get_key_element().lstrip("+") for override in overrides}
+        if any(key.startswith("hydra.sweeper.params") for key in typed):
+            raise ValueError("hydra.sweeper.params: belongs into a file; expected KEY=VALUE,VALUE")
+        params = {key: value for key, value in self._params(overrides).items() if key not in typed}
+        if params and self.runs and not self.is_sweep:
+            raise ValueError(f"-m missing: a chosen file sweeps {', '.join(params)}")
+        found = self.parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
+        return found if self.is_sweep else self.parser.parse_overrides(list(map(_first, found)))
+
+    def _params(self, overrides: Sequence[Override]) -> dict[str, Any]:
         groups = [one for one in overrides if self._is_group(one) and not one.is_sweep_override()]
         params: dict[str, Any] = {}
         for default in self._defaults(groups, groups).defaults:
             loaded = self.repository.load_config(str(default.config_path))
             found = OmegaConf.select(loaded.config, "hydra.sweeper.params") if loaded else None
+            if not isinstance(found, Mapping | None):
+                where = f"{default.config_path}.yaml: hydra.sweeper.params={found}"
+                raise ValueError(f"{where}: expected a mapping of keys to values")
             params |= found or {}
-        if params and self.runs and not self.is_sweep:
-            raise ValueError(f"{' '.join(map(str, params))}: swept by a file, which needs -m")
-        lines = [f"{key}={value}" for key, value in params.items() if key not in typed]
-        return self.parser.parse_overrides(lines)
+        return params
 
     def _is_group(self, override: Override) -> bool:
         is_values = isinstance(override.value(), dict)
@@ -197,6 +206,13 @@ class Checker:
         is_global = loaded is not None and loaded.header["package"] == "_global_"
         hint = f"; add it by +{choice.input_line}" if is_global else ""
         raise ValueError(f"{choice.input_line}: no {choice.key_or_group} in {self.root}.yaml{hint}")
+
+
+def _first(override: Override) -> str:
+    """Return an override with the first of its values."""
+    if not override.is_discrete_sweep():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
 def _check_required(schema: Schema, keys: list[Override]) -> None:

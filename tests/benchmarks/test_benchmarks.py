@@ -138,6 +138,12 @@ def test_a_part_returns_rows_with_ratios(part):
     assert len({tuple(row) for row in rows}) == 1
 
 
+def test_the_report_is_timed_beside_bare_reading():
+    rows = room("parts").PARTS["e"](room("timing").Effort(rounds=2, seconds=0.001))
+    assert [row["what"] for row in rows] == ["json.loads", "marlrun-report"]
+    assert rows[0]["ratio"] == 1 < rows[1]["ratio"]
+
+
 def test_the_command_writes_a_report(tmp_path):
     out = tmp_path / "outputs/bench.json"
     done = bench("--only", "a", "--quick", "--out", str(out))
@@ -150,7 +156,7 @@ def test_the_command_writes_a_report(tmp_path):
 def test_an_unknown_part_is_refused():
     done = bench("--only", "az")
     assert done.returncode == 2
-    assert "--only=az: no part z, expected some of abcd" in done.stderr
+    assert "--only=az: no part z, expected some of abcde" in done.stderr
 
 
 def bench(*words: str):

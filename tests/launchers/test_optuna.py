@@ -1,7 +1,7 @@
 """Search for a better value."""
 
 import pytest
-from launchers.sweeps import SMALL, TRIVIAL, jobs, marlrun, statuses
+from launchers.sweeps import SMALL, jobs, marlrun, statuses
 from launchers.test_jobs import PLUGIN, own  # noqa: F401
 from runner.compare import rows
 
@@ -61,23 +61,11 @@ def test_a_failed_trial_ends_no_search_unless_asked_for(tmp_path, own):  # noqa:
     assert "to go on: marlrun mode=resume run=strict" in said.out
 
 
-@pytest.mark.parametrize(
-    ("argv", "cause"),
-    [
-        pytest.param(
-            [*FAILING, "algo.number=choice(1,3)"],
-            "the update broke down",
-            marks=pytest.mark.slow,
-        ),
-        (
-            [*TRIVIAL, "seed=choice(1,2)", "objective=eval/retrun_mean"],
-            "objective=eval/retrun_mean: expected one of eval/return_mean, ",
-        ),
-    ],
-)
-def test_nothing_comes_of_a_search(tmp_path, own, argv, cause):  # noqa: F811
-    said = marlrun(tmp_path, "-m", *OPTUNA, "hydra.sweeper.n_trials=2", *argv)
+@pytest.mark.slow
+def test_nothing_comes_of_a_search(tmp_path, own):  # noqa: F811
+    argv = [*FAILING, "algo.number=choice(1,3)", "hydra.sweeper.n_trials=2"]
+    said = marlrun(tmp_path, "-m", *OPTUNA, *argv)
     assert said.code == 1 and "Traceback" not in said.err, said.err
     assert "marlrun: hydra/sweeper=optuna: ValueError: No trials are completed yet" in said.err
-    assert all(cause in job["error"] for job in jobs(tmp_path / "sweep"))
+    assert all("the update broke down" in job["error"] for job in jobs(tmp_path / "sweep"))
     assert "2 jobs: 2 failed" in said.out

@@ -69,7 +69,7 @@ def test_the_page_needs_nothing_else_and_tells_what_is_missing(report: Path):
     for text in (page, (report / "report.md").read_text()):
         assert "late (running, 200 of 200 steps)" in text
         assert "late seed 0 (1 of 3 values, the first at step 100)" in text
-        assert "Groups without a final result" in text
+        assert "Groups without a final eval/return_mean" in text
 
 
 def test_tables_as_csv(report: Path):
@@ -125,7 +125,7 @@ def test_pages_and_caps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     out = tmp_path / "out"
     assert main([str(tmp_path / "algos"), "--out", str(out)]) == 0
     assert "Figures show the 8 best of 9" in (out / "report.md").read_text()
-    assert "improvements shows a8 against others" in (out / "report.md").read_text()
+    assert "figure of pairs shows a8 against others" in (out / "report.md").read_text()
     assert main([str(tmp_path / "games"), "--out", str(out)]) == 0
     assert "Figures curves show the first 2 of 3 panels" in (out / "report.md").read_text()
     assert (out / "curves_2.png").exists()
@@ -143,7 +143,8 @@ def test_pages_and_caps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             "--by env.sizes: no run has this key; did you mean env",
         ),
         (["sweep", "--metric", "eval/x"], 2, "--metric eval/x: no run has it"),
-        (["sweep", "--out", "file"], 1, "file: File exists"),
+        (["sweep", "--metric", " ,"], 2, "--metric ,: expected TAG,.."),
+        (["sweep", "--out", "file"], 1, "file: Not a directory"),
         (["sweep", "--out", "file/below"], 1, "file/below: Not a directory"),
     ],
 )
@@ -156,6 +157,32 @@ def test_mistakes_are_one_line(sweep: Path, capsys, monkeypatch, arguments, code
     assert error.startswith("marlrun-report: ")
     assert error.count("\n") == 1
     assert words in error
+
+
+def test_an_output_that_cannot_be_is_told_before_any_run_is_read(
+    tmp_path: Path, monkeypatch, capsys
+):
+    def never(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("marlrun.report.cli.study", never)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert main([str(tmp_path), "--out", str(tmp_path / "no/such/out")]) == 1
+    assert capsys.readouterr().err == f"marlrun-report: {tmp_path}: Permission denied\n"
+    assert not (tmp_path / "no").exists()
+
+
+def test_several_metrics_have_figures_of_their_own_and_one_over_what_was_varied(tmp_path: Path):
+    for cost in (1, 2):  # the name is no formula
+        algo = {"algo": "a$b_{$c$", "algo_keys": {"cost": cost}}
+        write_run(tmp_path / f"runs/{cost}", {0: [0.1, 0.2], 1: [0.3, 0.4]}, seconds=False, **algo)
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "runs"), "--out", str(out), "--metric", f"{TAG}, loss/td"]) == 0
+    assert {path.stem for path in out.glob("*.png")} == {
+        *("curves", "curves_loss_td", "profile", "improvement", "hyperparameters_cost")
+    }
+    assert {row["metric"] for row in table(out / "curves.csv")} == {TAG, "loss/td"}
+    assert "Learning curves of loss/td" in (out / "report.md").read_text()
 
 
 def test_a_read_only_output(sweep: Path, tmp_path: Path, capsys, monkeypatch):

@@ -47,7 +47,7 @@ def test_what_follows_from_the_choice_is_not_named_unless_it_was_typed(tmp_path,
 
 def test_how_a_run_was_carried_out_is_no_difference(tmp_path: Path, notes: Notes):
     write_run(tmp_path / "a", {0: [0.1]}, root={"device": "cpu", "name": "x"})
-    write_run(tmp_path / "b", {1: [0.1, 0.2]}, root={"device": "cuda", "eval": {"every": 9}})
+    write_run(tmp_path / "b", {1: [0.1]}, root={"device": "cuda", "eval": {"every": 9}})
     assert names(group(tmp_path, notes)) == [("target_capture", "dec_hdrqn", [0, 1])]
 
 
@@ -59,9 +59,11 @@ def test_an_option_that_older_runs_lack(tmp_path: Path, notes: Notes):
 
 
 def test_a_seed_counts_once_the_finished_longest_newest(tmp_path: Path, notes: Notes):
-    write_run(tmp_path / "a", {0: [0.1, 0.2, 0.3], 1: [0.4, 0.5]}, status="interrupted")
-    write_run(tmp_path / "b", {0: [0.1, 0.2]}, record={"started": "2026-11-23"})
-    write_run(tmp_path / "c", {0: [0.1, 0.2]})
+    budget = {"root": {"env_steps": 200}}
+    first = {0: [0.1, 0.2, 0.3], 1: [0.4, 0.5]}
+    write_run(tmp_path / "a", first, status="interrupted", **budget)
+    write_run(tmp_path / "b", {0: [0.1, 0.2]}, record={"started": "2026-11-23"}, **budget)
+    write_run(tmp_path / "c", {0: [0.1, 0.2]}, **budget)
     (found,) = group(tmp_path, notes)
     assert [(trial.seed, Path(trial.run.name).name) for trial in found.trials] == [
         (0, "b"),
@@ -70,6 +72,26 @@ def test_a_seed_counts_once_the_finished_longest_newest(tmp_path: Path, notes: N
     told = "\n".join(notes.lines(9))
     assert "Seeds found twice" in told
     assert told.count("(kept:") == 2
+
+
+def test_runs_of_different_budgets_are_not_pooled(tmp_path: Path, notes: Notes):
+    for algo in ("a", "b"):
+        write_run(tmp_path / f"{algo}1", {0: [0.1, 0.2], 1: [0.1, 0.2]}, algo=algo)
+        write_run(tmp_path / f"{algo}2", {0: [0.1, 0.2, 0.9]}, algo=algo)
+    assert names(group(tmp_path, notes)) == [
+        ("target_capture env_steps=100", "a", [0, 1]),
+        ("target_capture env_steps=100", "b", [0, 1]),
+        ("target_capture env_steps=200", "a", [0]),
+        ("target_capture env_steps=200", "b", [0]),
+    ]
+    assert "Seeds found twice" not in "".join(notes.lines(9))
+
+
+def test_a_budget_that_follows_from_the_game_is_not_named(tmp_path: Path, notes: Notes):
+    write_run(tmp_path / "3", {0: [0.1, 0.2]}, env_keys={"size": 3})
+    write_run(tmp_path / "8", {0: [0.1, 0.2, 0.9]}, env_keys={"size": 8})
+    found = [one.task for one in group(tmp_path, notes)]
+    assert found == ["target_capture size=3", "target_capture size=8"]
 
 
 def test_by_pools_what_it_does_not_name_and_says_so(tmp_path: Path, notes: Notes):

@@ -32,6 +32,22 @@ def test_finds_runs_in_and_below_each_once_and_nothing_else(tmp_path: Path, note
     assert len(notes) == 0
 
 
+def test_a_run_that_is_a_sweep_too(tmp_path: Path, notes: Notes):
+    top = write_run(tmp_path / "top", {0: [0.1]})
+    job = write_run(top / "0_beta=0.1", {0: [0.1]})
+    (top / "sweep.json").write_text('{"swept": ["algo.beta"], "jobs": []}')
+    assert read.find([tmp_path], notes) == ([top, job], [read.Sweep(["algo.beta"])])
+
+
+def test_links_are_followed_each_run_once_and_never_in_circles(tmp_path: Path, notes: Notes):
+    run = write_run(tmp_path / "elsewhere/run", {0: [0.1]})
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown/mine").symlink_to(run)
+    (tmp_path / "shown/up").symlink_to(tmp_path / "shown")
+    assert read.find([tmp_path / "shown"], notes)[0] == [tmp_path / "shown/mine"]
+    assert len(read.find([tmp_path], notes)[0]) == 1
+
+
 def test_reads_every_seed(tmp_path: Path, notes: Notes):
     run = write_run(tmp_path / "run", {3: [0.1, 0.2], 4: [0.5]})
     one, two = read.read_run(run, TAG, notes)
@@ -55,13 +71,23 @@ def test_the_slow_and_the_fast_way_to_numbers_agree(tmp_path: Path, notes: Notes
         np.testing.assert_array_equal(one.seconds, other.seconds)
 
 
-@pytest.mark.parametrize("word", ["NaN", "null", "Infinity", "1e999", '"high"'])
+@pytest.mark.parametrize("word", ["NaN", "null", "Infinity", "1e999", '"high"', "1" + 400 * "0"])
 def test_a_value_that_is_no_number_is_nan(tmp_path: Path, notes: Notes, word: str):
     run = write_run(tmp_path / "run", {0: [0.1, 7.25, 0.3]})
     metrics = run / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace("7.25", word))
     (trial,) = read.read_run(run, TAG, notes)
     np.testing.assert_array_equal(trial.values, [0.1, np.nan, 0.3])
+
+
+@pytest.mark.parametrize("key", ["results", "seeds"])
+def test_numbers_too_large_for_a_float(tmp_path: Path, notes: Notes, key: str):
+    large = [10**400]
+    told = {"results": {TAG: large}} if key == "results" else {"seeds": large}
+    run = write_run(tmp_path / "run", {0: [0.1, 0.2]}, record=told)
+    (trial,) = read.read_run(run, TAG, notes)
+    assert trial.values.tolist() == [0.1, 0.2]
+    assert trial.final is None or np.isnan(trial.final)
 
 
 def test_a_line_cut_off_is_left_out_never_its_half_number(tmp_path: Path, notes: Notes):

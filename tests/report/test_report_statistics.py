@@ -100,20 +100,32 @@ def test_ties_count_half():
 
 
 def test_tasks_may_have_unequal_seeds():
-    scores = [np.array([0.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0])]
+    scores = [np.array([0.0, 0.0, 1.0, 1.0]), np.array([1.0, 1.0, 1.0])]
     assert statistics.mean(scores).value == 0.75
     share, low, high = statistics.profile(scores, np.array([0.5]))
     assert share == [0.75]
     assert (low[0], high[0]) == (0.5, 1.0)
 
 
-def test_one_seed_has_no_interval_and_missing_seeds_do_not_count():
-    assert np.isnan(statistics.iqm([np.array([3.0])])[1:]).all()
-    values = np.array([[1.0, np.nan, 3.0], [np.nan, 5.0, np.nan], [np.nan] * 3])
+def test_two_seeds_have_no_interval_and_missing_seeds_do_not_count():
+    assert np.isnan(statistics.iqm([np.array([3.0, 4.0])])[1:]).all()
+    values = np.array([[1.0, 2.0, 3.0], [np.nan, 5.0, 7.0], [np.nan] * 3])
     iqm, low, high = statistics.curve(values)
-    np.testing.assert_array_equal(iqm, [2.0, 5.0, np.nan])
+    np.testing.assert_array_equal(iqm, [2.0, 6.0, np.nan])
     np.testing.assert_array_equal(low, [1.0, np.nan, np.nan])
     np.testing.assert_array_equal(high, [3.0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("fewest", [1, 2, 3, 4, 5])
+def test_the_task_with_the_fewest_seeds_says_whether_there_is_an_interval(fewest: int):
+    scores = [np.arange(float(size)) for size in (9, fewest, 9)]
+    profile = statistics.profile(scores, np.array([0.5]))
+    estimates = [f(scores) for f in (statistics.iqm, statistics.mean)]
+    estimates.append(statistics.improvement(scores, scores[::-1]))
+    has_interval = [not np.isnan(one.low) for one in estimates] + [not np.isnan(profile[1][0])]
+    assert has_interval == [fewest >= 3] * 4
+    is_marked = [isinstance(one, statistics.Narrow) for one in estimates]
+    assert is_marked == [3 <= fewest < 5] * 3
 
 
 def test_resamples_are_even_fixed_and_independent():

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ NAMES = [
     (["algo.sizes"], {"algo.sizes": "[16,16]"}, "7_sizes=-16,16-"),
     (["name"], {"name": "../a b"}, "7_name=..-a-b"),
     (["name"], {"name": "x" * 200}, "7_name=" + "x" * 93),
+    (["name"], {"name": "\u5b57" * 100}, "7_name=" + "\u5b57" * 31),
     ([], {"env.size": "3"}, "7"),
 ]
 
@@ -42,6 +44,7 @@ def test_the_life_of_a_job(tmp_path):
     job = sweep.start("1_seed=1")
     assert job is not None and job.config == {"seed": 1} and job.pid == os.getpid()
     assert statuses(sweep) == ["waiting", "running"]
+    (sweep.directory / "1_seed=1").mkdir()
     sweep.settle("1_seed=1", Outcome("finished", results={"eval/return_mean": [0.1, 1 / 3]}))
     assert sweep.start("1_seed=1") is None
     done = json.loads((tmp_path / "s" / "sweep.json").read_text())["jobs"][1]
@@ -94,3 +97,46 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
     workers = [subprocess.Popen([*words, *share]) for share in shares]
     assert [worker.wait() for worker in workers] == [0, 0, 0]
     assert [job.results for job in sweep.read().jobs] == [{"x": [i]} for i in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        ({"directory": 5}, "job 0: directory 5, expected str"),
+        ({"overrides": 7}, "job 0: overrides 7, expected list[str]"),
+        ({"overrides": [3]}, "job 0: overrides [3], expected list[str]"),
+        ({"config": 3}, "job 0: config 3, expected dict[str, "),
+        ({"results": {"x": ["1"]}}, "job 0: results {'x': ['1']}, expected dict[str, list[float]]"),
+        ({"number": "x"}, "job x: number 'x', expected int"),
+        ({"pid": 1.5}, "job 0: pid 1.5, expected int | None"),
+        ({"directory": "1_seed=1"}, "directory '1_seed=1': expected another for every job"),
+    ],
+)
+def test_a_record_says_what_is_wrong_with_it(tmp_path, damage: dict, expected: str):
+    sweep = sweep_of(tmp_path / "s", 2)
+    path = tmp_path / "s" / "sweep.json"
+    content = json.loads(path.read_text())
+    content["jobs"][0] |= damage
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="^" + re.escape(f"{path}: {expected}")):
+        sweep.read()
+
+
+def test_no_job_leaves_the_sweep_by_a_name_or_by_a_link(tmp_path):
+    sweep, victim = sweep_of(tmp_path / "s", 1), tmp_path / "victim"
+    with pytest.raises(ValueError, match=r"hydra.sweep.subdir=\.\./out: expected a directory in"):
+        sweep.add([SweepJob(1, [], "../out", {})])
+    assert statuses(sweep) == ["waiting"]
+    victim.mkdir()
+    (tmp_path / "s" / "0_seed=0").symlink_to(victim)
+    with pytest.raises(ValueError, match="hydra.sweep.subdir=0_seed=0: expected a directory in"):
+        sweep.resume()
+    assert list(victim.iterdir()) == []
+
+
+def test_what_is_written_goes_through_no_link(tmp_path):
+    sweep, victim = sweep_of(tmp_path / "s", 1), tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "s" / ".sweep.json.tmp").symlink_to(victim)
+    assert sweep.start("0_seed=0") is not None
+    assert victim.read_text() == "precious" and statuses(sweep) == ["running"]

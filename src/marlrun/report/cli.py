@@ -15,12 +15,14 @@ from rich.progress import track
 from marlrun.report import tables
 from marlrun.report.references import RETURN
 from marlrun.report.study import study
-from marlrun.report.write import prepare, write
+from marlrun.report.write import check, write
 
 SHOWN_NOTES, SHOWN_THINGS = 12, 3
+METRIC = "what to show; algorithms are compared by the first (default: %(default)s)"
 EXAMPLES = """\
-What is compared: a task is an environment with the env.* keys that differ, an algorithm everything
-else in which the runs differ; seeds are pooled within. --by names the keys instead (`algo`, `env`
+What is compared: a task is an environment with the env.* keys that differ, and env_steps where
+runs of one task differ in it; an algorithm is everything else in which the runs differ; seeds are
+pooled within. --by names the keys instead (`algo`, `env`
 or a dotted key such as algo.beta); the environment always is one of them.
 
 What is written: report.html (needs no other file), report.md, figures as PNG and SVG, results.csv,
@@ -30,6 +32,7 @@ Examples:
   marlrun-report outputs/2026-11-22                         everything below a directory
   marlrun-report outputs/*/SWEEP --out paper --by algo,env.size
   marlrun-report RUN1 RUN2 --metric eval/return_fraction
+  marlrun-report outputs/*/SWEEP --metric eval/return_mean,eval/anticipated_mean
 """
 
 
@@ -55,10 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
-    by = [key.strip() for key in options.by.split(",") if key.strip()] if options.by else None
+    metrics, by = _words(options.metric), _words(options.by) or None
     out: Path = options.out
-    found = study(options.directories, options.metric, by, _track)
-    prepare(out)
+    if not metrics:
+        raise ValueError(f"--metric {options.metric}: expected TAG,..")
+    check(out)
+    found = study(options.directories, metrics, by, _track)
     write(found, out)
     for line in list(found.notes.lines(SHOWN_THINGS))[:SHOWN_NOTES]:
         sys.stderr.write(f"marlrun-report: {line}\n")
@@ -66,6 +71,11 @@ def _main(argv: Sequence[str] | None) -> int:
         sys.stderr.write(f"marlrun-report: all {len(found.notes)} notes are in the report\n")
     sys.stdout.write(f"{tables.results(found.finals).markdown()}\nreport: {out / 'report.html'}\n")
     return 0
+
+
+def _words(text: str) -> list[str]:
+    """Return what commas part, each once."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def _parser() -> Parser:
@@ -78,8 +88,13 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("directories", type=Path, nargs="+", metavar="DIR", help="run, sweep, or above them")
     add("--out", type=Path, default=Path("report"), metavar="DIR", help="default: %(default)s")
-    add("--by", metavar="KEY,..", help="keys that tell groups apart (default: those that differ)")
-    add("--metric", default=RETURN, metavar="TAG", help="default: %(default)s")
+    add(
+        "--by",
+        default="",
+        metavar="KEY,..",
+        help="keys that tell groups apart (default: those that differ)",
+    )
+    add("--metric", default=RETURN, metavar="TAG,..", help=METRIC)
     return parser
 
 

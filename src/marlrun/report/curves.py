@@ -37,11 +37,11 @@ class Curve:
         return bool(np.any(self.seconds > 0))
 
 
-def curve(group: Group, notes: Notes) -> Curve | None:
+def curve(group: Group, metric: str, notes: Notes) -> Curve | None:
     """Return the group's curve; None, with a note, if there is none."""
     trials = [trial for trial in group.trials if len(trial.steps)]
     if not trials:
-        notes.add("Groups without a learning curve: the metric was not logged", group.label)
+        notes.add(f"Groups without a learning curve: {metric} was not logged", group.label)
         return None
     steps = np.unique(np.concatenate([trial.steps for trial in trials]))
     present, values, seconds = _align(trials, steps)

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 
 from marlrun.report import tables
 from marlrun.report.notes import Notes
+from marlrun.report.statistics import FEW, LEAST
 from marlrun.report.study import Study
 from marlrun.report.tables import Table
 
 READING = (
     "IQM is the interquartile mean: the mean of the middle half of the seeds. Intervals are 95 % "
     "percentile intervals of the stratified bootstrap over seeds (Agarwal et al., NeurIPS 2021, "
-    "github.com/google-research/rliable)."
+    "github.com/google-research/rliable). There is none for fewer than "
+    f"{LEAST} seeds; that of fewer than {FEW} is too narrow."
 )
+PROFILE, VERSUS = "Performance profile", "Probability of improvement"
+NEUTRAL = {PROFILE: "Distribution of results", VERSUS: "Probability of ending higher"}
+"""What these parts are called where higher is not known to be better."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +43,31 @@ def sections(study: Study, pictures: Sequence[Picture]) -> Iterator[Section]:
     for picture in pictures:
         by_title.setdefault(picture.title, []).append(picture)
     yield Section("Overview", [overview(study), READING])
-    if study.finals:
+    if any(study.finals.values()):
         yield Section("Final results", [tables.results(study.finals)])
-    profile = by_title.pop("Performance profile", [])
-    shown = by_title.pop("Probability of improvement", [])
+    profile, shown = by_title.pop(PROFILE, []), by_title.pop(VERSUS, [])
     yield from (Section(title, some) for title, some in by_title.items())
     if study.comparison and profile:
         table = [tables.across(study.comparison)] * (len(study.comparison.tasks) > 1)
-        yield Section("Performance profile", [*table, *profile])
+        yield Section(_named(PROFILE, study), [*table, *profile])
     if study.improvements:
-        yield Section(
-            "Probability of improvement", [*shown, tables.improvement(study.improvements)]
-        )
+        yield Section(_named(VERSUS, study), [*shown, tables.improvement(study.improvements)])
     yield Section("Notes", [study.notes if len(study.notes) else "Nothing was dropped or missing."])
+
+
+def _named(title: str, study: Study) -> str:
+    return title if study.is_ranked else NEUTRAL[title]
 
 
 def overview(study: Study) -> str:
     """Say in a few words what the report is about."""
-    seeds = sum(len(group.trials) for group in study.groups)
-    finished = sum(run.status == "finished" for run in study.runs)
+    first, runs = study.headline, study.runs
+    seeds = sum(len(group.trials) for group in first.groups)
+    finished = sum(run.status == "finished" for run in runs)
+    metrics = "; ".join(f"{one.metric}, {one.y}" for one in study.measures)
     return (
-        f"{len(study.runs)} runs ({finished} finished), {seeds} seeds, {len(study.tasks)} tasks, "
-        f"{len(study.algorithms)} algorithms or settings. Metric: {study.metric}, {study.y}."
+        f"{len(runs)} runs ({finished} finished), {seeds} seeds, {len(first.tasks)} tasks, "
+        f"{len(study.algorithms)} algorithms or settings. Metric: {metrics}."
     )
 
 

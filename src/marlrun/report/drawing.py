@@ -30,6 +30,7 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "text.parse_math": False,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "marlrun",
     "svg.fonttype": "path",

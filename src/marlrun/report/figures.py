@@ -144,7 +144,7 @@ def profiles(comparison: Comparison, looks: Mapping[str, Look]) -> Figure:
 
 
 def improvements(pairs: Sequence[Improvement]) -> Figure:
-    """Draw the probability that the algorithm at the left beats the one at the right."""
+    """Draw the probability that the algorithm at the left ends above the one at the right."""
     figure, (axes,) = panels(1)
     figure.set_figheight(1.1 + 0.36 * len(pairs))
     for row, pair in enumerate(reversed(pairs)):
@@ -155,12 +155,12 @@ def improvements(pairs: Sequence[Improvement]) -> Figure:
     axes.axvline(0.5, color="0.35", lw=1, ls=(0, (4, 2)))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.6, len(pairs) - 0.4)
-    axes.set_yticks(range(len(pairs)), [pair.better for pair in reversed(pairs)])
+    axes.set_yticks(range(len(pairs)), [pair.left for pair in reversed(pairs)])
     right = axes.secondary_yaxis("right")
-    right.set_yticks(range(len(pairs)), [pair.worse for pair in reversed(pairs)])
+    right.set_yticks(range(len(pairs)), [pair.right for pair in reversed(pairs)])
     right.spines["right"].set_visible(False)
     axes.set_ylabel("X")
     right.set_ylabel("Y")
     axes.grid(axis="y", alpha=0)
-    axes.set_xlabel("P(X > Y): share of pairs of seeds that X wins, 95 % interval")
+    axes.set_xlabel("P(X > Y): share of pairs of seeds in which X is higher, 95 % interval")
     return figure

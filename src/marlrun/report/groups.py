@@ -1,4 +1,4 @@
-"""Which trials are compared: a task is a game, an algorithm is everything else that differs."""
+"""Which trials are compared: a task is a game and a budget, an algorithm all else that differs."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from marlrun.report.read import CHOICES, Run, Sweep, Trial, items
 from marlrun.schema import did_you_mean, show
 
 BOOKKEEPING = frozenset(
-    {"mode", "name", "seed", "replicas", "env_steps", "device", "threads", "plugins", "eval"}
+    {"mode", "name", "seed", "replicas", "device", "threads", "plugins", "eval"}
     | {"checkpoint", "log", "paper", "choices", "hydra", "run", "objective", "resume"}
 )
 """Root keys that say how a run was carried out and watched, not what was run."""
@@ -31,7 +31,7 @@ class Group:
 
     @cached_property
     def task(self) -> str:
-        """Return the name of the game."""
+        """Return the name of the game, with the budget where that differs."""
         return self.task_without("")
 
     @cached_property
@@ -66,8 +66,8 @@ def is_compared(key: str) -> bool:
 
 
 def is_task_key(key: str) -> bool:
-    """Say whether a key belongs to the game; how many copies are played does not."""
-    return key == "env" or (key.startswith("env.") and key != "env.num_envs")
+    """Say whether a key belongs to the game or its budget; how many copies are played does not."""
+    return key in ("env", "env_steps") or (key.startswith("env.") and key != "env.num_envs")
 
 
 def distinct(trials: Sequence[Trial], by: Sequence[str], notes: Notes) -> list[Trial]:

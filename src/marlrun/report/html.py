@@ -77,6 +77,7 @@ def _table(table: Table) -> str:
     return (
         f'<p class="caption">{escape(table.caption)}</p><div class="scroll"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<p class="caption">{escape(table.legend)}</p>'
     )
 
 

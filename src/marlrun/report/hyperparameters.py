@@ -42,7 +42,7 @@ def _line(axes: Axes, view: View, look: Look, name: str, place: float) -> None:
     values = sorted(line)
     points = np.array([line[value].iqm for value in values])
     below, above = points[:, 0] - points[:, 1], points[:, 2] - points[:, 0]
-    errors = np.nan_to_num(np.maximum([below, above], 0))
+    errors = np.maximum([below, above], 0)
     axes.errorbar(
         _beside(axes, view, values, place),
         points[:, 0],
@@ -69,8 +69,9 @@ def _beside(axes: Axes, view: View, values: Sequence[float], place: float) -> Fl
 
 def _optimum(axes: Axes, view: View) -> None:
     """Draw the exact optimum at each value, where it is known at all of them."""
-    best = {v: f.task.exact.get("optimum") for line in view.lines.values() for v, f in line.items()}
-    known = [optimum for value in view.values if (optimum := best[value]) is not None]
+    found = [item for line in view.lines.values() for item in line.items()]
+    best = {v: f.task.exact["optimum"] for v, f in found if "optimum" in f.task.exact}
+    known = [best[value] for value in view.values if value in best]
     if len(known) == len(view.values):
         axes.plot(
             view.values,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,7 +47,7 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
 
 def number(value: Any) -> float:
     """Return a JSON value as a number; NaN for null and for what is none, as for infinity."""
-    is_number = isinstance(value, int | float) and abs(value) < float("inf")
+    is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max
     return float(value) if is_number else float("nan")
 
 

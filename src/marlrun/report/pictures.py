@@ -1,5 +1,6 @@
 """Which figures a report has, and what they leave out."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,18 +9,22 @@ from matplotlib import pyplot as plt
 
 from marlrun.report import figures, hyperparameters
 from marlrun.report.curves import Curve
-from marlrun.report.document import Picture
+from marlrun.report.document import PROFILE, VERSUS, Picture
 from marlrun.report.drawing import MAX_LINES, STYLE, Look, looks, save
 from marlrun.report.groups import short
 from marlrun.report.references import Task
-from marlrun.report.study import Study
+from marlrun.report.statistics import FEW, LEAST
+from marlrun.report.study import Measure, Study
 from marlrun.report.views import View
 
 T = TypeVar("T")
 PANELS, PAGES, PAIRS = 9, 4, 12
 """Panels a figure, figures of a kind, pairs in the figure of improvements: more are not read."""
 STEMS = ("curves", "wall_time", "profile", "improvement", "hyperparameters")
-BAND = "Line: IQM over seeds, band: its 95 % bootstrap interval."
+BAND = (
+    f"Line: IQM over seeds, band: its 95 % bootstrap interval, none below {LEAST} seeds, too narrow "
+    f"below {FEW}."
+)
 CURVES = (
     f"{BAND} Dotted: not all seeds reach there. Cross at the bottom: a value that is no number."
 )
@@ -28,7 +33,7 @@ CLOCK = (
     " Time is that of the whole run, all its seeds together: compare only runs of equally many "
     "seeds on the same, otherwise idle machine."
 )
-PROFILE = "Share of seeds that end above each score, mean over tasks; higher is better."
+SHARE = "Share of seeds that end above each score, mean over tasks"
 IMPROVEMENT = "Black: probability that a seed of X ends above one of Y; bar: its 95 % interval."
 VIEWS = "Final result against each number that was varied, a line for each setting of the others."
 
@@ -39,31 +44,33 @@ def draw(study: Study, out: Path) -> list[Picture]:
         for stale in [*out.glob(f"{stem}*.png"), *out.glob(f"{stem}*.svg")]:
             stale.unlink()
     with plt.rc_context(STYLE):
-        return [*_learning(study, out), *_comparisons(study, out), *_views(study, out)]
+        learning = [one for measure in study.measures for one in _learning(study, measure, out)]
+        return [*learning, *_comparisons(study, out), *_views(study, out)]
 
 
-def _learning(study: Study, out: Path) -> Iterator[Picture]:
-    shown = looks(study.algorithms)
+def _learning(study: Study, measure: Measure, out: Path) -> Iterator[Picture]:
+    shown, tasks, curves = looks(study.algorithms), measure.tasks, measure.curves
     if len(study.algorithms) > MAX_LINES:
+        which, how = "first", ""
+        if study.is_ranked:
+            which, how = "best", ", by their mean rank among a task's final IQMs"
         study.notes.add(
-            f"Figures show the {MAX_LINES} best of {len(study.algorithms)} algorithms or settings, "
-            "by their mean rank among a task's final IQMs; tables and CSV files hold all"
+            f"Figures show the {MAX_LINES} {which} of {len(study.algorithms)} algorithms or "
+            f"settings{how}; tables and CSV files hold all"
         )
-    captions = CURVES + REFERENCES * any(task.exact or task.published for task in study.tasks)
-    title = "Learning curves"
-    for stem, some in _pages(study, "curves", _with_curves(study.tasks, study.curves, shown)):
-        save(figures.learning(some, study.curves, shown, study.y), out / stem)
+    captions = CURVES + REFERENCES * any(task.exact or task.published for task in tasks)
+    more = "" if measure is study.headline else "_" + re.sub(r"[^\w-]", "_", measure.metric)
+    title = f"Learning curves{f' of {measure.metric}' * bool(more)}"
+    for stem, some in _pages(study, f"curves{more}", _with_curves(tasks, curves, shown)):
+        save(figures.learning(some, curves, shown, measure.y), out / stem)
         yield Picture(stem, title, captions)
-    timed = [curve for curve in study.curves if curve.has_clock]
-    if timed and len(timed) < len(study.curves):
-        for curve in study.curves:
-            if not curve.has_clock:
-                study.notes.add(
-                    "Not in the figure over wall time: no perf/seconds", curve.group.label
-                )
-    for stem, some in _pages(study, "wall_time", _with_curves(study.tasks, timed, shown)):
-        save(figures.wall_time(some, timed, shown, study.y), out / stem)
-        yield Picture(stem, "Learning curves over wall time", captions + CLOCK)
+    timed = [curve for curve in curves if curve.has_clock]
+    for curve in curves if timed else ():
+        if not curve.has_clock:
+            study.notes.add("Not in the figure over wall time: no perf/seconds", curve.group.label)
+    for stem, some in _pages(study, f"wall_time{more}", _with_curves(tasks, timed, shown)):
+        save(figures.wall_time(some, timed, shown, measure.y), out / stem)
+        yield Picture(stem, f"{title} over wall time", captions + CLOCK)
 
 
 def _with_curves(
@@ -78,32 +85,38 @@ def _comparisons(study: Study, out: Path) -> Iterator[Picture]:
     compared = study.comparison and any(name in shown for name in study.comparison.scores)
     if study.comparison and compared:
         save(figures.profiles(study.comparison, shown), out / "profile")
-        yield Picture("profile", "Performance profile", f"{PROFILE} {BAND}")
+        better = "; higher is better" * study.is_ranked
+        yield Picture("profile", PROFILE, f"{SHARE}{better}. {BAND}")
     pairs = study.improvements
     if len(pairs) > PAIRS:
-        first = pairs[0].better
-        pairs = [pair for pair in pairs if pair.better == first][:PAIRS]
-        study.notes.add(
-            f"The figure of improvements shows {first} against others; the table all pairs"
-        )
+        first = pairs[0].left
+        pairs = [pair for pair in pairs if pair.left == first][:PAIRS]
+        study.notes.add(f"The figure of pairs shows {first} against others; the table all pairs")
     if pairs:
         save(figures.improvements(pairs), out / "improvement")
-        yield Picture("improvement", "Probability of improvement", IMPROVEMENT)
+        yield Picture("improvement", VERSUS, IMPROVEMENT)
 
 
 def _views(study: Study, out: Path) -> Iterator[Picture]:
     """Draw a figure for every number that was varied."""
     keys = list(dict.fromkeys(view.key for view in study.views))
+    y = _common([measure.y for measure in study.measures])
     for key, name in short(keys).items():
         views = [view for view in study.views if view.key == key]
         lines = _lines(study.algorithms, views)
         if len(lines) > MAX_LINES:
-            study.notes.add(f"Figures over a hyperparameter show the {MAX_LINES} best lines", key)
+            study.notes.add(f"Figures over a hyperparameter show the first {MAX_LINES} lines", key)
         shown = looks(lines)
         views = [view for view in views if any(line in shown for line in view.lines)]
         for stem, some in _pages(study, f"hyperparameters_{name}", views):
-            save(hyperparameters.draw(some, shown, study.y), out / stem)
+            save(hyperparameters.draw(some, shown, y), out / stem)
             yield Picture(stem, "Hyperparameters", VIEWS)
+
+
+def _common(labels: Sequence[str]) -> str:
+    """Return a label of an axis that holds all these metrics: their units."""
+    units = dict.fromkeys(label.rpartition("[")[2].rstrip("]") for label in labels)
+    return labels[0] if len(labels) == 1 else f"value [{' or '.join(units)}]"
 
 
 def _lines(algorithms: Sequence[str], views: Sequence[View]) -> list[str]:

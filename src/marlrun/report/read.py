@@ -75,15 +75,15 @@ class Sweep:
 
 def find(directories: Iterable[Path], notes: Notes) -> tuple[list[Path], list[Sweep]]:
     """Return all run directories in or below these, and the sweeps; each directory once."""
-    runs: dict[str, Path] = {}
-    sweeps: dict[str, Sweep] = {}
-    for top in directories:
-        for directory, files in _walk(top, notes):
-            if "sweep.json" in files:
-                sweeps.setdefault(os.path.realpath(directory), read_sweep(directory, notes))
-            if is_run(files):
-                runs.setdefault(os.path.realpath(directory), directory)
-    return list(runs.values()), list(sweeps.values())
+    runs: list[Path] = []
+    sweeps: list[Sweep] = []
+    seen: set[str] = set()
+    for directory, files in (found for top in directories for found in _walk(top, seen, notes)):
+        if "sweep.json" in files:
+            sweeps.append(read_sweep(directory, notes))
+        if is_run(files):
+            runs.append(directory)
+    return runs, sweeps
 
 
 def is_run(files: Iterable[str]) -> bool:
@@ -91,13 +91,19 @@ def is_run(files: Iterable[str]) -> bool:
     return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
 
 
-def _walk(top: Path, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
+def _walk(top: Path, seen: set[str], notes: Notes) -> Iterator[tuple[Path, list[str]]]:
+    """Yield directories with their files, those behind links too, but none that was seen."""
+
     def cannot(error: OSError) -> None:
         notes.add("Directories that could not be read", f"{error.filename} ({error.strerror})")
 
-    for path, folders, files in os.walk(top, onerror=cannot):
-        folders[:] = [] if is_run(files) else sorted(f for f in folders if not f.startswith("."))
-        yield Path(path), files
+    for path, folders, files in os.walk(top, onerror=cannot, followlinks=True):
+        real = os.path.realpath(path)
+        is_leaf = real in seen or (is_run(files) and "sweep.json" not in files)
+        folders[:] = [] if is_leaf else sorted(f for f in folders if not f.startswith("."))
+        if real not in seen:
+            seen.add(real)
+            yield Path(path), files
 
 
 def read_sweep(directory: Path, notes: Notes) -> Sweep:
@@ -153,7 +159,7 @@ def _finals(run: Run, seeds: list[int], metric: str, notes: Notes) -> dict[int, 
 
 def _seeds(run: Run, notes: Notes) -> list[int]:
     seeds = items(run.record.get("seeds"))
-    if seeds and all(type(seed) is int for seed in seeds):
+    if seeds and all(type(seed) is int and 0 <= seed <= metrics.LARGEST for seed in seeds):
         return seeds
     notes.add("Runs whose run.json does not tell their seeds", run.name)
     return []

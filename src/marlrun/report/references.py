@@ -9,6 +9,9 @@ from marlrun.report.notes import Notes
 from marlrun.report.read import Object, Run, items, mapping, number
 
 RETURN, FRACTION = "eval/return_mean", "eval/return_fraction"
+ANTICIPATED = "eval/anticipated_mean"
+RETURNS = {"return", "return_mean", "return_fraction"}
+"""Last parts of the tags of which higher is better; of others nothing is known."""
 CLOSE = 1e-3
 """Relative difference below which two exact values are one; old runs give them in float32."""
 
@@ -47,6 +50,11 @@ class Task:
         """Return the published value beside a group."""
         found = [one.value for one in self.published if group.algorithm in one.algorithms]
         return found[0] if found else None
+
+
+def is_return(metric: str) -> bool:
+    """Say whether a higher value of a metric is a better one."""
+    return metric.rpartition("/")[2] in RETURNS
 
 
 def tasks(groups: Sequence[Group], metric: str, notes: Notes) -> list[Task]:

@@ -11,10 +11,7 @@ from marlrun.report import statistics
 from marlrun.report.groups import Group
 from marlrun.report.notes import Notes
 from marlrun.report.references import Task
-from marlrun.report.statistics import Estimate, Floats
-
-FEW = 5
-"""Below so many seeds a bootstrap interval is too narrow to be believed."""
+from marlrun.report.statistics import FEW, LEAST, Estimate, Floats
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Improvement:
-    """How probable it is that a seed of `better` beats one of `worse`, over `num_tasks` tasks."""
+    """How probable it is that a seed of `left` ends above one of `right`, over `num_tasks` tasks."""
 
-    better: str
-    worse: str
+    left: str
+    right: str
     num_tasks: int
     probability: Estimate
 
@@ -69,7 +66,7 @@ def finals(tasks: Sequence[Task], metric: str, notes: Notes) -> list[Final]:
         if len(scores):
             found.append(Final(task, group, scores, is_measured))
         else:
-            notes.add("Groups without a final result", group.label)
+            notes.add(f"Groups without a final {metric}", group.label)
     _note_sizes(found, notes)
     return found
 
@@ -93,7 +90,9 @@ def _note_sizes(found: Sequence[Final], notes: Notes) -> None:
             notes.add("Groups have unequal numbers of seeds", f"{label} ({size})")
     for label, size in sizes.items():
         if size < FEW:
-            sentence = f"Fewer than {FEW} seeds: the interval is narrower than the truth, or none"
+            sentence = (
+                f"Fewer than {FEW} seeds: intervals are too narrow; below {LEAST} there is none"
+            )
             notes.add(sentence, f"{label} ({size})")
 
 
@@ -176,12 +175,12 @@ def improvements(found: Sequence[Final], order: Sequence[str]) -> list[Improveme
     for final in found:
         scores.setdefault(final.group.algorithm, {})[final.task.name] = final.scores
     pairs: list[Improvement] = []
-    for better, worse in combinations([name for name in order if name in scores], 2):
-        shared = [task for task in scores[better] if task in scores[worse]]
+    for left, right in combinations([name for name in order if name in scores], 2):
+        shared = [task for task in scores[left] if task in scores[right]]
         if shared:
-            ours, theirs = ([scores[name][task] for task in shared] for name in (better, worse))
+            ours, theirs = ([scores[name][task] for task in shared] for name in (left, right))
             probability = statistics.improvement(ours, theirs)
-            pairs.append(Improvement(better, worse, len(shared), probability))
+            pairs.append(Improvement(left, right, len(shared), probability))
     return pairs
 
 

@@ -22,14 +22,26 @@ RESAMPLES = 2000
 LEVEL = 0.95
 TRIM = 0.25
 """Share cut off at each end by the interquartile mean."""
+LEAST, FEW = 3, 5
+"""Below so many seeds there is no interval: it would be [min, max]; below so many it is marked.
+
+Of normal scores, the 95 % interval of n seeds covers the truth in about 51 % (n = 2), 74 % (3),
+90 % (5) and 95 % (10) of all cases.
+"""
 
 
 class Estimate(NamedTuple):
-    """A point estimate with its 95 % interval; NaN bounds if there is only one seed."""
+    """A point estimate with its 95 % interval; NaN bounds where a task has too few seeds."""
 
     value: float
     low: float
     high: float
+
+
+class Narrow(Estimate):
+    """An estimate of which the interval is too narrow: a task has fewer than FEW seeds."""
+
+    __slots__ = ()
 
 
 @cache
@@ -106,14 +118,16 @@ def profile(
     point = np.mean([one.mean(0) for one in above], axis=0)
     counts = counts or resample_tasks(scores)
     shares = [drawn @ one / len(one) for drawn, one in zip(counts, above, strict=True)]
-    low, high = interval(np.mean(shares, axis=0).T)
-    return point, low, high
+    if min(map(len, scores)) < LEAST:
+        none = np.full_like(point, np.nan)
+        return point, none, none
+    return point, *interval(np.mean(shares, axis=0).T)
 
 
 def curve(values: Floats, chunk: int = 1000) -> tuple[Floats, Floats, Floats]:
     """Return the interquartile mean of each row of [points, seeds] with its interval.
 
-    NaN stands for a seed that is not there; a row of one seed has no interval. A resample draws
+    NaN stands for a seed that is not there; a row of too few has no interval. A resample draws
     ranks of the sorted row, which are as likely as the seeds, so all rows share the weights.
     """
     ordered = np.sort(values, axis=1)
@@ -122,7 +136,7 @@ def curve(values: Floats, chunk: int = 1000) -> tuple[Floats, Floats, Floats]:
     for size in map(int, np.unique(sizes[sizes > 0])):
         rows = np.flatnonzero(sizes == size)
         point[rows] = ordered[rows, :size] @ trimmed_weights(np.ones(size, np.int64))
-        if size == 1:
+        if size < LEAST:
             continue
         weights = trimmed_weights(resample(size)).T
         for some in np.array_split(rows, -(-len(rows) // chunk)):
@@ -131,8 +145,9 @@ def curve(values: Floats, chunk: int = 1000) -> tuple[Floats, Floats, Floats]:
 
 
 def _estimate(point: float, resampled: Floats, scores: Sequence[Floats]) -> Estimate:
-    """Return the estimate, without an interval where no task has two seeds to draw from."""
-    if max(map(len, scores)) < 2:
+    """Return the estimate, without an interval where a task has too few seeds to draw from."""
+    fewest = min(map(len, scores))
+    if fewest < LEAST:
         return Estimate(float(point), np.nan, np.nan)
     low, high = interval(resampled)
-    return Estimate(float(point), float(low), float(high))
+    return (Narrow if fewest < FEW else Estimate)(float(point), float(low), float(high))

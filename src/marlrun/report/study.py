@@ -11,7 +11,7 @@ from marlrun.report.curves import Curve, curve
 from marlrun.report.groups import Group
 from marlrun.report.notes import Notes
 from marlrun.report.read import Run, Trial
-from marlrun.report.references import RETURN, Task
+from marlrun.report.references import ANTICIPATED, RETURN, Task, is_return
 from marlrun.report.results import Comparison, Final, Improvement
 from marlrun.report.views import View, views
 
@@ -19,6 +19,7 @@ Track = Callable[[Sequence[Path]], Iterable[Path]]
 """Hands on what it is given, and may show how far it is."""
 LABELS = {
     RETURN: "return per episode [reward]",
+    ANTICIPATED: "anticipated return [reward]",
     "eval/return_fraction": "return [fraction of the optimum]",
     "eval/length_mean": "episode length [env steps]",
     "perf/env_steps_per_s": "speed [env steps per second]",
@@ -28,22 +29,15 @@ LABELS = {
 
 
 @dataclass(frozen=True)
-class Study:
-    """What was found in the runs, by task and by algorithm."""
+class Measure:
+    """What was found of one metric."""
 
     metric: str
     y: str
     """The metric as an axis says it."""
-    runs: list[Run]
     tasks: list[Task]
-    algorithms: list[str]
-    """Best first."""
     curves: list[Curve]
     finals: list[Final]
-    views: list[View]
-    comparison: Comparison | None
-    improvements: list[Improvement]
-    notes: Notes
 
     @property
     def groups(self) -> list[Group]:
@@ -51,11 +45,48 @@ class Study:
         return [group for task in self.tasks for group in task.groups]
 
 
-def gather(
-    directories: Iterable[Path], metric: str, notes: Notes, track: Track
-) -> tuple[list[Trial], list[read.Sweep]]:
-    """Read all runs in and below directories; ValueError if none has the metric."""
-    directories = list(directories)
+@dataclass(frozen=True)
+class Study:
+    """What was found in the runs, by task and by algorithm."""
+
+    measures: list[Measure]
+    """One a metric; algorithms are compared by the first."""
+    algorithms: list[str]
+    """Best first, where that can be said of the metric."""
+    views: list[View]
+    comparison: Comparison | None
+    improvements: list[Improvement]
+    notes: Notes
+
+    @property
+    def headline(self) -> Measure:
+        """Return the first metric's."""
+        return self.measures[0]
+
+    @property
+    def is_ranked(self) -> bool:
+        """Say whether higher is better."""
+        return is_return(self.headline.metric)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Return all runs."""
+        runs = [run for group in self.headline.groups for run in group.runs]
+        return list({id(run): run for run in runs}.values())
+
+    @property
+    def finals(self) -> dict[str, list[Final]]:
+        """Return the final results by metric."""
+        return {one.metric: one.finals for one in self.measures}
+
+    @property
+    def curves(self) -> dict[str, list[Curve]]:
+        """Return the curves by metric."""
+        return {one.metric: one.curves for one in self.measures}
+
+
+def gather(directories: Sequence[Path], notes: Notes) -> tuple[list[Path], list[read.Sweep]]:
+    """Find all runs in and below directories; ValueError if there is none."""
     for directory in directories:
         if not directory.is_dir():
             raise ValueError(f"{directory}: no such directory")
@@ -63,10 +94,7 @@ def gather(
     if not found:
         where = ", ".join(map(str, directories))
         raise ValueError(f"{where}: no run found, expected run.json in or below it")
-    trials = [trial for one in track(found) for trial in read.read_run(one, metric, notes)]
-    if not any(len(trial.steps) or trial.final is not None for trial in trials):
-        raise ValueError(_no_metric(metric, trials, notes))
-    return trials, sweeps
+    return found, sweeps
 
 
 def _no_metric(metric: str, trials: Sequence[Trial], notes: Notes) -> str:
@@ -79,35 +107,40 @@ def _no_metric(metric: str, trials: Sequence[Trial], notes: Notes) -> str:
 
 
 def study(
-    directories: Iterable[Path], metric: str, by: Sequence[str] | None, track: Track
+    directories: Sequence[Path], metrics: Sequence[str], by: Sequence[str] | None, track: Track
 ) -> Study:
     """Read runs and work out what there is to tell; ValueError if the user asks for what is not."""
     notes = Notes()
-    trials, sweeps = gather(directories, metric, notes, track)
-    found = groups.group(trials, sweeps, by, notes)
-    tasks = references.tasks(found, metric, notes)
-    y = _label(metric, found)
-    curves = [drawn for group in found if (drawn := curve(group, notes))]
-    finals = results.finals(tasks, metric, notes)
-    names = list(dict.fromkeys(group.algorithm for group in found))
-    algorithms = results.ranked(finals, names)
-    runs = list({id(trial.run): trial.run for trial in trials}.values())
-    _note_versions(runs, notes)
-    if curves and not any(one.has_clock for one in curves):
-        notes.add("No figure over wall time: the runs did not log perf/seconds")
-    return Study(
-        metric,
-        y,
-        runs,
-        tasks,
+    found, sweeps = gather(directories, notes)
+    measures: list[Measure] = []
+    for metric in metrics:
+        trials = [trial for one in track(found) for trial in read.read_run(one, metric, notes)]
+        if not any(len(trial.steps) or trial.final is not None for trial in trials):
+            raise ValueError(_no_metric(metric, trials, notes))
+        measures.append(_measure(metric, groups.group(trials, sweeps, by, notes), notes))
+    first = measures[0]
+    algorithms = list(dict.fromkeys(group.algorithm for group in first.groups))
+    if is_return(first.metric):
+        algorithms = results.ranked(first.finals, algorithms)
+    done = Study(
+        measures,
         algorithms,
-        curves,
-        finals,
-        views(finals),
-        results.compare(finals, y, notes) if finals else None,
-        results.improvements(finals, algorithms),
+        views({one.metric: one.finals for one in measures}),
+        results.compare(first.finals, first.y, notes) if first.finals else None,
+        results.improvements(first.finals, algorithms),
         notes,
     )
+    _note_versions(done.runs, notes)
+    if first.curves and not any(one.has_clock for one in first.curves):
+        notes.add("No figure over wall time: the runs did not log perf/seconds")
+    return done
+
+
+def _measure(metric: str, found: Sequence[Group], notes: Notes) -> Measure:
+    tasks = references.tasks(found, metric, notes)
+    curves = [drawn for group in found if (drawn := curve(group, metric, notes))]
+    finals = results.finals(tasks, metric, notes)
+    return Measure(metric, _label(metric, found), tasks, curves, finals)
 
 
 def _label(metric: str, found: Sequence[Group]) -> str:

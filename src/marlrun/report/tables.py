@@ -3,17 +3,19 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from marlrun.report import statistics
 from marlrun.report.curves import Curve
 from marlrun.report.groups import Group
 from marlrun.report.results import Comparison, Final, Improvement, aggregate
-from marlrun.report.statistics import Estimate
+from marlrun.report.statistics import FEW, Estimate, Narrow
 from marlrun.schema import show
 
 Cell = str | float | int | Estimate | None
+MARK = "†"
+LEGEND = f"{MARK} Fewer than {FEW} seeds: the true interval is wider."
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,17 @@ class Table:
             writer.writerow(_plain(part) for cell in row for part in _parts(cell))
         return text.getvalue()
 
+    @property
+    def legend(self) -> str:
+        """Say what the mark means, if a cell has it."""
+        return LEGEND * any(isinstance(cell, Narrow) for row in self.rows for cell in row)
+
     def markdown(self) -> str:
-        """Return it as a Markdown table."""
+        """Return it as a Markdown table, the legend below."""
         rule = ["--:" if self.is_number(i) else ":--" for i in self._indices]
         rows = [self.columns, rule, *([shown(cell) for cell in row] for row in self.rows)]
-        return "".join(
-            f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in rows
-        )
+        lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
+        return "\n".join([*lines, *["", self.legend] * bool(self.legend), ""])
 
     def is_number(self, index: int) -> bool:
         """Say whether a column holds numbers."""
@@ -59,12 +65,10 @@ class Table:
 def shown(cell: Cell) -> str:
     """Return a cell as a person reads it, to 4 digits; a dash for what there is none of."""
     if isinstance(cell, Estimate):
-        has_interval = not math.isnan(cell.low)
-        return (
-            f"{cell.value:.4g} [{cell.low:.4g}, {cell.high:.4g}]"
-            if has_interval
-            else f"{cell.value:.4g}"
-        )
+        if math.isnan(cell.low):
+            return f"{cell.value:.4g}"
+        mark = MARK * isinstance(cell, Narrow)
+        return f"{cell.value:.4g} [{cell.low:.4g}, {cell.high:.4g}]{mark}"
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
@@ -81,36 +85,45 @@ def _plain(cell: str | float | int | None) -> str | float | int:
     return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
 
 
-def results(found: Sequence[Final]) -> Table:
-    """Return the final results of all groups."""
-    is_measured = all(final.is_measured for final in found)
+def results(found: Mapping[str, Sequence[Final]]) -> Table:
+    """Return the final results of all groups, given by metric; a column for each but the first."""
+    by_metric = {
+        metric: {(final.task.name, final.group.algorithm): final for final in some}
+        for metric, some in found.items()
+    }
+    first, *others = by_metric.values()
+    is_measured = all(final.is_measured for some in found.values() for final in some)
     source = "On fresh episodes after training" if is_measured else "The last logged values"
     columns = ["task", "algorithm", "seeds", "mean", "IQM", "fraction of optimum", "paper"]
-    rows = [
-        [
-            final.task.name,
-            final.group.algorithm,
-            len(final.scores),
-            final.mean,
-            final.iqm,
-            final.iqm.value / final.task.optimum if final.task.optimum else None,
-            final.task.paper(final.group),
-        ]
-        for final in found
-    ]
     return _without_empty(
         Table(
             "Final results",
-            f"{source}, over seeds, with 95 % bootstrap intervals. "
+            f"{next(iter(found))}. {source}, over seeds, with 95 % bootstrap intervals. "
             "IQM: mean of the middle half of the seeds; the fraction is the IQM's.",
-            columns,
-            rows,
+            [*columns, *(f"IQM of {metric}" for metric in [*by_metric][1:])],
+            [
+                [*where, *_numbers(first.get(where)), *(_iqm(other.get(where)) for other in others)]
+                for where in dict.fromkeys(where for some in by_metric.values() for where in some)
+            ],
         )
     )
 
 
+def _numbers(final: Final | None) -> list[Cell]:
+    if final is None:
+        return [None] * 5
+    task, optimum = final.task, final.task.optimum
+    fraction = final.iqm.value / optimum if optimum else None
+    return [len(final.scores), final.mean, final.iqm, fraction, task.paper(final.group)]
+
+
+def _iqm(final: Final | None) -> Cell:
+    return final and final.iqm
+
+
 def _without_empty(table: Table) -> Table:
-    kept = [i for i in range(len(table.columns)) if any(row[i] is not None for row in table.rows)]
+    some = table.rows or [table.columns]
+    kept = [i for i in range(len(table.columns)) if any(row[i] is not None for row in some)]
     rows = [[row[i] for i in kept] for row in table.rows]
     return Table(table.title, table.caption, [table.columns[i] for i in kept], rows)
 
@@ -130,8 +143,8 @@ def across(comparison: Comparison) -> Table:
 
 
 def improvement(pairs: Sequence[Improvement]) -> Table:
-    """Return how probable it is that one algorithm beats another."""
-    rows = [[pair.better, pair.worse, pair.num_tasks, pair.probability] for pair in pairs]
+    """Return how probable it is that one algorithm ends above another."""
+    rows = [[pair.left, pair.right, pair.num_tasks, pair.probability] for pair in pairs]
     caption = "Probability that a seed of X ends above a seed of Y, mean over the tasks both ran."
     return Table("Probability of improvement", caption, ["X", "Y", "tasks", "P(X > Y)"], rows)
 
@@ -154,10 +167,11 @@ def _setting(value: object) -> Cell:
     return value if isinstance(value, int | float) else None if value is None else show(value)
 
 
-def curves(drawn: Sequence[Curve], metric: str) -> Table:
-    """Return the curves of all groups, point by point."""
+def curves(found: Mapping[str, Sequence[Curve]]) -> Table:
+    """Return the curves of all groups, given by metric, point by point."""
     rows = [
-        [curve.group.task, curve.group.algorithm, *point]
+        [metric, curve.group.task, curve.group.algorithm, *point]
+        for metric, drawn in found.items()
         for curve in drawn
         for point in zip(
             curve.steps.tolist(),
@@ -167,5 +181,5 @@ def curves(drawn: Sequence[Curve], metric: str) -> Table:
             strict=True,
         )
     ]
-    columns = ["task", "algorithm", "env_steps", "seconds", "seeds", f"IQM of {metric}"]
+    columns = ["metric", "task", "algorithm", "env_steps", "seconds", "seeds", "IQM"]
     return Table("Learning curves", "IQM over seeds", columns, rows)

@@ -1,14 +1,20 @@
 """How results depend on each number that was varied."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from marlrun.report.metrics import number
+from marlrun.report.references import ANTICIPATED, RETURN
 from marlrun.report.results import Final
+
+NAMES = {RETURN: "actual: ", ANTICIPATED: "anticipated: "}
+"""What the paper calls a metric where it draws two in one panel."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Results against the values of one key: a line for each setting of all other keys."""
+    """Results against the values of one key: a line for each setting of the others."""
 
     key: str
     task: str
@@ -20,15 +26,20 @@ class View:
         return sorted({value for line in self.lines.values() for value in line})
 
 
-def views(found: Sequence[Final]) -> list[View]:
-    """Return a view for every number that takes several values, by key, then by task."""
+def views(found: Mapping[str, Sequence[Final]]) -> list[View]:
+    """Return a view for every number that takes several values, by key, then by task.
+
+    `found` is the results by metric; of several metrics, each has its own lines.
+    """
     grouped: dict[tuple[str, str], View] = {}
-    for final in found:
+    for metric, final in ((metric, final) for metric, some in found.items() for final in some):
         group = final.group
         for key, value in group.settings.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if math.isfinite(number(value)) and not isinstance(value, bool):
                 task = group.task_without(key)
                 view = grouped.setdefault((key, task), View(key, task))
-                view.lines.setdefault(group.algorithm_without(key), {})[float(value)] = final
+                name = group.algorithm_without(key)
+                line = f"{name}, {NAMES.get(metric, '')}{metric}" if len(found) > 1 else name
+                view.lines.setdefault(line, {})[number(value)] = final
     several = [view for view in grouped.values() if len(view.values) > 1]
     return sorted(several, key=lambda view: view.key)

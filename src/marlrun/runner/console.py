@@ -111,19 +111,27 @@ def _over(count: int, unit: str) -> str:
 
 
 def write_sweep(sweep: Sweep) -> None:
-    """Write how every job of a sweep stands, failures first, and where they are."""
+    """Write how every job of a sweep stands, failures first, and where they are.
+
+    Of the overrides, those that all jobs share are left out.
+    """
     jobs = sorted(sweep.read().jobs, key=lambda job: (job.status == "finished", job.number))
+    common = set[str]().union(*(job.overrides for job in jobs)) if len(jobs) > 1 else set[str]()
+    for job in jobs:
+        common.intersection_update(job.overrides)
     table = Table("status", "directory", "overrides", HEADLINE, box=None, pad_edge=False)
     for job in jobs:
         returns = job.results.get(HEADLINE)
         told = job.error or (str(estimate(returns)) if returns else "")
         place = str(sweep.directory / job.directory)
-        table.add_row(*map(Text, (job.status, place, " ".join(job.overrides), told)))
+        own = " ".join(one for one in job.overrides if one not in common)
+        table.add_row(*map(Text, (job.status, place, own, told)))
     # Other programs read lines, so those are not folded for them.
     screen = Console()
     (screen if screen.is_terminal else Console(width=10_000)).print(table)
     counts = Counter(job.status for job in jobs)
-    write(f"{len(jobs)} jobs: {', '.join(f'{n} {status}' for status, n in counts.items())}")
+    total = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
+    write(f"{total}: {', '.join(f'{n} {status}' for status, n in counts.items())}")
     if counts["finished"] < len(jobs):
         write(f"to go on: marlrun mode=resume run={sweep.directory}")
 

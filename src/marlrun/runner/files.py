@@ -10,7 +10,9 @@ from typing import BinaryIO
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file beside `path`, force it to the disk and move it into place."""
     unfinished = path.with_name(f".{path.name}.tmp")
-    with unfinished.open("wb") as file:
+    # What lies there may be a link to something else.
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("xb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())

@@ -12,7 +12,7 @@ Status = Literal["finished", "interrupted", "failed", "refused"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job's end. `refused`: wrong input, nothing was done (only the command line says so)."""
+    """A job's end. `refused`: wrong input, nothing was done; the runner raises ValueError for it."""
 
     status: Status
     directory: Path | None = None

@@ -2,10 +2,23 @@
 
 import signal
 import threading
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
-from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def handling(handle: Callable[[int, FrameType | None], object]) -> Generator[None]:
+    """Meanwhile, let `handle` answer Ctrl-C and SIGTERM; in the main thread, which hears them."""
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.signal(number, handle) for number in _SIGNALS if is_main}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class Stop:
@@ -17,12 +30,10 @@ class Stop:
     def __init__(self) -> None:
         self.requested = False
         self._seen: set[int] = set()
-        self._previous: dict[signal.Signals, Any] = {}
+        self._handling: AbstractContextManager[None] = handling(self._handle)
 
     def __enter__(self) -> "Stop":
-        # Python delivers signals to the main thread only; workers of a sweep may run in others.
-        if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._handling.__enter__()
         return self
 
     def __exit__(
@@ -31,8 +42,7 @@ class Stop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._handling.__exit__(kind, error, trace)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number in self._seen:

@@ -3,66 +3,18 @@
 Jobs may run in many processes, so whoever learns something writes it down at once, under a lock.
 """
 
-import json
 import os
 import re
 import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 from marlrun.runner.files import exclusive, write_atomically
-from marlrun.runner.outcome import Outcome, Status
+from marlrun.runner.outcome import Outcome
 from marlrun.runner.rundir import locked, now
-
-JobStatus = Literal["waiting", "running"] | Status
-_STATUSES = ("waiting", "running", *get_args(Status))
-
-
-@dataclass
-class SweepJob:
-    """One job of a sweep, as sweep.json has it."""
-
-    number: int
-    overrides: list[str]
-    directory: str
-    """The run directory, relative to the sweep's."""
-    config: dict[str, Any] = field(repr=False)
-    """Resolved: what the job does, whatever happens to conf/ meanwhile."""
-    status: JobStatus = "waiting"
-    error: str | None = None
-    results: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-    host: str | None = None
-    pid: int | None = None
-    """Where it runs, or ran last."""
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it runs in a process of this machine."""
-        return self.status == "running" and self.host == socket.gethostname()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether that process is still there."""
-        return self.is_here and self.pid is not None and _exists(self.pid)
-
-
-@dataclass
-class Record:
-    """What sweep.json holds."""
-
-    argv: list[str]
-    swept: list[str]
-    """Keys that were given several values."""
-    host: str
-    pid: int
-    """The process that hands out the jobs."""
-    started: str
-    finished: str | None
-    jobs: list[SweepJob]
+from marlrun.runner.sweepfile import Record, SweepJob, in_text, is_outside, parsed, shared
 
 
 class Sweep:
@@ -81,23 +33,33 @@ class Sweep:
         if self._path.exists() and self.read().jobs:
             go_on = f"mode=resume run={self.directory} goes on with it"
             raise ValueError(f"hydra.sweep.dir={self.directory}: holds a sweep already; {go_on}")
+        self._stop.unlink(missing_ok=True)
         here = (socket.gethostname(), os.getpid())
         self._write(Record([*argv], [*swept], *here, now(), None, []))
 
     def resume(self) -> list[SweepJob]:
         """Make this process the one that hands out jobs; return those that are not finished.
 
-        Waits for those that a process which outlived the last one still works on.
+        Waits for those that a process which outlived the last one still works on. The error of a
+        job says if it was finished and lost.
         """
         self._take_over()
+        if not self.read().jobs:
+            raise ValueError(f"{self.directory}: a sweep without jobs; type its command again")
+        jobs = [job for job in self.read().jobs if self._is_lost(job) or job.status != "finished"]
+        for job in jobs:
+            self._refuse_outside(job)
         while any(self._is_at_work(job) for job in self.read().jobs):
             time.sleep(0.2)
         self._stop.unlink(missing_ok=True)
         with self.changing() as record:
             record.host, record.pid, record.finished = socket.gethostname(), os.getpid(), None
-            jobs = [job for job in record.jobs if job.status != "finished"]
+            jobs = [job for job in record.jobs if self._is_lost(job) or job.status != "finished"]
             for job in jobs:
-                job.status, job.error = "waiting", None
+                job.error = (
+                    "was finished, but its directory is gone" if self._is_lost(job) else None
+                )
+                job.status = "waiting"
         return jobs
 
     def end(self) -> None:
@@ -117,7 +79,10 @@ class Sweep:
     def _is_at_work(self, job: SweepJob) -> bool:
         """Say whether a process of this machine trains a job; its pid alone may be another's."""
         try:
-            with suppress(FileNotFoundError), locked(self.directory / job.directory):
+            with (
+                suppress(FileNotFoundError, NotADirectoryError),
+                locked(self.directory / job.directory),
+            ):
                 pass
         except ValueError:
             return job.is_alive
@@ -125,15 +90,7 @@ class Sweep:
 
     def read(self) -> Record:
         """Return the record; ValueError, in one line, if it is damaged."""
-        try:
-            content: Any = json.loads(self._path.read_text("utf-8"))
-            record = Record(**content)
-            record.jobs = [SweepJob(**job) for job in content["jobs"]]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{self._path}: no sweep of this version ({error})") from error
-        for job in record.jobs:
-            _check(job, self._path)
-        return record
+        return parsed(self._path.read_bytes(), str(self._path))
 
     def job(self, directory: str) -> SweepJob:
         """Return the job of a run directory, relative to the sweep's."""
@@ -142,18 +99,18 @@ class Sweep:
     @contextmanager
     def changing(self) -> Generator[Record]:
         """Lend the record, and write it back."""
-        with self._locked():
+        with exclusive(self.directory / ".lock"):
             record = self.read()
             yield record
             self._write(record)
 
     def add(self, jobs: Sequence[SweepJob]) -> None:
-        """Add jobs; ValueError if two would share a directory."""
+        """Add jobs; ValueError if two would share a directory, or one is not in the sweep's."""
         with self.changing() as record:
             record.jobs += jobs
-            directories = [job.directory for job in record.jobs]
-            twice = next((name for name in directories if directories.count(name) > 1), None)
-            if twice is not None:
+            for job in jobs:
+                self._refuse_outside(job)
+            if twice := shared(record.jobs):
                 raise ValueError(f"hydra.sweep.subdir={twice}: expected another for every job")
 
     def start(self, directory: str) -> SweepJob | None:
@@ -211,22 +168,26 @@ class Sweep:
         jobs = self.read().jobs
         return [job.pid for job in jobs if job.is_here and job.pid not in (None, os.getpid())]
 
-    @contextmanager
-    def _locked(self) -> Generator[None]:
-        with exclusive(self.directory / ".lock"):
-            yield
+    def _is_lost(self, job: SweepJob) -> bool:
+        return job.status == "finished" and not (self.directory / job.directory).is_dir()
+
+    def _refuse_outside(self, job: SweepJob) -> None:
+        """Raise ValueError if a job would write outside the sweep, by its name or by a link."""
+        place, link = self.directory.resolve(), (self.directory / job.directory).resolve()
+        if is_outside(job) or place not in link.parents:
+            outside = f"expected a directory in {self.directory}"
+            raise ValueError(f"hydra.sweep.subdir={job.directory}: {outside}")
 
     def _write(self, record: Record) -> None:
-        # Not indented, which takes ten times as long, but a line for every job.
-        lines = [json.dumps(vars(job)) for job in record.jobs]
-        head = json.dumps(vars(record) | {"jobs": []}).removesuffix("]}")
-        text = "\n".join([head, ",\n".join(lines), "]}\n"])
+        text = in_text(record)
         write_atomically(self._path, lambda file: file.write(text.encode()))
 
 
 def holds_sweep(directory: Path) -> bool:
     """Say whether a sweep was begun in `directory`."""
-    return (directory / "sweep.json").exists()
+    with suppress(OSError):
+        return (directory / "sweep.json").exists()
+    return False
 
 
 def short_name(
@@ -245,26 +206,4 @@ def short_name(
         value = values.get(key, "")
         parts.append(value if key in groups else f"{label}={value}")
     text = re.sub(r"[^\w.,=+-]+", "-", ",".join(parts))
-    return f"{number}_{text}"[:100].rstrip("_,")
-
-
-def _exists(pid: int) -> bool:
-    """Say whether there is such a process, other than this one, and not only its exit status."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    with suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and pid != os.getpid()
-    return pid != os.getpid()
-
-
-def _check(job: SweepJob, path: Path) -> None:
-    """Refuse what a stranger's file may not say."""
-    if job.directory.startswith("/") or not {"", ".", ".."}.isdisjoint(job.directory.split("/")):
-        raise ValueError(f"{path}: job {job.number}: directory {job.directory!r} is outside")
-    if job.status not in _STATUSES:
-        raise ValueError(f"{path}: job {job.number}: status {job.status!r}, expected {_STATUSES}")
+    return f"{number}_{text}".encode()[:100].decode(errors="ignore").rstrip("_,")

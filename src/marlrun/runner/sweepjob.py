@@ -12,7 +12,8 @@ from types import FrameType
 from marlrun.runner.outcome import Outcome, attempt
 from marlrun.runner.rundir import holds_run
 from marlrun.runner.signals import Stop
-from marlrun.runner.sweepdir import Sweep, SweepJob
+from marlrun.runner.sweepdir import Sweep
+from marlrun.runner.sweepfile import SweepJob
 
 
 def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
