@@ -240,7 +240,8 @@ def test_an_interrupted_job_ends_its_sweep(marlrun, trained):
 
 
 def test_a_sweep_is_resumed_where_it_was_left(marlrun, trained, monkeypatch):
-    marlrun("-m", *PAIR, "name=ok,stop,ok2", "hydra.sweep.dir=s")
+    said = marlrun("-m", *PAIR, "name=ok,stop,ok2", "hydra.sweep.dir=s")
+    assert said.code == 130, said.err
     trained.clear()
     assert marlrun("mode=resume", "run=s").code == 130
     assert [config["name"] for config, _, _ in trained] == ["stop"]

@@ -1,13 +1,19 @@
 """Our aggregates and intervals are those of the package rliable."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from absl import logging as absl_logging
 from rliable import library, metrics
 
 from marlrun.report import statistics
 from marlrun.report.statistics import RESAMPLES
+
+# rliable brings absl, whose handler closes its stream when Hydra sets up logging in a later test,
+# unless it is the true one; now it is pytest's.
+absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 SEEDS, TASKS = 7, 3
 SCORES = np.random.default_rng(1).normal(size=(SEEDS, TASKS)) ** 3
