@@ -109,7 +109,7 @@ WRONG = [
     (["--cfg", "job", *PAIR, "algo.bta=1"], "algo.bta: no such key"),
     ([*PAIR, "hydra.run.dri=x"], "Could not override 'hydra.run.dri'."),
     ([*PAIR, "hydra/launcher=nope"], "hydra/launcher=nope: expected basic"),
-    (["mode=evl"], "mode=evl: expected train | eval | resume | exact; did you mean eval?"),
+    (["mode=evl"], "mode=evl: expected train | eval | resume | exact | graph; did you mean eval?"),
     (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
     (["mode=eval", "env.size=3", "run=x"], "env.size: no such key in eval.yaml"),
@@ -308,6 +308,13 @@ def test_a_run_is_not_put_into_a_sweep(marlrun, trained):
     assert refused(marlrun(*PAIR, "hydra.run.dir=s")).startswith("hydra.run.dir=s: holds a sweep")
 
 
+def test_a_sweep_is_not_put_into_a_run(marlrun, trained):
+    write("run/config.yaml", "")
+    line = refused(marlrun("-m", *PAIR, "seed=0,1", "hydra.sweep.dir=run"))
+    assert line == "hydra.sweep.dir=run: holds a run; expected another directory"
+    assert trained == [] and [path.name for path in Path("run").iterdir()] == ["config.yaml"]
+
+
 def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
     from marlrun.runner import evaluate, train
 
@@ -378,7 +385,7 @@ def test_help_lists_what_there_is(marlrun):
     for name in [*ALGOS, *ENVS]:
         assert f"\n  {name} " in said.out
     assert "algo.beta=1.0" in said.out and "float [0, 1]: scale of negative TD errors" in said.out
-    assert "mode=exact" in said.out and "Examples:" in said.out
+    assert "mode=exact" in said.out and "mode=graph" in said.out and "Examples:" in said.out
     assert "run=???" in marlrun("-h", "mode=eval").out
 
 
@@ -446,6 +453,22 @@ def test_an_experiment_may_change_but_not_add(mine, trained):
     assert refused(mine("experiment=good")).endswith("add it by +experiment=good")
 
 
+def test_published_values_are_checked_for_what_they_are_about(mine, trained):
+    """A row about one of the algorithms may name its keys, though others do not have them."""
+    head = "# @package _global_\nhydra: {sweeper: {params: {algo: 'dec_hdrqn,random'}}}\n"
+
+    def paper(row: str) -> Said:
+        write("mine/experiment/one.yaml", f"{head}paper:\n  - {row}\n")
+        return mine("-m", "+experiment=one", "env=matrix_game", "hydra.sweep.dir=s")
+
+    assert "paper[0]: algo.bta: no such key" in refused(
+        paper("{algo: dec_hdrqn, algo.bta: 0.2, eval/return_mean: 1}")
+    )
+    assert not Path("s").exists()
+    assert paper("{algo: dec_hdrqn, algo.beta: 0.2, eval/return_mean: 1}").code == 0
+    assert len(trained) == 2
+
+
 def test_hydra_searchpath_is_read_too(mine, marlrun):
     where = f"hydra.searchpath=[file://{Path.cwd() / 'mine'}]"
     said = marlrun(where, "algo=own", "env=matrix_game", "algo.layers=0")
@@ -462,7 +485,7 @@ def test_a_plugin_trains_only_if_it_is_named(mine, monkeypatch):
     said = mine(*job, "plugins=[mypkg]", "hydra.run.dir=run", "eval.episodes=2")
     assert said.code == 0, said.err
     assert json.loads(Path("run/run.json").read_text())["status"] == "finished"
-    assert "run holds a run already" in refused(mine(*job, "hydra.run.dir=run"))
+    assert "run holds a run already" in refused(mine(*job, "plugins=[mypkg]", "hydra.run.dir=run"))
 
 
 # In a process of its own

@@ -7,7 +7,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,38 +32,15 @@ from yaml import YAMLError
 
 from marlrun import __version__
 from marlrun.composed import job_config, plain
+from marlrun.help import help_text
 from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
-from marlrun.overrides import Checker, Loader, search_path, text_of
+from marlrun.overrides import Checker, Loader, search_path
 from marlrun.runner.outcome import Outcome, Status, attempt
 from marlrun.runner.sweepdir import Sweep, holds_sweep
-from marlrun.schema import Schema, did_you_mean, show, title
+from marlrun.schema import Schema, did_you_mean
 
 EXIT_CODES = {"finished": 0, "failed": 1, "refused": 2, "interrupted": 130}
-HELP = """\
-marlrun: train, evaluate and compare decentralised multi-agent reinforcement learning.
-
-  marlrun algo=A env=E [seed=0] [replicas=1] [env_steps=N] [KEY=VALUE ..]   train
-  marlrun -m algo=A,B env=E algo.beta=0.2,0.4                               train all combinations
-  marlrun -m +experiment=NAME [KEY=VALUE ..]                                a published result
-  marlrun mode=eval run=DIR [episodes=1000] [checkpoint=best] [video=true]  measure a run
-  marlrun mode=resume run=DIR [env_steps=N]                                 go on with a run or a sweep
-  marlrun-report DIR ..                                                     figures and tables of runs
-  marlrun mode=exact env=E [env.KEY=VALUE ..]                               solve a game
-
-Examples:
-  marlrun algo=dec_hdrqn env=meeting_grid
-  marlrun algo=dec_hdrqn env=target_capture env.size=4 env.flicker=0.3 replicas=5
-  marlrun --help algo=dec_hdrqn env=matrix_game       the keys of this algorithm and environment
-  marlrun --cfg job algo=dec_hdrqn env=matrix_game    the configuration, without running it
-  eval "$(marlrun -sc install=bash)"                  the tab key completes (also zsh, fish)
-"""
-HELP_GROUPS = {
-    "algo": "Algorithms",
-    "env": "Environments",
-    "graph": "Graphs",
-    "experiment": "Published results, as sweeps",
-}
 
 
 class Parser(argparse.ArgumentParser):
@@ -192,7 +169,7 @@ def _act(request: Request) -> int:
     """Do what a checked command line says."""
     flags, hydra, root = request.flags, request.hydra, request.root
     if flags.help:
-        print("\n".join(_help(request.repository, request.schema)))
+        print("\n".join(help_text(request.repository, request.schema)))
     elif flags.cfg:
         hydra.show_cfg(root, flags.overrides, flags.cfg, flags.package, flags.resolve)
     elif flags.info:
@@ -236,7 +213,7 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
         raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
     with _making("hydra.run.dir"):
         created = [path for path in (directory, *directory.parents) if not path.exists()]
-        config = job_config(cfg, request.mode.needs)
+        config = job_config(cfg, request.mode.groups)
         outcome = _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
     if outcome.status == "refused":
         with suppress(OSError):
@@ -273,7 +250,7 @@ def _sweep(request: Request) -> int:
 
     asked = (request.hydra, request.root, request.flags.overrides, request.argv)
     with _making("hydra.sweep.dir"):
-        return _conclude(*run_sweep(*asked, request.swept, request.mode.needs))
+        return _conclude(*run_sweep(*asked, request.swept, request.mode.groups))
 
 
 def _resume_sweep(request: Request, config: Config) -> int:
@@ -329,18 +306,3 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.full_key}: {text}"
     cause = error.__cause__ if isinstance(error, HydraException) else None
     return f"{text}; {_one_line(cause)}" if cause else text
-
-
-def _help(repository: IConfigRepository, schema: Schema) -> Iterator[str]:
-    yield HELP
-    for group, heading in HELP_GROUPS.items():
-        options = repository.get_group_options(group)
-        width = max(map(len, options), default=0)
-        typed = "-m +experiment" if group == "experiment" else group
-        yield from [f"{heading} ({typed}=..):"] if options else []
-        for option in options:
-            yield f"  {option:<{width}}  {title(text_of(repository, f'{group}/{option}'))}"
-    yield "\nKeys (KEY=VALUE):"
-    for key, rule in schema.rules.items():
-        if rule.meaning:
-            yield f"  {f'{key}={show(rule.default)}':<32} {rule.kind}: {rule.meaning}"

@@ -62,28 +62,35 @@ class Handing:
     def __call__(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
         """Do these jobs; what became of each stands in sweep.json.
 
-        When a launcher breaks down, the jobs that ran have failed, and it is given the rest.
+        When a launcher breaks down, the jobs that ran have failed, and it is given the rest. If it
+        begins none of them, they wait for a resumption.
         """
         with _forwarding_signals(sweep):
             jobs = [job for job in jobs if _has_place(sweep, job)]
             size = self._batch_size or len(jobs)
             while jobs and not sweep.is_stopping:
                 batch, later = jobs[:size], jobs[size:]
-                self._launch(sweep, batch)
+                cause = self._launch(sweep, batch)
                 left = sweep.waiting([job.directory for job in batch])
                 if len(left) == len(batch):
+                    if cause:
+                        sweep.leave([job.directory for job in jobs], cause)
                     break
                 jobs = [*left, *later]
 
-    def _launch(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
+    def _launch(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> str | None:
+        """Give a batch to the launcher; return why it broke down, if it did."""
+        cause = None
         told = [[*job.overrides, f"{_PLACE}{job.directory}"] for job in jobs]
         try:
             self._launcher.launch(told, initial_job_idx=jobs[0].number)
         except (KeyboardInterrupt, SystemExit):
             _stop(sweep)
         except Exception as error:
-            say(f"marlrun: hydra/launcher={self._name}: {type(error).__name__}: {one_line(error)}")
+            cause = f"hydra/launcher={self._name}: {type(error).__name__}: {one_line(error)}"
+            say(f"marlrun: {cause}")
         sweep.bury([job.directory for job in jobs], "its process died")
+        return cause
 
 
 def _batch_size(cfg: DictConfig) -> int | None:

@@ -2,8 +2,8 @@
 
 A launcher composes a job's configuration where and when the job runs, so an edit of conf/ would
 change jobs that have not begun, and it knows nothing of what it started if it dies. Here a batch
-is composed before its first job starts, and sweep.json keeps it. With cli.py, overrides.py,
-composed.py and handing.py the only module that knows Hydra.
+is composed before its first job starts, and sweep.json keeps it. With cli.py, help.py,
+overrides.py, composed.py and handing.py the only module that knows Hydra.
 """
 
 import logging
@@ -65,28 +65,31 @@ def run_sweep(
     callbacks = Callbacks(cfg)
     context = HydraContext(hydra.config_loader, callbacks)
     callbacks.on_multirun_start(config=cfg, config_name=root)
-    sweeper = Plugins.instance().instantiate_sweeper(
-        hydra_context=context, task_function=task_of(cfg), config=cfg
-    )
-    _record(sweeper, sweep, context, cfg, groups)
-    ended: Status = "finished"
+    sweeper = _recorded_sweeper(sweep, context, cfg, groups)
+    try:
+        ended = _ask(sweeper, sweep, cfg)
+    finally:
+        sweep.end()
+    callbacks.on_multirun_end(config=cfg, config_name=root)
+    return sweep, ended
+
+
+def _ask(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
+    """Let the sweeper ask for jobs; return how it ended, raise what ended it before there was one."""
     try:
         sweeper.sweep(arguments=_raw(cfg.hydra.overrides.task))
     except KeyboardInterrupt:
         if not sweep.read().jobs:
             raise
         sweep.stop()
-        ended = "interrupted"
+        return "interrupted"
     except Exception as error:
         if not sweep.read().jobs:
             raise
-        ended = "failed"
         name = cfg.hydra.runtime.choices["hydra/sweeper"]
         say(f"marlrun: hydra/sweeper={name}: {type(error).__name__}: {one_line(error)}")
-    finally:
-        sweep.end()
-    callbacks.on_multirun_end(config=cfg, config_name=root)
-    return sweep, ended
+        return "failed"
+    return "finished"
 
 
 @handling(signal.default_int_handler)
@@ -168,14 +171,13 @@ def _job_name(swept: Sequence[str], groups: Sequence[str]) -> str:
     return short_name(HydraConfig.get().job.num, swept, values, groups)
 
 
-def _record(
-    sweeper: Sweeper,
-    sweep: Sweep,
-    context: HydraContext,
-    cfg: DictConfig,
-    groups: Sequence[str],
-) -> None:
-    """Put a recorder in the place of a sweeper's launcher."""
+def _recorded_sweeper(
+    sweep: Sweep, context: HydraContext, cfg: DictConfig, groups: Sequence[str]
+) -> Sweeper:
+    """Return the chosen sweeper, with a recorder in the place of its launcher."""
+    sweeper = Plugins.instance().instantiate_sweeper(
+        hydra_context=context, task_function=task_of(cfg), config=cfg
+    )
     # A sweeper keeps it in itself, or in an implementation that it imports late.
     holder: Any = getattr(sweeper, "sweeper", sweeper)
     hand_out = Handing(holder.launcher, context, cfg)
@@ -185,6 +187,7 @@ def _record(
         holder.max_batch_size = None
     holder.validate_batch_is_legal = _trust
     holder.launcher = _Recorder(sweep, hand_out, context, cfg, groups, searches)
+    return sweeper
 
 
 def _trust(batch: object) -> None:
@@ -215,7 +218,7 @@ class _Recorder(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Do a batch of jobs; KeyboardInterrupt if the sweep is to end, ValueError if in vain."""
+        """Do a batch of jobs; KeyboardInterrupt if the sweep is to end; see also `_returned`."""
         if len(job_overrides) > _MANY:
             say(f"marlrun: composing {len(job_overrides)} jobs")
         numbered = enumerate(job_overrides, start=initial_job_idx)
@@ -238,7 +241,8 @@ class _Recorder(Launcher):
     def _returned(self, job: SweepJob) -> JobReturn:
         """Return what the sweeper hears of a job: its objective, or why there is none.
 
-        A sweeper that does not search would stop the others at a failure.
+        A sweeper that does not search would stop the others at a failure. ValueError, RuntimeError
+        if to search is in vain: for no job has the objective, or the launcher begins none.
         """
         if not self._searches:
             return JobReturn(job.overrides, status=JobStatus.COMPLETED)
@@ -248,6 +252,8 @@ class _Recorder(Launcher):
             return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
         if job.status == "finished":
             raise ValueError(f"objective={tag}: expected one of {', '.join(job.results)}")
+        if job.status == "waiting":  # as would all others
+            raise RuntimeError(f"job {job.number} was not begun")
         cause = f"job {job.number}: {job.error or job.status}"
         return _Failed(job.overrides, _return_value=ValueError(cause))
 

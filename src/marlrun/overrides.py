@@ -22,6 +22,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
+from marlrun.published import check_published
 from marlrun.schema import Schema, did_you_mean, show
 
 _EXTRAS = {
@@ -166,6 +167,7 @@ class Checker:
             if default.config_path and (default.package or "").partition(".")[0] != "hydra":
                 _read_file(self.repository, schema, default)
         chosen = defaults.overrides.known_choices
+        check_published(schema, chosen, self.repository.get_group_options)
         missing = [group for group in self.needs if chosen.get(group) is None]
         return schema, missing if self.runs else []
 

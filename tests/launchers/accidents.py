@@ -2,6 +2,17 @@
 
 from marlrun.algos.random import Random
 
+PLUGIN = "plugins=[launchers.accidents]"
+BREAKING = """\
+# Breaks down if its number is odd
+_target_: launchers.accidents.Breaking
+number: 1            # int [0, inf): odd numbers break down
+"""
+REFUSING = """\
+# Cannot be built
+_target_: launchers.accidents.Refusing
+"""
+
 
 class Refusing(Random):
     """Cannot be built."""

@@ -4,70 +4,53 @@ import os
 import signal
 
 import pytest
-from launchers.sweeps import (
-    JOBLIB,
-    SMALL,
-    SWEEP,
-    assert_same_sweep,
-    end,
-    in_the_middle,
-    jobs,
-    marlrun,
-    members,
-    started,
-    statuses,
-    steps_saved,
-    until,
-)
-from runner.compare import record
+from launchers.sweeps import JOBLIB, SMALL, SWEEP, end, members, until
 
 HALF = ["algo=dec_hdrqn", "env.game=climb,penalty", "algo.beta=0.2,0.6", *SMALL]
 """Four of the eight jobs."""
 
 
-def test_as_many_jobs_at_once_as_you_like_give_the_same_numbers(tmp_path, reference):
+def test_as_many_jobs_at_once_as_you_like_give_the_same_numbers(desk, reference):
     """Every worker does several jobs, so that a seed which outlived its job would show."""
-    said = marlrun(tmp_path, "-m", *SWEEP, *JOBLIB, "hydra.sweep.dir=sweep")
+    said = desk.sweeps(*SWEEP, *JOBLIB)
     assert said.code == 0, said.err
-    done = jobs(tmp_path / "sweep")
+    done = desk.jobs()
     assert len(done) == 8 and len({job["pid"] for job in done}) <= 3
-    assert_same_sweep(tmp_path / "sweep", reference)
+    desk.assert_same_as(reference)
 
 
-def test_kill_the_parent_and_resume(tmp_path, reference):
-    sweep = tmp_path / "sweep"
-    with started(tmp_path, "-m", *HALF, *JOBLIB, "hydra.sweep.dir=sweep") as parent:
-        until(lambda: in_the_middle(sweep))
+def test_kill_the_parent_and_resume(desk, reference):
+    with desk.sweeping(*HALF, *JOBLIB) as parent:
+        until(desk.in_the_middle)
         os.kill(parent.pid, signal.SIGKILL)
         until(lambda: not members(parent.pid))
-    assert statuses(sweep).count("finished") < 4
-    said = marlrun(tmp_path, "mode=resume", "run=sweep", *JOBLIB)
+    assert desk.statuses().count("finished") < 4
+    said = desk.resumes(*JOBLIB)
     assert said.code == 0, said.err
-    assert_same_sweep(sweep, reference)
-    assert any(record(sweep / job["directory"]).get("resumed") for job in jobs(sweep))
+    desk.assert_same_as(reference)
+    assert any(desk.record(job).get("resumed") for job in desk.jobs())
 
 
 @pytest.mark.slow
-def test_kill_a_worker_and_resume(tmp_path, reference):
+def test_kill_a_worker_and_resume(desk, reference):
     """Its job has failed; joblib takes the other workers down, whose jobs are begun again."""
-    sweep = tmp_path / "sweep"
-    with started(tmp_path, "-m", *HALF, *JOBLIB, "hydra.sweep.dir=sweep") as parent:
-        victim = until(lambda: in_the_middle(sweep))[0]
+    with desk.sweeping(*HALF, *JOBLIB) as parent:
+        victim = until(desk.in_the_middle)[0]
         os.kill(victim["pid"], signal.SIGKILL)
         said = end(parent)
     assert said.code == 1 and "Traceback" not in said.err
     table = said.out.splitlines()
     assert table[1].startswith("failed") and "its process died" in table[1]
-    assert jobs(sweep)[victim["number"]]["error"] == "its process died"
-    assert statuses(sweep).count("failed") + statuses(sweep).count("finished") == 4
+    assert desk.jobs()[victim["number"]]["error"] == "its process died"
+    assert desk.statuses().count("failed") + desk.statuses().count("finished") == 4
     assert "to go on: marlrun mode=resume run=sweep" in said.out
 
-    assert marlrun(tmp_path, "mode=resume", "run=sweep").code == 0
-    assert_same_sweep(sweep, reference)
-    before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/*")}
-    again = marlrun(tmp_path, "mode=resume", "run=sweep")
+    assert desk.resumes().code == 0
+    desk.assert_same_as(reference)
+    before = {path: path.stat().st_mtime_ns for path in desk.sweep.glob("*/*")}
+    again = desk.resumes()
     assert again.code == 0 and "all jobs are finished, nothing to do" in again.err
-    assert before == {path: path.stat().st_mtime_ns for path in sweep.glob("*/*")}
+    assert before == {path: path.stat().st_mtime_ns for path in desk.sweep.glob("*/*")}
 
 
 @pytest.mark.parametrize(
@@ -77,20 +60,19 @@ def test_kill_a_worker_and_resume(tmp_path, reference):
         pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow),
     ],
 )
-def test_a_signal_leaves_no_orphan_and_loses_nothing(tmp_path, send, number):
+def test_a_signal_leaves_no_orphan_and_loses_nothing(desk, send, number):
     """A terminal sends Ctrl-C to the workers too, which hear of it from the parent once more."""
-    sweep = tmp_path / "sweep"
     long = [*HALF, "env_steps=100000", "checkpoint.every=100"]
-    with started(tmp_path, "-m", *long, *JOBLIB, "hydra.sweep.dir=sweep") as parent:
-        until(lambda: len(in_the_middle(sweep)) == 2)
+    with desk.sweeping(*long, *JOBLIB) as parent:
+        until(lambda: len(desk.in_the_middle()) == 2)
         send(parent.pid, number)
         said = end(parent)
         assert members(parent.pid) == []
     assert said.code == 130 and "Traceback" not in said.err, said.err
-    assert sorted(statuses(sweep)) == ["interrupted", "interrupted", "waiting", "waiting"]
+    assert sorted(desk.statuses()) == ["interrupted", "interrupted", "waiting", "waiting"]
     assert said.out.splitlines()[0].startswith("status")
-    stopped = [job for job in jobs(sweep) if job["status"] == "interrupted"]
+    stopped = [job for job in desk.jobs() if job["status"] == "interrupted"]
     for job in stopped:
-        run = record(sweep / job["directory"])
+        run = desk.record(job)
         assert run["status"] == "interrupted"
-        assert run["env_steps"] == steps_saved(sweep, job)
+        assert run["env_steps"] == desk.steps_saved(job)

@@ -12,20 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from launchers.sweeps import (
-    SMALL,
-    SWEEP,
-    assert_same_sweep,
-    end,
-    in_the_middle,
-    jobs,
-    marlrun,
-    members,
-    started,
-    statuses,
-    until,
-)
-from runner.compare import record
+from launchers.sweeps import OURS, SMALL, SWEEP, end, members, until
 
 RAY = "hydra/launcher=ray"
 PAIR = ["algo=dec_hdrqn", "env.game=climb", "algo.beta=0.2,0.6", *SMALL]
@@ -59,11 +46,10 @@ def cluster():
     ray = Path(sys.executable).with_name("ray")
     # A token of its own: whether the person who tests has one at home must make no difference.
     access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    known = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])} | access
     log = (place / "head.log").open("wb")
     head = subprocess.Popen(
         [ray, "start", "--head", "--block", "--disable-usage-stats", *words],
-        env=os.environ | known,
+        env=os.environ | OURS | access,
         stdout=log,
         stderr=log,
         start_new_session=True,
@@ -85,38 +71,35 @@ def of(place):
     return [line for line in listed.splitlines() if f"{place}/" in line]
 
 
-def test_a_cluster_gives_the_same_numbers(tmp_path, reference, cluster):
+def test_a_cluster_gives_the_same_numbers(desk, reference, cluster):
     address = f"hydra.launcher.ray.init.address={cluster.address}"
-    argv = ["-m", *SWEEP, RAY, address, "hydra.sweep.dir=sweep"]
-    said = marlrun(tmp_path, *argv, **cluster.access)
+    said = desk.sweeps(*SWEEP, RAY, address, **cluster.access)
     assert said.code == 0, said.err
-    workers = {job["pid"] for job in jobs(tmp_path / "sweep")}
+    workers = {job["pid"] for job in desk.jobs()}
     assert all(list(cluster.logs.glob(f"worker-*-{pid}.out")) for pid in workers)
-    assert_same_sweep(tmp_path / "sweep", reference)
+    desk.assert_same_as(reference)
 
 
 @pytest.mark.slow
-def test_kill_the_parent_and_resume(tmp_path, reference, cluster):
-    sweep = tmp_path / "sweep"
+def test_kill_the_parent_and_resume(desk, reference, cluster):
     there = {"RAY_ADDRESS": cluster.address} | cluster.access
-    with started(tmp_path, "-m", *PAIR, RAY, "hydra.sweep.dir=sweep", **there) as parent:
-        until(lambda: in_the_middle(sweep))
+    with desk.sweeping(*PAIR, RAY, **there) as parent:
+        until(desk.in_the_middle)
         os.kill(parent.pid, signal.SIGKILL)
         until(lambda: not members(parent.pid))
-    assert statuses(sweep) != ["finished"] * 2
-    said = marlrun(tmp_path, "mode=resume", "run=sweep", RAY, **there)
+    assert desk.statuses() != ["finished"] * 2
+    said = desk.resumes(RAY, **there)
     assert said.code == 0, said.err
-    assert_same_sweep(sweep, reference)
+    desk.assert_same_as(reference)
 
 
 @pytest.mark.slow
-def test_kill_a_worker(tmp_path, reference, cluster):
+def test_kill_a_worker(desk, reference, cluster):
     """Ray starts its job again, which goes on from its checkpoint."""
-    sweep = tmp_path / "sweep"
     there = {"RAY_ADDRESS": cluster.address} | cluster.access
-    with started(tmp_path, "-m", *PAIR, RAY, "hydra.sweep.dir=sweep", **there) as parent:
-        victim = until(lambda: in_the_middle(sweep))[0]
+    with desk.sweeping(*PAIR, RAY, **there) as parent:
+        victim = until(desk.in_the_middle)[0]
         os.kill(victim["pid"], signal.SIGKILL)
         assert end(parent).code == 0
-    assert record(sweep / victim["directory"])["resumed"]
-    assert_same_sweep(sweep, reference)
+    assert desk.record(victim)["resumed"]
+    desk.assert_same_as(reference)

@@ -4,62 +4,47 @@ import os
 import signal
 
 import pytest
-from launchers.sweeps import (
-    SMALL,
-    SWEEP,
-    assert_same_sweep,
-    end,
-    in_the_middle,
-    jobs,
-    marlrun,
-    started,
-    statuses,
-    steps_saved,
-    until,
-)
-from runner.compare import record
+from launchers.sweeps import SMALL, SWEEP, end, until
 
 LOCAL = "hydra/launcher=submitit_local"
 
 
 @pytest.mark.slow
-def test_jobs_of_slurm_give_the_same_numbers(tmp_path, reference):
-    said = marlrun(tmp_path, "-m", *SWEEP, LOCAL, "hydra.sweep.dir=sweep")
+def test_jobs_of_slurm_give_the_same_numbers(desk, reference):
+    said = desk.sweeps(*SWEEP, LOCAL)
     assert said.code == 0, said.err
-    assert len({job["pid"] for job in jobs(tmp_path / "sweep")}) == 8
-    assert_same_sweep(tmp_path / "sweep", reference)
+    assert len({job["pid"] for job in desk.jobs()}) == 8
+    desk.assert_same_as(reference)
 
 
 @pytest.mark.slow
-def test_a_preempted_job_saves_and_is_requeued(tmp_path, reference):
+def test_a_preempted_job_saves_and_is_requeued(desk, reference):
     """Slurm sends USR2; submitit's own answer would take away what was not saved."""
-    sweep = tmp_path / "sweep"
     one = ["algo=dec_hdrqn", "env.game=climb", "algo.beta=0.2", *SMALL]
-    with started(tmp_path, "-m", *one, LOCAL, "hydra.sweep.dir=sweep") as parent:
-        (job,) = until(lambda: in_the_middle(sweep))
+    with desk.sweeping(*one, LOCAL) as parent:
+        (job,) = until(desk.in_the_middle)
         os.kill(job["pid"], signal.SIGUSR2)
         said = end(parent)
     assert said.code == 0, said.err
-    (again,) = jobs(sweep)
+    (again,) = desk.jobs()
     assert again["pid"] != job["pid"]
-    (resumed,) = record(sweep / job["directory"])["resumed"]
+    (resumed,) = desk.record(job)["resumed"]
     # The last checkpoint that was due is not where it goes on, but where it was stopped.
     assert resumed["env_steps"] > 0
-    assert_same_sweep(sweep, reference)
+    desk.assert_same_as(reference)
 
 
-def test_preempted_before_any_checkpoint_was_due(tmp_path):
+def test_preempted_before_any_checkpoint_was_due(desk):
     """What was done since the last checkpoint is not lost."""
-    sweep = tmp_path / "sweep"
     long = [*SMALL, "replicas=1", "env_steps=100000", "checkpoint.every=100000", "log.every=10"]
-    with started(tmp_path, "-m", "algo=dec_hdrqn", *long, LOCAL, "hydra.sweep.dir=sweep") as parent:
-        log = until(lambda: next(sweep.glob("0*/metrics.jsonl"), None))
+    with desk.sweeping("algo=dec_hdrqn", *long, LOCAL) as parent:
+        log = until(lambda: next(desk.sweep.glob("0*/metrics.jsonl"), None))
         until(lambda: log.read_bytes().count(b"\n") > 20)
-        (job,) = jobs(sweep)
+        (job,) = desk.jobs()
         os.kill(job["pid"], signal.SIGUSR2)
-        until(lambda: record(sweep / job["directory"]).get("resumed"))
-        assert steps_saved(sweep, job) > 100
+        until(lambda: desk.record(job).get("resumed"))
+        assert desk.steps_saved(job) > 100
         os.kill(parent.pid, signal.SIGTERM)
         said = end(parent)
-    assert said.code == 130 and statuses(sweep) == ["interrupted"], said.err
-    assert record(sweep / job["directory"])["resumed"][0]["env_steps"] > 100
+    assert said.code == 130 and desk.statuses() == ["interrupted"], said.err
+    assert desk.record(job)["resumed"][0]["env_steps"] > 100

@@ -52,6 +52,15 @@ def test_the_life_of_a_job(tmp_path):
     assert [job.directory for job in sweep.resume()] == ["0_seed=0"]
 
 
+def test_what_waits_may_say_why_until_it_begins(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 2)
+    sweep.start("1_seed=1")
+    sweep.leave(["0_seed=0", "1_seed=1"], "no cluster")
+    assert [job.error for job in sweep.read().jobs] == ["no cluster", None]
+    sweep.start("0_seed=0")
+    assert [job.error for job in sweep.read().jobs] == [None, None]
+
+
 def test_after_a_stop_no_job_begins_until_the_sweep_is_resumed(tmp_path):
     sweep = sweep_of(tmp_path / "s", 3)
     sweep.start("0_seed=0")

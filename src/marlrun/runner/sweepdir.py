@@ -13,7 +13,7 @@ from pathlib import Path
 
 from marlrun.runner.files import exclusive, write_atomically
 from marlrun.runner.outcome import Outcome
-from marlrun.runner.rundir import locked, now
+from marlrun.runner.rundir import holds_run, locked, now
 from marlrun.runner.sweepfile import Record, SweepJob, in_text, is_outside, parsed, shared
 
 
@@ -27,7 +27,11 @@ class Sweep:
         self._handing_out = ExitStack()
 
     def begin(self, argv: Sequence[str], swept: Sequence[str]) -> None:
-        """Write sweep.json, without jobs yet; ValueError if there is one with jobs."""
+        """Write sweep.json, without jobs yet; ValueError if there is one with jobs, or a run."""
+        if holds_run(self.directory):
+            raise ValueError(
+                f"hydra.sweep.dir={self.directory}: holds a run; expected another directory"
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
         self._take_over()
         if self._path.exists() and self.read().jobs:
@@ -143,6 +147,13 @@ class Sweep:
         """Return those of these jobs that nothing has begun."""
         jobs = [job for job in self.read().jobs if job.directory in directories]
         return [job for job in jobs if job.status == "waiting"]
+
+    def leave(self, directories: Sequence[str], cause: str) -> None:
+        """Note why nothing begins those of these jobs that wait."""
+        with self.changing() as record:
+            for job in record.jobs:
+                if job.directory in directories and job.status == "waiting":
+                    job.error = cause
 
     def bury(self, directories: Sequence[str], cause: str) -> None:
         """Settle those of these jobs that ran on this machine and never said how they ended.
