@@ -647,3 +647,102 @@ def test_files_of_the_user_change_a_search(mine, trained):
         said = mine(*search, *extra, f"hydra.sweep.dir={tried}")
         assert said.code == 1 and statuses(str(tried)) == ["failed"] * tried
         assert f"Directions: ['{direction}imize']" in said.err
+
+
+# Graphs
+
+TORUS = ["mode=graph", "graph=torus", "num_agents=20"]
+
+
+def test_a_graph_ends_in_json_and_leaves_a_picture(marlrun):
+    said = marlrun(*TORUS)
+    assert said.code == 0 and said.err == ""
+    assert json.loads(said.out.splitlines()[-1]) == {
+        "rho": 0.523607,
+        "second_singular_value": 0.723607,
+        "spectral_gap": 0.276393,
+        "edges": 40,
+        "connected": True,
+    }
+    assert "(exact; " in said.out and "picture: torus_20.png" in said.out
+    (picture,) = Path.cwd().iterdir()
+    assert picture.name == "torus_20.png" and picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_changing_graph_is_measured_by_its_rounds(marlrun):
+    chosen = ["mode=graph", "graph=erdos_renyi", "num_agents=20", "draws=100", "out=my.svg"]
+    said = marlrun(*chosen)
+    answer = json.loads(said.out.splitlines()[-1])
+    assert said.code == 0 and "(estimated from 100 rounds; " in said.out
+    assert answer["edges"] == 38 and 0.24 < answer["rho"] < 0.28
+    assert [path.name for path in Path.cwd().iterdir()] == ["my.svg"]
+    other = json.loads(marlrun(*chosen, "seed=1").out.splitlines()[-1])
+    assert other["rho"] != answer["rho"]
+
+
+def test_a_graph_of_many_agents_is_measured_and_drawn(marlrun):
+    said = marlrun("mode=graph", "graph=k_regular", "num_agents=2000")
+    answer = json.loads(said.out.splitlines()[-1])
+    # Alon and Boppana: (1 + 2 sqrt(k - 1)) / (k + 1) is about the best of 4-regular graphs.
+    assert answer["second_singular_value"] == pytest.approx(0.893, abs=0.01)
+    assert answer["edges"] == 4000
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (["graph=none"], None),
+        (["graph=k_regular", "graph.k=1"], "graph: disconnected in the mean with seed 0"),
+        (["graph=star", "graph.weights=uniform_row"], "graph.weights=uniform_row: not column-st"),
+    ],
+)
+def test_a_graph_that_breaks_assumptions_is_shown_with_a_warning(marlrun, chosen, told):
+    said = marlrun("mode=graph", *chosen, "num_agents=8")
+    assert said.code == 0
+    assert said.err.startswith(f"marlrun: {told}") if told else said.err == ""
+    answer = json.loads(said.out.splitlines()[-1])
+    assert answer["connected"] == (chosen[0] == "graph=star")
+
+
+NO_GRAPH = [
+    (["mode=graph", "num_agents=5"], "graph missing: expected graph="),
+    (["mode=graph", "graph=ring"], "num_agents missing: expected num_agents=int [1, "),
+    (["mode=graph", "graph=ring", "num_agents=0"], "num_agents=0: expected int [1, "),
+    (["mode=graph", "graph=rin", "num_agents=5"], "; did you mean ring?"),
+    ([*TORUS, "graph.shape=[3,5]"], "graph.shape=[3, 5]: expected rows and columns for the 20"),
+    ([*TORUS, "graph.wights=uniform_row"], "graph.wights: no such key in graph.yaml; did you mean"),
+    ([*TORUS, "graph.among=[rig]"], "graph.among=['rig']: expected list of complete | ring |"),
+    ([*TORUS, "graph.failure=1"], "graph.failure=1: expected float [0, 1) or null ("),
+    ([*TORUS, "graph.failure=0.5"], "graph.failure=0.5: expected graph.dynamics=link_failure"),
+    ([*TORUS, "out=here/x.png"], "out=here/x.png: no such directory: here"),
+    ([*TORUS, "out=x.doc"], "out=x.doc: expected a file .png, .svg or .pdf"),
+    ([*TORUS, "hydra.run.dir=x"], "hydra.run.dir: only mode=train has run directories"),
+    (["mode=graph", "graph=from_file", "num_agents=5"], "graph.file missing: expected graph.file="),
+    (["mode=graph", "graph=from_file", "num_agents=5", "graph.file=a.csv"], "a.csv: no such file"),
+    (["mode=graph", "graph=erdos_renyi", "graph.probability=1.5"], "graph.probability=1.5: expect"),
+    ([*PAIR, "graph=ring"], "graph=ring: algo dec_hdrqn takes no graph"),
+    ([*PAIR, "num_agents=4"], "num_agents: no such key; did you mean "),
+    (
+        ["algo=networked_ac_q", "env=public_goods", "graph=hypercube"],
+        "graph=hypercube: expected a power of 2 agents, there are 6",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"), NO_GRAPH, ids=[" ".join(argv) for argv, _ in NO_GRAPH]
+)
+def test_a_wrong_graph_is_refused_in_one_line(marlrun: Marlrun, argv: list[str], expected: str):
+    assert expected in refused(marlrun(*argv))
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_the_graph_is_among_what_was_chosen(marlrun, trained):
+    chosen = ["algo=networked_ac_q", "env=public_goods"]
+    assert marlrun(*chosen, "graph=ring", "graph.weights=lazy_metropolis").code == 0
+    config = trained[0][0]
+    assert config["choices"] == {"algo": "networked_ac_q", "env": "public_goods", "graph": "ring"}
+    assert config["graph"]["weights"] == "lazy_metropolis"
+    assert marlrun("-m", *chosen, "graph=ring,star").code == 0
+    assert [directory.name for _, directory, _ in trained[1:]] == ["0_ring", "1_star"]
+    assert trained[2][0]["choices"]["graph"] == "star"

@@ -26,8 +26,15 @@ class Mode:
     """Groups that must be chosen."""
     run: Callable[[Config, Path, list[str]], Outcome]
     """Does it: (config, run directory, argv) -> outcome; ValueError for the user's mistakes."""
+    may_take: tuple[str, ...] = ()
+    """Groups that some jobs take."""
     makes_directory: bool = False
     """Each job has a run directory of its own, so it can be swept."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups whose choice is part of a job's record."""
+        return self.needs + self.may_take
 
 
 def train(config: Config, directory: Path, argv: list[str]) -> Outcome:
@@ -72,6 +79,30 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
     return Outcome("finished")
 
 
+def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Print how fast a graph's agents agree, and draw it; its measures as JSON are the last line."""
+    import torch
+
+    from marlrun.graphs import picture
+    from marlrun.graphs.measures import measure
+    from marlrun.runner.build import build_graph
+    from marlrun.runner.console import say
+
+    node, size = config["graph"], config["num_agents"]
+    name = node["_target_"].rpartition(".")[2]
+    out = Path(config["out"] or f"{name}_{size}.png")
+    picture.check_file(out)
+    seeds, device = [config["seed"]], torch.device("cpu")
+    network = build_graph(node, size, seeds, device, config["plugins"])
+    if network.problem:
+        say(f"marlrun: {network.problem}")
+    # The picture is of the first rounds.
+    picture.draw(network, out, f"{name}, {size} agents, {node['weights']}, {node['dynamics']}")
+    found = measure(network, config["draws"])
+    sys.stdout.write("\n".join([*found.lines(), f"picture: {out}", json.dumps(found.values()), ""]))
+    return Outcome("finished")
+
+
 def _existing_run(config: Config) -> Path:
     """Return the directory `run` names; checked first, so that a slip costs no import of torch."""
     from marlrun.runner.rundir import holds_run
@@ -88,8 +119,9 @@ def _existing_run(config: Config) -> Path:
 
 
 MODES = {
-    "train": Mode("config", ("algo", "env"), train, makes_directory=True),
+    "train": Mode("config", ("algo", "env"), train, may_take=("graph",), makes_directory=True),
     "eval": Mode("eval", (), evaluate),
     "resume": Mode("resume", (), resume),
     "exact": Mode("exact", ("env",), exact),
+    "graph": Mode("graph", ("graph",), graph),
 }

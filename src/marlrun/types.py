@@ -33,13 +33,16 @@ class Step(NamedTuple):
     terminated: Tensor
     """[R, E] bool: the task ended, do not bootstrap."""
     truncated: Tensor
-    """[R, E] bool: the clock ran out."""
+    """[R, E] bool: the clock ran out; in a continuing task, a window of it."""
     alive: Tensor | None = None
     """[R, E, N] bool; None = all. An agent that leaves has terminated for itself."""
     action_mask: Tensor | None = None
     """[R, E, N, A] bool; None = every action of the agent is allowed."""
     state: Tensor | None = None
-    """[R, E, S]: what a central critic may see; None = the joint observation."""
+    """[R, E, S]: what a central critic may see; None = the joint observation.
+
+    Where `Spec.num_states` is set it is one-hot, and every agent observes the same.
+    """
     adjacency: Tensor | None = None
     """[R, E, N, N] bool, where positions make the communication graph."""
     task: Tensor | None = None
@@ -63,6 +66,16 @@ class Spec:
     """Steps after which an episode is truncated."""
     discount: float
     """The task's own discount, used by evaluation and exact values; never by an algorithm."""
+    continuing: bool = False
+    """The task never ends, and the clock only marks windows of `horizon` steps: a truncated copy goes
+    on from where it is, and a return is the mean reward per step."""
+    num_states: int | None = None
+    """Size of `Step.state` where that is a one-hot state which all agents see; None elsewhere."""
+
+    @property
+    def reward_weight(self) -> float:
+        """What a reward counts in its episode's return, but for the discount."""
+        return 1 / self.horizon if self.continuing else 1.0
 
 
 class Env(Protocol):
@@ -80,7 +93,10 @@ class Env(Protocol):
         ...
 
     def restart(self, step: Step) -> Step:
-        """Begin a new episode in the copies where `step` is done; elsewhere `first` is False."""
+        """Begin a new episode in the copies where `step` is done; elsewhere `first` is False.
+
+        In a continuing task a window begins there, and the state stays what it was.
+        """
         ...
 
     def state_dict(self) -> StateDict:

@@ -18,6 +18,10 @@ VARIANTS = [
     ("meeting_grid", {"size": 4, "num_agents": 5, "observation": "walls", "horizon": 7}),
     ("matrix_game", {}),
     ("matrix_game", {"payoff": [[[1, 2, 3], [4, 5, 6]]] * 2, "horizon": 3}),
+    ("networked_mdp", {}),
+    ("networked_mdp", {"num_agents": 3, "num_states": 6, "num_actions": 3, "horizon": 7}),
+    ("public_goods", {}),
+    ("public_goods", {"num_agents": 50, "num_states": 2, "horizon": 3}),
 ]
 IDS = [f"{name}-{','.join(changes)}" for name, changes in VARIANTS]
 

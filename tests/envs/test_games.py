@@ -93,6 +93,20 @@ def test_reset_begins_everywhere_and_restart_where_done(name, changes):
         age[after.done] = 0
 
 
+def test_a_continuing_task_goes_on_where_it_is(name, changes):
+    env = make(name, 0, 1, num_envs=5, **changes)
+    if not env.spec.continuing:
+        return
+    steps = [env.reset(), *play(env, env.reset(), 130)]
+    for step in steps:
+        assert step.state.shape == (2, 5, env.spec.num_states) and step.state.sum() == 10
+        assert torch.equal(step.obs, step.state.unsqueeze(2).expand_as(step.obs))
+        assert not step.terminated.any()
+    for after, begun in zip(steps[1::2], steps[2::2], strict=True):
+        assert torch.equal(after.state, begun.state)
+    assert any(step.truncated.any() for step in steps)
+
+
 def test_a_step_stays_as_it_was_when_the_game_goes_on(name, changes):
     env = make(name, num_envs=2, **changes)
     step = env.reset()

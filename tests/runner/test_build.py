@@ -36,6 +36,10 @@ def test_builds_a_plugins_class_with_its_keys():
         ("algo", "marlrun.streams.Stream"),
         ("algo", "marlrun_algos.Evil"),
         ("algo", "runner2.fakes.Walk"),
+        ("graph", "marlrun.algos.random.Random"),
+        ("graph", "marlrun.graphs.topologies.networkx.read_gpickle"),
+        ("graph", "marlrun.graphs.topologies.network"),
+        ("graph", "marlrun.graphs.topologies._random"),
         ("env", "runner.fakes.os.system"),
         ("env", "runner.fakes.Stream"),
         ("env", "runner.fakes.os"),
@@ -63,12 +67,13 @@ def test_a_forbidden_module_is_not_even_imported(tmp_path, monkeypatch):
         {"algo": {"_target_": "a.B", "net": {"_target_": "os.system"}}},
         {"algo": {"_target_": "a.B", "nets": [1, {"_target_": "os.system"}]}},
         {"env": {"a": {"b": {"_target_": "os.system"}}}},
+        {"graph": {"among": [{"_target_": "os.system"}]}},
         {"eval": {"_target_": "os.system"}},
         {"_target_": "os.system"},
     ],
 )
 def test_a_target_elsewhere_is_refused(config):
-    with pytest.raises(ValueError, match="os.system: only algo and env may have a _target_"):
+    with pytest.raises(ValueError, match="os.system: only algo, env and graph may have a _target_"):
         refuse_hidden_targets(config)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_the_clock_ends_an_episode_too():
     result = play(walk(3, goal=3, horizon=2), Steady())
     assert result["eval/length_mean"].eq(2).all()
     assert result["agent/left/return"].eq(1.5).all()
+
+
+def test_a_return_of_a_continuing_task_is_the_mean_reward_per_step():
+    env = Walk([0, 1], CPU, num_envs=3, discount=1.0, ends=False)
+    env.spec = replace(env.spec, continuing=True)
+    result = play(env, Steady(), optimum=6.0)
+    for tag, value in (("agent/left/return", 1), ("agent/right/return", 2)):
+        assert result[tag].tolist() == [[pytest.approx(value)] * 3] * 2
+    assert result["eval/return_fraction"].tolist() == [[pytest.approx(0.25)] * 3] * 2
+    assert result["eval/length_mean"].eq(6).all()
+
+
+@pytest.mark.parametrize("name", ["networked_mdp", "public_goods"])
+def test_continuing_games_pay_random_actions_what_was_solved(name):
+    node = yaml.safe_load((CONF / f"env/{name}.yaml").read_text()) | {"num_agents": 6}
+    env = build_env(node, [0], CPU, [], num_envs=400)
+    learner = Random(env.spec, [0], CPU, num_envs=1)
+    solution = exact.solve(node)
+    returns = play(env, learner.policy(explore=False, seeds=[3]))["eval/return_mean"][0]
+    assert abs(returns.mean() - solution["random"]) < 4 * returns.std() / 400**0.5 + 1e-3
 
 
 def test_every_copy_counts_once_however_short_its_episode():

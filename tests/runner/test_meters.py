@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ import torch
 from marlrun.runner import meters as module
 from marlrun.runner.meters import Clock, Meters, Returns, floats
 from marlrun.runner.stats import estimate
-from marlrun.types import Step
+from marlrun.types import Spec, Step
+
+SPEC = Spec(1, ("a",), (1,), (2,), horizon=4, discount=0.5)
 
 
 def tick(reward, done):
@@ -18,7 +21,7 @@ def tick(reward, done):
 
 
 def test_returns_of_the_episodes_that_ended():
-    returns = Returns(1, 2, 1, 0.5, torch.device("cpu"))
+    returns = Returns(1, 2, SPEC, torch.device("cpu"))
     returns.add(tick([1.0, 8.0], [False, False]))
     returns.add(tick([2.0, 4.0], [False, True]))  # copy 1: 8 + 4 / 2 = 10
     returns.add(tick([4.0, 1.0], [True, True]))  # copy 0: 1 + 2 / 2 + 4 / 4 = 3; copy 1: 1
@@ -31,6 +34,16 @@ def test_returns_of_the_episodes_that_ended():
     assert (means.tolist(), episodes.tolist()) == ([[10.0]], [1])
     means, episodes = returns.take()
     assert (means.tolist(), episodes.tolist()) == ([[0.0]], [0])
+
+
+def test_a_return_of_a_continuing_task_is_the_mean_reward_per_step():
+    spec = replace(SPEC, discount=1.0, continuing=True)
+    returns = Returns(1, 2, spec, torch.device("cpu"))
+    for time in range(8):  # copy 0: 0 .. 3 and 4 .. 7; copy 1: always 5
+        returns.add(tick([float(time), 5.0], [time % 4 == 3] * 2))
+    means, windows = returns.take()
+    assert windows.tolist() == [4]
+    assert means.tolist() == [[(1.5 + 5.5 + 5 + 5) / 4]]
 
 
 def test_metrics_are_averaged_over_the_updates_that_gave_them():

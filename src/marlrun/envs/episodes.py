@@ -34,6 +34,10 @@ class Episodes:
         """Return a step of a game in which only the clock ends an episode: truncation."""
         return Step(self._no, obs, reward, self._no, self._deadline <= self.steps)
 
+    def after_window(self, obs: Tensor, reward: Tensor, state: Tensor) -> Step:
+        """Return a step of a continuing task, whose windows of time end by truncation."""
+        return self.after_endless(obs, reward)._replace(state=state)
+
     def after_round(self, obs: Tensor, reward: Tensor) -> Step:
         """Return a step of a game that is over after the last round: termination."""
         return Step(self._no, obs, reward, self._deadline <= self.steps, self._no)
@@ -49,6 +53,13 @@ class Episodes:
         wide = first.unsqueeze(-1)
         obs = torch.where(wide.unsqueeze(-1), obs, step.obs)
         return Step(first, obs, torch.where(wide, self._zero, step.reward), self._no, self._no)
+
+    def go_on(self, step: Step) -> Step:
+        """Return `step` without its reward where it is done: there a new window of time begins."""
+        first = step.terminated | step.truncated
+        self._deadline.masked_fill_(first, self.steps + self._horizon)
+        reward = torch.where(first.unsqueeze(-1), self._zero, step.reward)
+        return step._replace(first=first, reward=reward, terminated=self._no, truncated=self._no)
 
     def state_dict(self) -> StateDict:
         """Return the count and the deadlines."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from marlrun.exact import matrix_game, meeting_grid, target_capture
+from marlrun.exact import matrix_game, meeting_grid, networked_mdp, public_goods, target_capture
 from marlrun.exact.walks import Unsolvable
 
 __all__ = ["solve", "why_not"]
@@ -11,6 +11,8 @@ __all__ = ["solve", "why_not"]
 _SOLVERS: dict[str, Callable[..., dict[str, float]]] = {
     "marlrun.envs.matrix_game.MatrixGame": matrix_game.solve,
     "marlrun.envs.meeting_grid.MeetingGrid": meeting_grid.solve,
+    "marlrun.envs.networked_mdp.NetworkedMDP": networked_mdp.solve,
+    "marlrun.envs.public_goods.PublicGoods": public_goods.solve,
     "marlrun.envs.target_capture.TargetCapture": target_capture.solve,
 }
 
@@ -18,8 +20,8 @@ _SOLVERS: dict[str, Callable[..., dict[str, float]]] = {
 def solve(env: Mapping[str, Any]) -> dict[str, float] | None:
     """Return exact values of the game an environment's config describes; None if it can't be.
 
-    Values are expected returns of one episode under the environment's own discount and horizon,
-    mean over agents: "optimum" (agents that see everything and act as one), "random" (uniform
+    Values are expected returns of one episode under the environment's own discount and horizon, or
+    rewards per step of a task that continues, mean over agents: "optimum" (agents that see everything and act as one), "random" (uniform
     actions), and what else the game's own module names. It takes up to half a minute: ask once.
     """
     try:

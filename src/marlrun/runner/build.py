@@ -7,14 +7,16 @@ function that is defined in a module of marlrun's own, or of a package the comma
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
+from marlrun.graphs.network import Network
 from marlrun.nested import leaves
+from marlrun.runner.console import say
 from marlrun.types import Env, Learner, Seeds
 
-Kind = Literal["algo", "env"]
+Kind = Literal["algo", "env", "graph"]
 Node = Mapping[str, Any]
 
 
@@ -31,11 +33,44 @@ def build_env(
     return build(node, "env", plugins, seeds, device, **changed)
 
 
+def build_graph(
+    node: Node, num_agents: int, seeds: Seeds, device: torch.device, plugins: Sequence[str]
+) -> Network:
+    """Build the communication graph of `node` for so many agents, one for each replica.
+
+    If it bends what consensus assumes, that is said on stderr.
+    """
+    network: Network = build(node, "graph", plugins, num_agents, seeds, device)
+    if network.warning:
+        say(f"marlrun: {network.warning}")
+    return network
+
+
 def build_learner(
-    node: Node, env: Env, seeds: Seeds, device: torch.device, plugins: Sequence[str], num_envs: int
+    node: Node,
+    env: Env,
+    seeds: Seeds,
+    device: torch.device,
+    plugins: Sequence[str],
+    num_envs: int,
+    graph: Node | None,
 ) -> Learner:
-    """Build the learner of `node` for `num_envs` copies of `env` a replica."""
-    return build(node, "algo", plugins, env.spec, seeds, device, num_envs=num_envs)
+    """Build the learner of `node` for `num_envs` copies of `env` a replica.
+
+    If it takes a graph, it gets one; ValueError if its agents could never agree on that.
+    """
+    given: dict[str, Any] = {"num_envs": num_envs}
+    if graph is not None and takes_graph(node, plugins):
+        network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
+        if network.problem:
+            raise ValueError(network.problem)
+        given["graph"] = network
+    return build(node, "algo", plugins, env.spec, seeds, device, **given)
+
+
+def takes_graph(node: Node, plugins: Sequence[str]) -> bool:
+    """Say whether the agents of an algorithm communicate."""
+    return "graph" in inspect.signature(resolve(node.get("_target_"), "algo", plugins)).parameters
 
 
 def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: Any) -> Any:
@@ -50,7 +85,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(f"{kind}."):
+        if isinstance(error, ValueError) and str(error).startswith((f"{kind}.", f"{kind}=")):
             raise
         reason = " ".join(str(error).split())
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
@@ -81,7 +116,8 @@ def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[...,
 
 
 def refuse_hidden_targets(config: Node) -> None:
-    """Raise ValueError if `_target_` stands anywhere but directly under `algo` or `env`."""
+    """Raise ValueError if `_target_` stands anywhere but directly under one of our groups."""
+    places = [f"{kind}._target_" for kind in get_args(Kind)]
     for path, value in leaves(config, into_lists=True):
-        if "_target_" in path and path not in ("algo._target_", "env._target_"):
-            raise ValueError(f"{path}={value}: only algo and env may have a _target_")
+        if "_target_" in path and path not in places:
+            raise ValueError(f"{path}={value}: only algo, env and graph may have a _target_")

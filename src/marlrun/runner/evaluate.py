@@ -49,18 +49,21 @@ def evaluate(
 def play(env: Env, policy: Policy, optimum: float | None = None) -> dict[str, Tensor]:
     """Play one episode in every copy; return tag -> float64 [R, E] on the CPU.
 
-    Returns are discounted by the environment's own discount; `eval/return_mean` is the mean over
-    agents, `eval/return_fraction` divides it by `optimum`.
+    Returns are discounted by the environment's own discount, and mean rewards per step where its
+    task is continuing; `eval/return_mean` is the mean over agents, `eval/return_fraction` divides it
+    by `optimum`.
     """
+    spec = env.spec
     step = env.reset()
     value: Any = getattr(policy, "value", None)
     anticipated = None if value is None else value(step)
     returns = torch.zeros_like(step.reward)
     playing = torch.ones_like(step.first)
     length = torch.zeros_like(step.first, dtype=torch.int64)
-    for time in range(env.spec.horizon):
+    for time in range(spec.horizon):
         after = env.step(policy(step))
-        returns.add_(after.reward * playing.unsqueeze(-1), alpha=env.spec.discount**time)
+        weight = spec.reward_weight * spec.discount**time
+        returns.add_(after.reward * playing.unsqueeze(-1), alpha=weight)
         length += playing
         playing &= ~after.done
         if (time + 1) % CHECK_EVERY == 0 and not playing.any():
@@ -71,7 +74,7 @@ def play(env: Env, policy: Policy, optimum: float | None = None) -> dict[str, Te
         columns["eval/return_fraction"] = returns.mean(-1) / optimum
     if anticipated is not None:
         columns["eval/anticipated_mean"] = anticipated.mean(-1)
-    for index, name in enumerate(env.spec.agent_names):
+    for index, name in enumerate(spec.agent_names):
         columns[f"agent/{name}/return"] = returns[..., index]
     return {tag: column.double().cpu() for tag, column in columns.items()}
 
@@ -107,7 +110,7 @@ def evaluate_run(
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
     filmed = [derive(seed, "video") for seed in seeds]
     single = build_env(job.env, filmed, place, plugins, num_envs=1)
-    learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs)
+    learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs, job.graph)
     path = Checkpoints(directory).named(checkpoint)
     state = load(path, place)
     restore(state, path, learner=learner)

@@ -1,10 +1,10 @@
 """A job: what a run's configuration says, checked and typed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast, get_args
 
-from marlrun.runner.build import Kind, Node, refuse_hidden_targets
+from marlrun.runner.build import Kind, Node, refuse_hidden_targets, takes_graph
 from marlrun.schema import Rule, Schema, declared, options
 
 _OUTSIDE = Schema()
@@ -14,6 +14,8 @@ _OUTSIDE.rules["env.num_envs"] = Rule("int [1, inf)", "copies of the game per re
 _LATER: dict[str, Any] = {"choices": {}, "objective": "eval/return_mean", "paper": []}
 """Keys that a configuration stored by an older version lacks, and what that means."""
 
+_USUAL_GRAPH = "erdos_renyi"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -21,6 +23,7 @@ class Job:
 
     algo: Node
     env: Node
+    graph: Node | None
     name: str | None
     seeds: tuple[int, ...]
     env_steps: int
@@ -38,6 +41,8 @@ class Job:
     def hyperparameters(self) -> Node:
         """What distinguishes this job from others, but for its seeds."""
         nodes = {"algo": self.algo, "env": self.env}
+        if self.graph is not None:
+            nodes["graph"] = self.graph
         values = {
             kind: {key: value for key, value in node.items() if key != "_target_"}
             for kind, node in nodes.items()
@@ -53,11 +58,16 @@ def read_job(config: Mapping[str, Any]) -> Job:
     refuse_hidden_targets(config)
     values = _check_root(config)
     algo, env = _node(config, "algo"), _node(config, "env")
+    # An algorithm without communication has none, nor has what older versions stored.
+    graph = None if config.get("graph") is None else _node(config, "graph")
     _check_node(algo, "algo")
     _check_node(env, "env")
+    if graph is not None:
+        _check_node(graph, "graph")
     return Job(
         algo=algo,
         env=env,
+        graph=graph,
         name=values["name"],
         seeds=tuple(range(values["seed"], values["seed"] + values["replicas"])),
         env_steps=values["env_steps"],
@@ -73,11 +83,34 @@ def read_job(config: Mapping[str, Any]) -> Job:
     )
 
 
+def with_graph(
+    job: Job, config: Mapping[str, Any], plugins: Sequence[str]
+) -> tuple[Job, Mapping[str, Any]]:
+    """Return a job and its configuration with the graph that its algorithm takes, or without one.
+
+    Where none was chosen that is conf/graph/erdos_renyi.yaml, the experiments of the paper.
+    ValueError if one was chosen for an algorithm without communication.
+    """
+    chosen = config.get("choices", {})
+    if not takes_graph(job.algo, plugins):
+        if job.graph is not None:
+            graph = chosen.get("graph", job.graph["_target_"])
+            algo = chosen.get("algo", job.algo["_target_"])
+            raise ValueError(f"graph={graph}: algo {algo} takes no graph")
+        return job, {key: value for key, value in config.items() if key != "graph"}
+    if job.graph is not None:
+        return job, config
+    rules = declared(f"graph/{_USUAL_GRAPH}", "graph").rules.items()
+    node = {key.removeprefix("graph."): rule.default for key, rule in rules}
+    named = {"graph": node, "choices": {**chosen, "graph": _USUAL_GRAPH}}
+    return replace(job, graph=node), {**config, **named}
+
+
 def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check all but the nodes; return it by dotted key, with what older versions did not store."""
     schema = declared("config")
-    schema.rules["choices"] = Rule("dict", "the chosen algo and env", {})
-    own = {key: config[key] for key in config if key not in ("algo", "env")}
+    schema.rules["choices"] = Rule("dict", "the chosen algo, env and graph", {})
+    own = {key: config[key] for key in config if key not in get_args(Kind)}
     return schema.check_all({**_LATER, **own})
 
 

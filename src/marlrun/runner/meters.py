@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from marlrun.types import Metrics, StateDict, Step
+from marlrun.types import Metrics, Spec, StateDict, Step
 
 
 def floats(values: Tensor) -> list[float]:
@@ -48,23 +48,18 @@ class Meters:
 
 
 class Returns:
-    """Discounted returns of the training episodes that ended since the last row."""
+    """Returns of the training episodes, or windows, that ended since the last row."""
 
-    def __init__(
-        self,
-        num_replicas: int,
-        num_envs: int,
-        num_agents: int,
-        discount: float,
-        device: torch.device,
-    ):
-        shape, each = (num_replicas, num_envs, num_agents), (num_replicas, num_envs, 1)
+    def __init__(self, num_replicas: int, num_envs: int, spec: Spec, device: torch.device):
+        """Take the discount, and what a reward counts, from `spec`."""
+        shape, each = (num_replicas, num_envs, spec.num_agents), (num_replicas, num_envs, 1)
         self._running = torch.zeros(shape, device=device)
-        self._weight = torch.ones(each, device=device)
+        self._first_weight = spec.reward_weight
+        self._weight = torch.full(each, self._first_weight, device=device)
         self._finished = torch.zeros(shape, device=device)
         self._episodes = torch.zeros(each, dtype=torch.int64, device=device)
         # A tensor is cheaper to multiply by than a number.
-        self._discount = torch.tensor(discount)
+        self._discount = torch.tensor(spec.discount)
 
     def add(self, after: Step) -> None:
         """Take in the rewards [R, E, N] of one tick."""
@@ -78,7 +73,7 @@ class Returns:
         self._finished.addcmul_(self._running, done)
         self._episodes.add_(done)
         self._running.masked_fill_(done, 0.0)
-        self._weight.masked_fill_(done, 1.0)
+        self._weight.masked_fill_(done, self._first_weight)
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Return mean returns [R, N] (0 without an episode) and episodes [R]; begin anew."""

@@ -80,6 +80,7 @@ def new_record(
         "argv": list(argv),
         "algo": _choice("algo", config),
         "env": _choice("env", config),
+        "graph": _choice("graph", config) if config.get("graph") else None,
         "seeds": list(seeds),
         "env_steps": 0,
         "versions": _versions(),

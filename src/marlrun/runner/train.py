@@ -8,7 +8,7 @@ from typing import Any
 from marlrun.runner import console, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
 from marlrun.runner.device import choose, describe, set_up
-from marlrun.runner.job import Job, read_job
+from marlrun.runner.job import Job, read_job, with_graph
 from marlrun.runner.logging import flat
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.signals import Stop
@@ -24,13 +24,14 @@ def train(config: Config, directory: Path, argv: Sequence[str]) -> Outcome:
     If the same job was interrupted there, it goes on. ValueError, in one line, if the
     configuration is no good or the directory holds another run.
     """
-    job = read_job(config)
+    plugins = list(config.get("plugins") or [])
+    job, config = with_graph(read_job(config), config, plugins)
     record = None
     if rundir.holds_run(directory):
         record = rundir.read_record(directory)
         _refuse_unless_unfinished(config, directory, record)
         console.say(f"{directory} holds this job, unfinished: going on")
-    return _run(job, config, directory, argv, record, list(config.get("plugins") or []))
+    return _run(job, config, directory, argv, record, plugins)
 
 
 def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Outcome:
@@ -128,8 +129,9 @@ def _work(
 ) -> dict[str, list[float]]:
     """Train to the end and return the results; nothing if stopped before."""
     record["exact"] = training.exact
+    record["continuing"] = training.env.spec.continuing
     rundir.write_record(directory, record)
-    labels = {key: record[key] for key in ("name", "algo", "env") if record[key] is not None}
+    labels = {key: record[key] for key in ("name", "algo", "env", "graph") if record.get(key)}
     training.log.hyperparameters(labels | flat(training.job.hyperparameters))
     training.begin()
     training.advance(stop)

@@ -39,7 +39,7 @@ class Parts:
 def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     """Build a job's environment and learner; ValueError if the configuration is no good."""
     env = build_env(job.env, job.seeds, device, plugins)
-    learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs)
+    learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
     return Parts(job, device, plugins, env, learner)
 
 
@@ -57,7 +57,7 @@ class Training:
         self.policy = self.learner.policy(explore=True, seeds=self.job.seeds)
         spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
         self.meters = Meters()
-        self.returns = Returns(replicas, num_envs, spec.num_agents, spec.discount, parts.device)
+        self.returns = Returns(replicas, num_envs, spec, parts.device)
         self.health = Health(self.job.seeds, spec.agent_names)
         self.checkpoints = Checkpoints(directory, self.job.checkpoint_keep)
         self.env_steps = 0

@@ -1,0 +1,1 @@
+"""Communication graphs: who hears whom, round after round, and how much each word counts."""

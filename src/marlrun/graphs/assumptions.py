@@ -1,0 +1,118 @@
+"""What consensus assumes of a graph, and what is refused: rules that clash, matrices too large."""
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+import numpy as np
+from torch import Tensor
+
+from marlrun.graphs.links import Ints, Links
+from marlrun.graphs.weights import LOCAL, Weights
+from marlrun.types import Seeds
+
+Dynamics = Literal["static", "redrawn", "link_failure", "gossip", "switching"]
+
+DENSE_ENTRIES = 2**27
+"""Entries of all replicas' matrices that are still held densely: half a GB, a few times over."""
+LISTED_LINKS = 5e6
+"""Links of a graph that networkx may still list."""
+ROUNDING = 1e-6
+"""How far below 0 an entry may be that ought to be 0."""
+IRREGULAR = (
+    "graph.weights=uniform_row: not column-stochastic where agents hear unequally many, the team's "
+    "mean is weighted by degree; metropolis does not do that"
+)
+
+
+class Rules(TypedDict):
+    """What every graph takes; explained in conf/graph/none.yaml."""
+
+    weights: Weights
+    dynamics: Dynamics
+    every: int
+    failure: float | None
+    among: Sequence[str] | None
+    file: str | None
+
+
+def check(rules: Rules) -> None:
+    """Raise ValueError if a rule lacks its value, or one is set that would count for nothing."""
+    dynamics, weights = rules["dynamics"], rules["weights"]
+    for key, owner in (("failure", "link_failure"), ("among", "switching")):
+        if not rules[key] and rules[key] != 0 and dynamics == owner:
+            raise ValueError(f"graph.{key} missing: expected a value with graph.dynamics={owner}")
+        if rules[key] is not None and dynamics != owner:
+            raise ValueError(f"graph.{key}={rules[key]}: expected graph.dynamics={owner} with it")
+    if rules["every"] > 1 and dynamics == "static":
+        raise ValueError(f"graph.every={rules['every']}: expected 1 with graph.dynamics=static")
+    if weights == "from_file" and rules["file"] is None:
+        raise ValueError("graph.file missing: expected a file with graph.weights=from_file")
+    if weights == "from_file" and dynamics != "static":
+        raise ValueError(f"graph.dynamics={dynamics}: expected static with graph.weights=from_file")
+    if weights == "best_constant" and dynamics in ("link_failure", "gossip"):
+        raise ValueError(f"graph.dynamics={dynamics}: expected static with graph.weights={weights}")
+
+
+def check_directed(is_directed: bool, rules: Rules) -> None:
+    """Raise ValueError if a directed graph has weights or dynamics that are for the others."""
+    if is_directed and rules["weights"] != "push_sum":
+        weights = rules["weights"]
+        raise ValueError(f"graph.weights={weights}: expected push_sum, the graph is directed")
+    if is_directed and rules["dynamics"] == "gossip":
+        raise ValueError("graph.dynamics=gossip: expected a graph that is not directed")
+
+
+def check_redrawn(num_agents: int, is_directed: bool, seeds: Seeds, rules: Rules) -> None:
+    """Raise ValueError unless the rules suit another random graph in every round."""
+    check(rules)
+    check_directed(is_directed, rules)
+    if rules["weights"] == "best_constant":
+        expected = "expected weights without negative entries, such as metropolis"
+        raise ValueError(f"graph.weights=best_constant: {expected}, where graphs are redrawn")
+    afford(num_agents, seeds, "graph.dynamics=redrawn")
+
+
+def check_linked(links: Links, seeds: Seeds) -> None:
+    """Raise ValueError if gossip has no link to choose from."""
+    if len(lonely := np.setdiff1d(np.arange(len(seeds)), links.replica)):
+        raise ValueError(f"graph.dynamics=gossip: the graph of seed {seeds[lonely[0]]} has no link")
+
+
+def check_positive(matrix: Tensor, weights: str, seeds: Seeds) -> None:
+    """Raise ValueError if a matrix [R, N, N] has a negative entry."""
+    if (lowest := matrix.min()) < -ROUNDING:
+        replica, agent = map(int, (matrix == lowest).nonzero()[0, :2])
+        where = f"{float(lowest):.3g} on agent {agent} of seed {seeds[replica]}"
+        raise ValueError(f"graph.weights={weights}: negative ({where}); expected metropolis")
+
+
+def afford(num_agents: int, seeds: Seeds, key: str) -> None:
+    """Raise ValueError, naming `key`, if the replicas' dense matrices take too much memory."""
+    if len(seeds) * num_agents**2 > DENSE_ENTRIES:
+        much = f"{len(seeds)} dense matrices of {num_agents} x {num_agents} do not fit into memory"
+        rest = f"dynamics static or link_failure with weights {', '.join(LOCAL)}"
+        raise ValueError(f"{key}: {much}; expected few links and {rest}")
+
+
+def afford_links(links: float, key: str) -> None:
+    """Raise ValueError, naming `key`, if a graph has too many links to list."""
+    if links > LISTED_LINKS:
+        raise ValueError(f"{key}: {links:.3g} links are too many to list, expected fewer")
+
+
+def disconnected(seeds: Seeds, replicas: Ints) -> str | None:
+    """Say that the mean graphs of these replicas are disconnected; None if there are none."""
+    if not len(replicas):
+        return None
+    named = ", ".join(str(seeds[replica]) for replica in map(int, replicas[:3]))
+    named += ", .." if len(replicas) > 3 else ""
+    return (
+        f"graph: disconnected in the mean with seed {named}, its agents cannot agree; expected a "
+        "path between any two, or graph=none"
+    )
+
+
+def unlinked(links: Links) -> Ints:
+    """Return the replicas without a link: no exchange of places connects them."""
+    counts = np.bincount(links.replica, minlength=links.num_replicas)
+    return np.flatnonzero((counts == 0) & (links.num_agents > 1))
