@@ -38,16 +38,23 @@ def job(chosen, env_steps):
     config = OmegaConf.to_container(composed, resolve=True)
     for group, changes in SMALL.items():
         config[group] |= {key: value for key, value in changes.items() if key in config[group]}
+    if "networked" in chosen[0]:
+        config["env"]["num_envs"] = 1
     return config | {"env_steps": env_steps}
 
 
 def test_there_are_configs_to_test():
-    assert {"random", "dec_hdrqn", "dec_drqn"} <= set(ALGOS)
+    assert {"random", "dec_hdrqn", "dec_drqn", "networked_ac_q", "networked_ac_v"} <= set(ALGOS)
     assert {"target_capture", "meeting_grid", "matrix_game"} <= set(ENVS)
 
 
 PAIRS = [(f"algo={algo}", f"env={env}") for algo in ALGOS for env in ENVS]
-VARIANTS = [("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru")]
+VARIANTS = [
+    ("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru"),
+    ("algo=networked_ac_q", "env=public_goods", "graph=directed_ring"),
+    ("algo=networked_ac_q", "env=public_goods", "algo.communication=central"),
+    ("algo=networked_ac_v", "env=public_goods", "graph=complete", "algo.aggregate=trim"),
+]
 
 
 @pytest.mark.parametrize("chosen", PAIRS + VARIANTS, ids=" ".join)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], object]
+_FIXED = ("empty", "empty_like", "empty_strided", "new_empty", "arange")
 _COPIES = ("clone", "contiguous", "to", "_to_copy")
 
 
@@ -24,33 +25,62 @@ class Recorded:
 
     `function` returns a sequence of tensors. Only tensor operations may depend on what its
     arguments hold, and other tensors that it uses must stay where they are (be changed in place).
-    Arguments are copied in and results copied out; shapes are those of the first call.
+    An `arange` is made once, and must not be changed in place.
+    Arguments are copied in and results copied out; shapes are those of the first call. An argument
+    may be a tuple, which the function gets joined along dimension 1.
     """
 
     def __init__(self, function: Callable[..., Sequence[Tensor]]):
         self._function = function
         self._calls: list[Call] = []
-        self._inputs: Sequence[Tensor] = ()
+        self._places: list[Tensor] = []
+        self._sources: list[int] = []
         self._outputs: Sequence[Tensor] = ()
 
     @torch.inference_mode()
-    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+    def __call__(self, *inputs: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
         """Return what the function returns."""
-        if self._calls:
-            for mine, given in zip(self._inputs, inputs, strict=True):
-                assert mine.shape == given.shape, (mine.shape, given.shape)
-                mine.copy_(given)
+        given = _tensors(inputs)
+        sources = _sources(inputs)
+        if self._calls and sources == self._sources:
+            for number in dict.fromkeys(sources):
+                assert self._places[number].shape == given[number].shape, number
+                self._places[number].copy_(given[number])
             for call in self._calls:
                 call()
         else:
+            self._sources = sources
             self._record(inputs)
         return [output.clone() for output in self._outputs]
 
-    def _record(self, inputs: Sequence[Tensor]) -> None:
-        self._inputs = [given.clone() for given in inputs]
+    def _record(self, inputs: Sequence[Tensor | tuple[Tensor, ...]]) -> None:
+        """Make room for the inputs, once for those that are given twice, and run the function."""
+        self._places, arguments = [], []
+        for value in inputs:
+            if isinstance(value, tuple):
+                argument = torch.cat(value, 1)
+                self._places += argument.split([part.shape[1] for part in value], 1)
+            else:
+                source = self._sources[len(self._places)]
+                argument = self._places[source] if source < len(self._places) else value.clone()
+                self._places.append(argument)
+            arguments.append(argument)
         with _Recorder() as recorder:
-            self._outputs = self._function(*self._inputs)
+            self._outputs = self._function(*arguments)
         self._calls = recorder.calls
+
+
+def _sources(inputs: Sequence[Tensor | tuple[Tensor, ...]]) -> list[int]:
+    """Return, for each tensor, its number, or that of the one before which it is."""
+    first: dict[int, int] = {}
+    sources: list[int] = []
+    for value in inputs:
+        is_joined = isinstance(value, tuple)
+        for tensor in value if is_joined else (value,):
+            number = len(sources)
+            known = first.setdefault(id(tensor), number)
+            sources.append(number if is_joined else known)
+    return sources
 
 
 class _Recorder(TorchDispatchMode):
@@ -94,7 +124,7 @@ def _again(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) 
     if func._schema.is_mutable:
         binding = bindings[0 if "out" in kwargs else -1] if bindings else func
         return partial(binding, *args, **kwargs)
-    if "empty" in name or _storages(results) <= _storages(_tensors(args)):
+    if name in _FIXED or _storages(results) <= _storages(_tensors(args)):
         return None
     if name in _COPIES:
         return partial(result.copy_, args[0])

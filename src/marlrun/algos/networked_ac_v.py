@@ -1,0 +1,224 @@
+"""Networked actor-critic with state values and a model of the team's reward, mixed among neighbours.
+
+Zhang, Yang, Liu, Zhang, Basar, "Fully Decentralized Multi-Agent Reinforcement Learning with
+Networked Agents", ICML 2018, algorithm 2. All agents see state and joint action; each sees only its
+own reward. They raise the long-run average of the team's mean reward, by sending neighbours their
+critics and reward models, and nothing else. With its own reward alone an agent would estimate its own
+advantage: the model is what makes the actor the team's.
+
+Shapes: R replicas, N agents, A actions; one copy of the environment (E = 1).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from marlrun.nets import critics, policies
+from marlrun.nets.consensus import Aggregate, Consensus, Graph
+from marlrun.nets.recorded import Recorded
+from marlrun.ops.average_reward import differential_td, score
+from marlrun.ops.consensus import ROBUST, disagreement
+from marlrun.ops.schedules import polynomial
+from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
+
+LOOK_EVERY = 16
+"""Updates between looks at what costs a pass over all parameters and says little each time."""
+
+
+class NetworkedACV:
+    """The learner; its parameters are explained in conf/algo/networked_ac_v.yaml."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        graph: Graph,
+        critic: critics.Kind,
+        features: critics.Features,
+        num_features: int,
+        critic_hidden: Sequence[int],
+        policy: policies.Kind,
+        policy_features: int,
+        policy_hidden: Sequence[int],
+        critic_step: float,
+        critic_power: float,
+        actor_step: float,
+        actor_power: float,
+        step_offset: int,
+        radius: float | None,
+        communication: Literal["graph", "central", "none"],
+        mixed: Literal["both", "critic", "reward"],
+        rounds: int,
+        interval: int,
+        aggregate: Aggregate,
+        tolerate: int,
+        faulty_agents: Sequence[int],
+    ):
+        if num_envs > 1:
+            raise ValueError(
+                f"env.num_envs={num_envs}: expected 1 with networked actor-critic, "
+                "which learns from one trajectory"
+            )
+        self.spec, self.is_central = spec, communication == "central"
+        self.critic_step, self.critic_power = critic_step, critic_power
+        self.actor_step, self.actor_power = actor_step, actor_power
+        self.step_offset = step_offset
+
+        shape: dict[str, Any] = {
+            "critic": critic,
+            "features": features,
+            "num_features": num_features,
+            "hidden": critic_hidden,
+        }
+        self.critic = critics.state_critic("critic", spec, seeds, device, **shape)
+        """v."""
+        self.model = critics.action_critic("reward", spec, seeds, device, constant=True, **shape)
+        """lambda."""
+        self.actor = policies.Actor(
+            spec,
+            seeds,
+            device,
+            policy=policy,
+            num_features=policy_features,
+            hidden=policy_hidden,
+            radius=radius,
+        )
+        """theta."""
+        self.average = torch.zeros(len(seeds), spec.num_agents, device=device)
+        """mu [R, N]: each agent's own estimate, never sent."""
+        self.consensus = Consensus(
+            graph,
+            len(seeds),
+            device,
+            increments=False,
+            rounds=rounds if communication == "graph" else 0,
+            interval=interval,
+            aggregate=aggregate,
+            robust=ROBUST[aggregate],
+            tolerate=tolerate,
+            faulty_agents=faulty_agents,
+        )
+        self._moves = [
+            (net.parameters, torch.zeros_like(net.parameters)) for net in (self.critic, self.model)
+        ]
+        """(v, its step), (lambda, its step)."""
+        first, last = {"both": (0, 2), "critic": (0, 1), "reward": (1, 2)}[mixed]
+        self._sent = self._moves[first:last]
+        self._kept = self._moves[:first] + self._moves[last:]
+        self._steps = torch.zeros(2, device=device).unbind()
+        self._learn = Recorded(self.adapt)
+        self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
+        self.clock = 0
+        """Environment steps seen, per replica."""
+        self.updates = 0
+
+    def policy(self, explore: bool, seeds: Seeds) -> policies.Sampled:
+        """Return the live stochastic policy; it is what is learned, so evaluation samples too."""
+        return policies.Sampled(self.actor, seeds)
+
+    @torch.inference_mode()
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Take in one transition."""
+        reward = after.reward
+        self._transition = (
+            (self.critic.sight(before), self.critic.sight(after)),
+            self.actor.sight(before),
+            action,
+            reward.mean(-1, keepdim=True).expand_as(reward) if self.is_central else reward,
+            after.terminated,
+        )
+        self.clock += 1
+
+    @torch.inference_mode()
+    def update(self) -> Metrics:
+        """Adapt, then combine. No next action is needed, so nothing has to wait."""
+        assert self._transition is not None
+        self.updates += 1
+        for step, now in zip(self._steps, self.step_sizes, strict=True):
+            step.fill_(now)
+        delta, error, value = self._learn(*self._transition)
+        self.consensus(self.updates, *self._sent)
+        for w, step in self._kept:
+            w.add_(step)
+        return self._metrics(delta, error, value)
+
+    def adapt(
+        self,
+        seen: Tensor,
+        own: Tensor,
+        action: Tensor,
+        reward: Tensor,
+        terminated: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take the steps of algorithm 2 before the mixing, in which v and lambda themselves move.
+
+        `seen` [R, 2, ..] is what critics see of s_t and s_{t+1}; all else is [R, 1, ..]. Return
+        delta, the model's error and V(s_t), each [R, 1, N].
+        """
+        critic_step, actor_step = self._steps
+        goes_on = (~terminated).unsqueeze(-1).float()
+        values, tape = self.critic.forward(seen)
+        value, next_value = values.chunk(2, 1)
+        modelled, model_tape = self.model.forward(seen[:, :1], action)
+        mu = self.average.unsqueeze(1)
+        error = reward - modelled
+        delta = differential_td(reward, mu, value, next_value, goes_on)
+        team_delta = differential_td(modelled, mu, value, next_value, goes_on)
+        pi, actor_tape = self.actor.probabilities(own)
+
+        (_, value_step), (_, model_step) = self._moves
+        self.critic.backward(tape, critic_step * delta, out=value_step)
+        self.model.backward(model_tape, critic_step * error, out=model_step)
+        mu.addcmul_(reward - mu, critic_step)
+        self.actor.ascend(actor_tape, (actor_step * team_delta).unsqueeze(-1) * score(action, pi))
+        return delta, error, value
+
+    @property
+    def step_sizes(self) -> tuple[float, float]:
+        """b_v and b_theta of the latest update."""
+        time, offset = self.updates, self.step_offset
+        return (
+            polynomial(self.critic_step, self.critic_power, offset, time),
+            polynomial(self.actor_step, self.actor_power, offset, time),
+        )
+
+    def _metrics(self, delta: Tensor, error: Tensor, value: Tensor) -> Metrics:
+        metrics = {
+            "loss/td": delta.squeeze(1).square_(),
+            "loss/reward": error.squeeze(1).square_(),
+            "value/state": value.squeeze(1),
+            "value/average_reward": self.average,
+        }
+        if self.updates % LOOK_EVERY == 0:
+            disagrees = disagreement(self.critic.parameters)
+            metrics["consensus/disagreement"] = disagrees
+            metrics["consensus/reward_disagreement"] = disagreement(self.model.parameters)
+            for name, step in zip(("critic", "actor"), self.step_sizes, strict=True):
+                metrics[f"step/{name}"] = torch.full_like(disagrees, step)
+        return metrics
+
+    def state_dict(self) -> StateDict:
+        """Return everything learned, and where the graph stands."""
+        return {
+            "critic": self.critic.parameters,
+            "model": self.model.parameters,
+            "actor": self.actor.parameters,
+            "average": self.average,
+            "consensus": self.consensus.state_dict(),
+            "clock": self.clock,
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore `state_dict`, bit for bit."""
+        self.critic.parameters.copy_(state["critic"])
+        self.model.parameters.copy_(state["model"])
+        self.actor.parameters.copy_(state["actor"])
+        self.average.copy_(state["average"])
+        self.consensus.load_state_dict(state["consensus"])
+        self.clock, self.updates = state["clock"], state["updates"]

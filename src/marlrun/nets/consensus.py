@@ -1,0 +1,169 @@
+"""Adapt, then combine: the agents' parameters move, are sent to neighbours, and are mixed.
+
+Shapes: R replicas, N agents, K parameters of an agent.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from marlrun.types import StateDict
+
+Aggregate = Literal["mean", "trim", "clip"]
+Robust = Callable[[Tensor, Tensor, int], Tensor]
+"""(matrix [R, N, N], what is sent [R, N, K], how many to mistrust) -> [R, N, K]."""
+
+
+class Mixing(Protocol):
+    """One round's consensus matrices (marlrun.graphs.network)."""
+
+    is_sparse: bool
+
+    @property
+    def matrix(self) -> Tensor:
+        """[R, N, N]; where it is dense."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return sum_j C(i, j) x_j: [R, N, K]."""
+        ...
+
+
+class Graph(Protocol):
+    """A communication graph per replica (marlrun.graphs.network)."""
+
+    num_agents: int
+    is_push_sum: bool
+
+    def draw(self) -> Mixing:
+        """Return the next round's matrices."""
+        ...
+
+    def state_dict(self) -> StateDict:
+        """Return all that decides the next round."""
+        ...
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+        ...
+
+
+class Consensus:
+    """Mixes what all agents have after a TD step, at once: never one agent after another.
+
+    On a directed graph (push-sum; Nedic & Olshevsky 2015; 1907.03053 for this use) every agent
+    also has a weight y. x = y w is adapted, x and y are mixed by column-stochastic matrices, and
+    w = x / y.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        num_replicas: int,
+        device: torch.device,
+        *,
+        increments: bool,
+        rounds: int,
+        interval: int,
+        aggregate: Aggregate,
+        robust: Robust | None,
+        tolerate: int,
+        faulty_agents: Sequence[int],
+    ):
+        """Take what the algorithm's YAML explains; ValueError where it does not fit the graph.
+
+        `robust` is what `aggregate` names, None = the mean.
+        """
+        _check(graph, increments, aggregate, tolerate, faulty_agents)
+        self._increments = increments
+        self._graph, self._rounds, self._interval = graph, rounds, interval
+        self._robust, self._tolerate = robust, tolerate
+        self._faulty: Tensor | None = None
+        if faulty_agents:
+            self._faulty = torch.zeros(graph.num_agents, 1, dtype=torch.bool, device=device)
+            self._faulty[list(faulty_agents)] = True
+        self.weights: Tensor | None = None
+        """y [R, N, 1] on a directed graph."""
+        if graph.is_push_sum:
+            self.weights = torch.ones(num_replicas, graph.num_agents, 1, device=device)
+
+    def __call__(self, time: int, *adapted: tuple[Tensor, Tensor]) -> None:
+        """Replace each w of pairs (w, step), both [R, N, K], by the mixed w + step.
+
+        With `increments`, a trap in older code: by w + the mixed step, so that critics never agree.
+        `time` counts steps from 1; agents communicate at every `interval`-th.
+        """
+        y = self.weights
+        sent = [self._sent(w, step) for w, step in adapted]
+        for _ in range(self._rounds if time % self._interval == 0 else 0):
+            mixing = self._graph.draw()
+            sent = [self._hear(mixing, x) for x in sent]
+            y = y if y is None else mixing(y)
+        self.weights = y
+        for (w, _), x in zip(adapted, sent, strict=True):
+            if self._increments:
+                w.add_(x)
+            else:
+                w.copy_(x if y is None else x / y)
+
+    def _sent(self, w: Tensor, step: Tensor) -> Tensor:
+        if self._increments:
+            return step
+        return w.add_(step) if self.weights is None else (w * self.weights).add_(step)
+
+    def _hear(self, mixing: Mixing, x: Tensor) -> Tensor:
+        if self._robust is None:
+            heard = mixing(x)
+        else:
+            heard = self._robust(mixing.matrix, x, self._tolerate)
+        return heard if self._faulty is None else torch.where(self._faulty, x, heard)
+
+    def state_dict(self) -> StateDict:
+        """Return the graph's state and the weights of push-sum."""
+        return {"graph": self._graph.state_dict(), "weights": self.weights}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore `state_dict`, bit for bit."""
+        self._graph.load_state_dict(state["graph"])
+        self.weights = state["weights"]
+
+
+def _check(
+    graph: Graph,
+    increments: bool,
+    aggregate: Aggregate,
+    tolerate: int,
+    faulty_agents: Sequence[int],
+) -> None:
+    others = graph.num_agents - 1
+    strangers = [agent for agent in faulty_agents if agent > others]
+    if strangers:
+        raise ValueError(
+            f"algo.faulty_agents={list(faulty_agents)}: expected agents from 0 to {others}"
+        )
+    if graph.is_push_sum and (aggregate != "mean" or faulty_agents):
+        raise ValueError(
+            f"algo.aggregate={aggregate} algo.faulty_agents={list(faulty_agents)}: expected mean and "
+            "[] on a directed graph, whose weights must not get lost"
+        )
+    if graph.is_push_sum and increments:
+        raise ValueError("algo.mixed=increments: expected critic on a directed graph")
+    if aggregate != "mean" and _is_sparse(graph):
+        raise ValueError(
+            f"algo.aggregate={aggregate}: expected mean with so many agents: their graph is sparse"
+        )
+    if aggregate != "mean" and 2 * tolerate >= others:
+        raise ValueError(
+            f"algo.tolerate={tolerate}: expected less than half of the {others} other agents, "
+            f"so that algo.aggregate={aggregate} leaves some"
+        )
+
+
+def _is_sparse(graph: Graph) -> bool:
+    """Look at a round, and take it back."""
+    state = graph.state_dict()
+    mixing = graph.draw()
+    graph.load_state_dict(state)
+    return mixing.is_sparse

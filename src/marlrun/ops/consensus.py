@@ -1,0 +1,66 @@
+"""What agents make of the numbers that their neighbours send.
+
+Shapes: R replicas, N agents, K numbers an agent. `matrix` [R, N, N] is a consensus matrix C: row i
+is what agent i hears.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def trimmed(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
+    """Return sum_j C(i, j) x_j [R, N, K] without each agent's extreme neighbours.
+
+    In every coordinate the `tolerate` largest of the values above the agent's own and the
+    `tolerate` smallest below it are dropped; the agent's own value takes their weight
+    (Figura et al. 2021, arXiv 2111.06776; LeBlanc et al. 2013, W-MSR).
+    """
+    own, sent, low, high = _heard(matrix, x, tolerate)
+    inside = (sent >= low) & (sent <= high)
+    return _average(matrix, torch.where(inside, sent, own))
+
+
+def clipped(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
+    """Return what `trimmed` returns, but extreme values count as the most extreme that is left.
+
+    Or as the agent's own, where none is left on that side.
+    """
+    _, sent, low, high = _heard(matrix, x, tolerate)
+    return _average(matrix, sent.maximum(low).minimum(high))
+
+
+ROBUST: dict[str, Callable[[Tensor, Tensor, int], Tensor] | None] = {
+    "mean": None,
+    "trim": trimmed,
+    "clip": clipped,
+}
+"""What takes the place of the weighted mean, by name."""
+
+
+def disagreement(x: Tensor) -> Tensor:
+    """Return sum_i |x^i - xbar|^2 / (N |xbar|^2): [R]; 0 where all are 0."""
+    mean = x.mean(1, keepdim=True)
+    spread = (x - mean).square_().sum((1, 2))
+    size = mean.square().sum((1, 2)) * x.shape[1]
+    return torch.where(spread > 0, spread / size, 0.0)
+
+
+def _heard(matrix: Tensor, x: Tensor, tolerate: int) -> tuple[Tensor, ...]:
+    """Return own values [R, N, 1, K], what is sent [R, 1, N, K], and what i lets pass of it.
+
+    The bounds [R, N, 1, K] hold the own value and all but `tolerate` neighbours beyond it; equals
+    of one that passes pass too.
+    """
+    own, sent = x.unsqueeze(2), x.unsqueeze(1)
+    is_self = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+    silent = ((matrix <= 0) | is_self).unsqueeze(-1)
+    left = tolerate + 1
+    high = sent.masked_fill(silent, -torch.inf).topk(left, 2).values[:, :, -1:]
+    low = sent.masked_fill(silent, torch.inf).topk(left, 2, largest=False).values[:, :, -1:]
+    return own, sent, low.minimum(own), high.maximum(own)
+
+
+def _average(matrix: Tensor, heard: Tensor) -> Tensor:
+    return (matrix.unsqueeze(-1) * heard).sum(2)

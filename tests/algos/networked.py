@@ -1,0 +1,97 @@
+"""What the tests of both networked algorithms need: learners from their YAML, graphs, games, steps."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from envs.games import make
+from torch import Tensor
+
+from marlrun.graphs.network import Mixing, Network
+from marlrun.runner.loop import online
+from marlrun.types import Spec, Step
+
+CPU = torch.device("cpu")
+CONF = Path(__file__).parents[2] / "conf/algo"
+PAPER = {
+    "critic": "linear",
+    "policy": "boltzmann",
+    "critic_step": 1.0,
+    "critic_power": 0.65,
+    "actor_step": 1.0,
+    "actor_power": 0.85,
+}
+TEAM = PAPER | {"features": "team", "policy": "tabular", "actor_step": 5.0}
+SPEC = Spec(2, ("a", "b"), (2, 2), (2, 2), 7, 1.0, continuing=True, num_states=2)
+TWO = [[0.75, 0.25], [0.25, 0.75]]
+VARIANTS = {
+    "paper": PAPER,
+    "team": TEAM,
+    "local": PAPER | {"features": "local", "policy": "neural", "policy_hidden": []},
+    "neural": {"critic": "neural", "policy": "neural"},
+    "trim": TEAM | {"aggregate": "trim", "faulty_agents": [0]},
+}
+
+
+def network(matrix: Any, replicas: int = 1, *, push_sum: bool = False) -> Network:
+    """The same consensus matrix, or one of a list of them, in every replica, round after round."""
+    matrices = torch.as_tensor(matrix, dtype=torch.float32)
+    matrices = matrices.view(-1, 1, *matrices.shape[-2:]).expand(-1, replicas, -1, -1)
+    rounds = [Mixing(one.contiguous()) for one in matrices]
+    return Network(
+        matrices.shape[-1],
+        replicas,
+        lambda counter: rounds[counter % len(rounds)],
+        period=len(rounds),
+        is_push_sum=push_sum,
+    )
+
+
+def complete(num_agents: int, replicas: int = 1) -> Network:
+    """Everyone hears everyone: C = 11'/N."""
+    return network(torch.full((num_agents, num_agents), 1 / num_agents), replicas)
+
+
+def learner(name: str, graph: Network, spec: Spec = SPEC, seeds=(0,), **changes: Any) -> Any:
+    """Build a learner as its YAML says, with changes."""
+    node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    module, _, cls = node.pop("_target_").rpartition(".")
+    settings = {"num_envs": 1} | node | changes
+    return getattr(import_module(module), cls)(spec, seeds, CPU, graph=graph, **settings)
+
+
+def step(state: int, reward=(0.0, 0.0), *, terminated=False, truncated=False, first=False) -> Step:
+    """A step of SPEC, one replica."""
+    flag = torch.zeros(1, 1, dtype=torch.bool)
+    seen = torch.eye(2)[state].view(1, 1, 2)
+    return Step(
+        first=flag | first,
+        obs=seen.unsqueeze(2).expand(-1, -1, 2, -1),
+        reward=torch.tensor(reward).view(1, 1, 2),
+        terminated=flag | terminated,
+        truncated=flag | truncated,
+        state=seen,
+    )
+
+
+def actions(first: int, second: int) -> Tensor:
+    """Return the joint action of one replica."""
+    return torch.tensor([[[first, second]]])
+
+
+def ticks(name: str, graph: Network, seeds, num_ticks: int, game="public_goods", **changes: Any):
+    """Train on a game of four agents; return (learner, loop), the loop after `num_ticks`."""
+    env = make(game, *seeds, **({"num_agents": 4} if game != "meeting_grid" else {}))
+    made = learner(name, graph, env.spec, seeds, **changes)
+    loop = online(made, env, made.policy(True, seeds), env.reset())
+    for _ in range(num_ticks):
+        next(loop)
+    return made, loop
+
+
+def weights(made: Any) -> list[Tensor]:
+    """Return all that a learner has learned."""
+    nets = [made.critic, made.actor, *([made.model] if hasattr(made, "model") else [])]
+    return [*(net.parameters for net in nets), made.average]

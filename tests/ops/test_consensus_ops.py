@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from marlrun.ops.consensus import clipped, disagreement, trimmed
+
+EQUAL = torch.full((1, 5, 5), 0.2)
+
+
+def column(*values: float) -> torch.Tensor:
+    return torch.tensor(values).view(1, -1, 1)
+
+
+def test_one_extreme_on_each_side_goes():
+    x = column(0.0, 1.0, 2.0, 3.0, 100.0)
+    # Agent 2 drops 0 and 100 and counts itself in their place; agent 4 has nobody above it.
+    of_2, of_4 = (1 + 2 + 3 + 2 * 2) / 5, (100 + 100 + 1 + 2 + 3) / 5
+    torch.testing.assert_close(trimmed(EQUAL, x, 1)[0, [2, 4], 0], torch.tensor([of_2, of_4]))
+    # Clipped, they count as 1 and 3; for agent 4, 0 counts as 1.
+    of_2, of_4 = (1 + 1 + 2 + 3 + 3) / 5, (1 + 1 + 2 + 3 + 100) / 5
+    torch.testing.assert_close(clipped(EQUAL, x, 1)[0, [2, 4], 0], torch.tensor([of_2, of_4]))
+
+
+def test_where_all_beyond_go_the_own_value_stands():
+    x = column(0.0, 1.0, 2.0, 3.0, 100.0)
+    for function in (trimmed, clipped):
+        # Two of two above agent 2, two of two below it.
+        assert function(EQUAL, x, 2)[0, 2, 0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("function", [trimmed, clipped])
+def test_only_neighbours_count(function):
+    matrix = torch.tensor([[[0.5, 0.5, 0.0], [0.25, 0.5, 0.25], [0.0, 0.5, 0.5]]])
+    x = column(1.0, 2.0, 9.0)
+    # Agent 0 hears nobody below and one above it, which it ignores; agent 2 the other way round.
+    assert function(matrix, x, 1).flatten().tolist() == [1.0, 2.0, 9.0]
+
+
+@pytest.mark.parametrize("function", [trimmed, clipped])
+def test_to_tolerate_none_is_the_mean(function):
+    torch.manual_seed(0)
+    matrix = torch.rand(2, 5, 5) * (torch.rand(2, 5, 5) < 0.6) + torch.eye(5)
+    matrix /= matrix.sum(2, keepdim=True)
+    x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(function(matrix, x, 0), matrix @ x)
+
+
+@pytest.mark.parametrize("function", [trimmed, clipped])
+def test_coordinates_are_judged_one_by_one(function):
+    torch.manual_seed(1)
+    x = torch.randn(1, 5, 4)
+    each = [function(EQUAL, x[..., k : k + 1], 1) for k in range(4)]
+    torch.testing.assert_close(function(EQUAL, x, 1), torch.cat(each, -1))
+
+
+def test_disagreement():
+    x = torch.tensor([[[1.0, 0.0], [3.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    # Replica 0: mean (2, 0), spread 1 + 1, against 2 * 4.
+    assert disagreement(x).tolist() == [0.25, 0.0, 0.0]
