@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import reference_games
 from benchmarks.reports import report
+from benchmarks.scale import scale
 from benchmarks.setting import CPU, GAME, PERIOD, Call, game, ours, plain, update_flops
 from benchmarks.timing import Effort, Times, alternate, ratio
 from marlrun.algos.dec_hdrqn import DecHDRQN
@@ -85,7 +86,7 @@ def replicas(effort: Effort) -> list[Row]:
     return rows
 
 
-PARTS = {"a": training, "b": update, "c": stepping, "d": replicas, "e": report}
+PARTS = {"a": training, "b": update, "c": stepping, "d": replicas, "e": report, "f": scale}
 
 
 def _compared(numerator: list[float], denominator: list[float]) -> Row:

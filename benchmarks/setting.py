@@ -39,7 +39,7 @@ def game(name: str, num_envs: int, changes: Mapping[str, Any]) -> Env:
 def ours(replicas: int = 1, device: torch.device = CPU) -> tuple[DecHDRQN, Call]:
     """Return a learner that has begun to learn, and a call that runs one period of its loop."""
     env = build_env(GAME, range(replicas), device, [])
-    learner = build_learner(SETTINGS, env, range(replicas), device, [], env.num_envs)
+    learner = build_learner(SETTINGS, env, range(replicas), device, [], env.num_envs, None)
     assert isinstance(learner, DecHDRQN)
     ticks = online(learner, env, learner.policy(explore=True, seeds=learner.seeds), env.reset())
     while learner.updates == 0:

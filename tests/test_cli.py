@@ -704,6 +704,7 @@ def test_a_graph_that_breaks_assumptions_is_shown_with_a_warning(marlrun, chosen
     assert answer["connected"] == (chosen[0] == "graph=star")
 
 
+GOODS = ["algo=networked_ac_q", "env=public_goods"]
 NO_GRAPH = [
     (["mode=graph", "num_agents=5"], "graph missing: expected graph="),
     (["mode=graph", "graph=ring"], "num_agents missing: expected num_agents=int [1, "),
@@ -722,6 +723,9 @@ NO_GRAPH = [
     (["mode=graph", "graph=erdos_renyi", "graph.probability=1.5"], "graph.probability=1.5: expect"),
     ([*PAIR, "graph=ring"], "graph=ring: algo dec_hdrqn takes no graph"),
     ([*PAIR, "num_agents=4"], "num_agents: no such key; did you mean "),
+    ([*GOODS, "graph.weights=metropolis"], "graph.weights: choose a graph with it, graph=bara"),
+    ([*GOODS, "graph=ring", "graph.k=3"], "graph.k: no such key; graph takes weights, dynamics, "),
+    (["mode=exact", "env=public_goods", "graph.k=3"], "graph.k: no such key in exact.yaml"),
     (
         ["algo=networked_ac_q", "env=public_goods", "graph=hypercube"],
         "graph=hypercube: expected a power of 2 agents, there are 6",

@@ -162,11 +162,12 @@ class Checker:
         own = [choice for choice in choices if not choice.is_hydra_override()]
         defaults = self._defaults(choices, own)
         groups = self.repository.get_group_options("", ObjectType.GROUP)
-        schema = Schema(groups, self._where(own))
+        chosen = defaults.overrides.known_choices
+        unchosen = [group for group, choice in chosen.items() if choice is None]
+        schema = Schema(groups, self._where(own), unchosen)
         for default in defaults.defaults:
             if default.config_path and (default.package or "").partition(".")[0] != "hydra":
                 _read_file(self.repository, schema, default)
-        chosen = defaults.overrides.known_choices
         check_published(schema, chosen, self.repository.get_group_options)
         missing = [group for group in self.needs if chosen.get(group) is None]
         return schema, missing if self.runs else []

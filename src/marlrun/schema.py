@@ -44,9 +44,12 @@ class Rule:
 class Schema:
     """The keys of a composed configuration, dotted, in the order in which they were declared."""
 
-    def __init__(self, groups: Iterable[str] = (), where: str = "") -> None:
+    def __init__(
+        self, groups: Iterable[str] = (), where: str = "", unchosen: Iterable[str] = ()
+    ) -> None:
+        """Take what errors name: all groups, of which some could have been `unchosen`, and where."""
         self.rules: dict[str, Rule] = {}
-        self._groups, self._where = list(groups), where
+        self._groups, self._where, self._unchosen = list(groups), where, list(unchosen)
 
     def read(self, package: str, values: Mapping[str, Any], text: str, may_add: bool) -> None:
         """Take in one file, placed at `package` (dotted, "" for the top).
@@ -102,12 +105,23 @@ class Schema:
             return
         inner = [name.removeprefix(f"{key}.") for name in self.rules if name.startswith(f"{key}.")]
         if not inner:
-            guess = did_you_mean(key, [*self.rules, *self._groups])
-            raise ValueError(f"{key}: no such key{self._where}{guess}")
+            raise ValueError(f"{key}: {self._unknown(key)}")
         if not isinstance(value, dict):
             raise ValueError(f"{key}={show(value)}: expected one of its keys, {', '.join(inner)}")
         for name, leaf in leaves(value):
             self.check(f"{key}.{name}", leaf, is_final=is_final)
+
+    def _unknown(self, key: str) -> str:
+        """Say what is wrong with a key that does not exist."""
+        group, dot, _ = key.partition(".")
+        if dot and group in self._unchosen:
+            return f"choose a {group} with it, {group}={' | '.join(options(group))}"
+        inner = [
+            name.removeprefix(f"{group}.") for name in self.rules if name.startswith(f"{group}.")
+        ]
+        guess = did_you_mean(key, self.rules if inner and dot else [*self.rules, *self._groups])
+        takes = f"; {group} takes {', '.join(inner)}" if inner and dot and not guess else ""
+        return f"no such key{self._where}{guess}{takes.replace(' _target_,', '')}"
 
 
 def options(group: str) -> list[str]:

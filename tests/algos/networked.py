@@ -82,8 +82,9 @@ def actions(first: int, second: int) -> Tensor:
 
 
 def ticks(name: str, graph: Network, seeds, num_ticks: int, game="public_goods", **changes: Any):
-    """Train on a game of four agents; return (learner, loop), the loop after `num_ticks`."""
-    env = make(game, *seeds, **({"num_agents": 4} if game != "meeting_grid" else {}))
+    """Train on a game of the graph's agents; return (learner, loop), the loop after `num_ticks`."""
+    sized = {"num_agents": graph.num_agents} if game != "meeting_grid" else {}
+    env = make(game, *seeds, **sized)
     made = learner(name, graph, env.spec, seeds, **changes)
     loop = online(made, env, made.policy(True, seeds), env.reset())
     for _ in range(num_ticks):
@@ -95,3 +96,18 @@ def weights(made: Any) -> list[Tensor]:
     """Return all that a learner has learned."""
     nets = [made.critic, made.actor, *([made.model] if hasattr(made, "model") else [])]
     return [*(net.parameters for net in nets), made.average]
+
+
+def check_alone_in_company(name: str, size: int, settings: dict[str, Any]) -> None:
+    """Assert that a replica learns and measures the same, bit for bit, with others and without."""
+    matrix = (torch.eye(size) + 1 / size) / 2
+    alone, loop = ticks(name, network(matrix), (4,), 47, **settings)
+    company, loop_of_all = ticks(name, network(matrix, 3), (3, 4, 5), 47, **settings)
+    # Of two steps, for some metrics come with every 16th update alone.
+    mine, all_metrics = (next(of).metrics | next(of).metrics for of in (loop, loop_of_all))
+    assert "consensus/disagreement" in mine
+    for tag, values in mine.items():
+        assert torch.equal(values[0], all_metrics[tag][1]), tag
+    for one, all_of_them in zip(weights(alone), weights(company), strict=True):
+        assert torch.equal(one[0], all_of_them[1])
+        assert not torch.equal(all_of_them[0], all_of_them[1])

@@ -144,6 +144,33 @@ def test_the_report_is_timed_beside_bare_reading():
     assert rows[0]["ratio"] == 1 < rows[1]["ratio"]
 
 
+def test_the_bare_products_mix_as_the_learners_do():
+    scale = room("scale")
+    for num_agents, replicas in ((6, 2), (300, 1), (300, 3)):
+        graph = scale._graph(num_agents, replicas)
+        x = torch.rand(replicas, num_agents, 5)
+        kinds = scale.products(graph.draw(), num_agents, replicas)
+        assert set(kinds) == {"dense", "sparse", "ours"}
+        heard = [mix(x, torch.zeros_like(x)) for mix in kinds.values()]
+        for one in heard[1:]:
+            torch.testing.assert_close(one, heard[0])
+        torch.testing.assert_close(heard[0].mean(1), x.mean(1))
+        assert not torch.allclose(heard[0], x)
+
+
+def test_many_agents_are_timed_beside_the_bare_step(monkeypatch):
+    scale = room("scale")
+    monkeypatch.setattr(scale, "SIZES", ((6, 2), (300, 1)))
+    rows = scale.scale(room("timing").Effort(rounds=2, seconds=0.001))
+    assert [(row["algorithm"], row["edges"]) for row in rows] == [
+        ("ac_q", 24),
+        ("ac_v", 24),
+        ("ac_q", 600),
+        ("ac_v", 600),
+    ]
+    assert all(row["bare_ms"] > 0 and 0 < row["quartiles"][0] <= row["ratio"] for row in rows)
+
+
 def test_the_command_writes_a_report(tmp_path):
     out = tmp_path / "outputs/bench.json"
     done = bench("--only", "a", "--quick", "--out", str(out))
@@ -156,7 +183,7 @@ def test_the_command_writes_a_report(tmp_path):
 def test_an_unknown_part_is_refused():
     done = bench("--only", "az")
     assert done.returncode == 2
-    assert "--only=az: no part z, expected some of abcde" in done.stderr
+    assert "--only=az: no part z, expected some of abcdef" in done.stderr
 
 
 def bench(*words: str):

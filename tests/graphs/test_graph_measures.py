@@ -31,11 +31,51 @@ def test_closed_forms():
     for name in ("ring", "erdos_renyi"):
         alone = measure(network(name, 1), 3)
         assert (alone.rho, alone.second_singular_value, alone.spectral_gap) == (0.0, 0.0, 1.0)
-    # Gossip on a ring: C is a projection, E[C'C] = E[C] = I - L / (2 E), and here E = N.
-    gossip = measure(network("ring", 6, dynamics="gossip"), 10000)
-    assert gossip.rho == pytest.approx(1 - 1 / 12, abs=0.01)
-    assert gossip.second_singular_value == pytest.approx(1 - 1 / 12, abs=0.01)
-    assert (gossip.edges, gossip.draws) == (1, 10000)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "rho"),
+    # C is a projection, E[C'C] = E[C] = I - L / 2E: on a ring 1 - l / 2N, complete 1 - 1 / (N - 1).
+    [("ring", 6, 1 - 1 / 12), ("complete", 16, 14 / 15), ("star", 5, 1 - 1 / 8)],
+)
+def test_gossip_is_exact(name, size, rho, monkeypatch):
+    one = network(name, size, dynamics="gossip")
+    found = measure(one, 10)
+    assert found.rho == found.second_singular_value == pytest.approx(rho, abs=1e-6)
+    assert found.spectral_gap == pytest.approx(1 - rho, abs=1e-6)
+    assert (found.edges, found.draws, one.counter) == (1, None, 0)
+    rounds = [one.draw().matrix[0].double().numpy() for _ in range(5000)]
+    mean = np.mean([matrix.T @ (matrix - 1 / size) for matrix in rounds], 0)
+    assert np.linalg.eigvalsh(mean)[-1] == pytest.approx(rho, abs=0.02)
+    monkeypatch.setattr(measures, "SMALL", 2)
+    assert measure(one, 10).rho == pytest.approx(rho, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [10_001, 100_000])
+def test_slow_rings_are_resolved(size):
+    gap = 2 / 3 * (1 - np.cos(2 * np.pi / size))
+    found = measure(network("ring", size), 1)
+    assert found.spectral_gap == pytest.approx(gap, rel=1e-3)
+    assert 1 - found.second_singular_value == pytest.approx(gap, rel=1e-3)
+    assert 1 - found.rho == pytest.approx(2 * gap, rel=1e-3)
+
+
+def test_what_is_not_resolved_is_null():
+    # All its eigenvalues lie on a circle through 1, the next 5e-6 from it.
+    found = measure(network("directed_ring", 1000), 1)
+    assert found.spectral_gap is None and "null: not to be resolved" in found.lines()[-1]
+    assert found.lines()[0].endswith("rho  null")
+
+
+def test_push_sum_says_what_rho_is_not():
+    told = measure(network("star", 20, weights="push_sum"), 1).lines()[-1]
+    assert "say nothing of w = x / y" in told and "at most rho" not in told
+    assert "at most rho" in measure(network("star", 20), 1).lines()[-1]
+
+
+def test_a_sample_is_said_to_be_biased():
+    keys = {"dynamics": "link_failure", "failure": 0.3}
+    assert "too large" in measure(network("ring", 6, **keys), 10).lines()[-1]
 
 
 @pytest.mark.parametrize("weights", ["uniform_row", "push_sum", "lazy_metropolis"])

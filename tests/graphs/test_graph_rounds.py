@@ -7,6 +7,7 @@ from graphs.graphs_at_hand import CPU, dense, links, matrices, network, node
 from marlrun.graphs import rounds
 from marlrun.graphs.assembly import is_sparse
 from marlrun.graphs.draws import Failures, mask_of, stream_of
+from marlrun.graphs.network import Mixing
 from marlrun.graphs.sparse import Pattern
 from marlrun.graphs.weights import LOCAL, consensus
 from marlrun.runner.build import build
@@ -42,6 +43,22 @@ def test_a_replica_is_bit_equal_alone_and_in_company(case, monkeypatch):
         alone = matrices(network(name, size, [seed], **keys), 20)
         assert torch.equal(alone[:, 0], company[:, replica])
     assert not torch.equal(company[:, 0], company[:, 1])
+
+
+@pytest.mark.parametrize("features", [1, 6, 11])
+@pytest.mark.parametrize("size", [5, 20, 21, 50])
+def test_mixing_is_bit_equal_alone_and_in_company(size, features):
+    # A block as random rounds draw it: its matrices start anywhere in memory.
+    drawn = torch.rand(3, 5, size, size, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(5, size, features, generator=torch.Generator().manual_seed(1))
+    for matrix in drawn:
+        expected = Mixing(matrix)(x)
+        torch.testing.assert_close(expected, (matrix.double() @ x.double()).float())
+        for count in (1, 2, 3, 5):
+            for first in range(6 - count):
+                some = slice(first, first + count)
+                for here in (matrix[some], matrix[some].clone()):
+                    assert torch.equal(Mixing(here)(x[some].clone()), expected[some])
 
 
 @pytest.mark.parametrize("case", CHANGING)

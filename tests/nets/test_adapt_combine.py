@@ -136,11 +136,20 @@ def test_state_goes_on_the_same():
 def test_what_does_not_fit_is_refused():
     six = network([[1 / 6] * 6] * 6)
     with pytest.raises(
-        ValueError, match=r"^algo.faulty_agents=\[6\]: expected agents from 0 to 5$"
+        ValueError, match=r"^algo.faulty_agents=\[6\]: expected agents from 0 to 5, each once"
     ):
         make(six, faulty_agents=[6])
+    for faulty in ([0, 0], [0, 1, 2, 3, 4, 5]):
+        with pytest.raises(ValueError, match="^algo.faulty_agents=.*each once, and not all$"):
+            make(six, faulty_agents=faulty)
     with pytest.raises(
-        ValueError, match="^algo.tolerate=3: expected less than half of the 5 other"
+        ValueError, match=r"^algo.aggregate=trim algo.faulty_agents=\[\]: .*not graph"
+    ):
+        make(six, aggregate="trim", rounds=0)
+    with pytest.raises(ValueError, match=r"algo.faulty_agents=\[0\]: expected mean and \[\] where"):
+        make(six, faulty_agents=[0], rounds=0)
+    with pytest.raises(
+        ValueError, match="^algo.tolerate=3: expected less than half of the 5 neighbours"
     ):
         make(six, aggregate="trim", tolerate=3)
     make(six, aggregate="clip", tolerate=2)
@@ -151,6 +160,29 @@ def test_what_does_not_fit_is_refused():
         make(directed, faulty_agents=[1])
     with pytest.raises(ValueError, match="^algo.mixed=increments"):
         make(directed, increments=True)
+
+
+def ring(num_agents: int) -> torch.Tensor:
+    one = torch.eye(num_agents)
+    return (one + one.roll(1, 0) + one.roll(-1, 0)) / 3
+
+
+@pytest.mark.parametrize("aggregate", ["trim", "clip"])
+def test_trimming_all_neighbours_is_refused(aggregate):
+    with pytest.raises(ValueError, match="^algo.tolerate=1: .* half of the 2 neighbours"):
+        make(network(ring(6)), aggregate=aggregate)
+    make(network(ring(6)), aggregate=aggregate, tolerate=0)
+    make(network([[0.25] * 4] * 4), aggregate=aggregate)
+    pairs = torch.eye(4).repeat(2, 1, 1)
+    pairs[0, :2, :2] = pairs[1, 2:, 2:] = 0.5
+    rounds = [Mixing(pair[None]) for pair in pairs]
+    gossip = Network(4, 1, lambda counter: rounds[counter % 2], period=None)
+    with pytest.raises(ValueError, match="^algo.tolerate=1: .* the 1 neighbours .* hears at most"):
+        make(gossip, aggregate=aggregate)
+    assert gossip.counter == 0
+    make(gossip, aggregate=aggregate, tolerate=0)
+    thin = Network(6, 1, lambda _: Mixing(ring(6)[None]), period=None)
+    make(thin, aggregate=aggregate)
 
 
 def test_sparse_graphs_take_means_only():

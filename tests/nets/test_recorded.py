@@ -85,6 +85,19 @@ def test_arguments_and_results_are_the_callers():
     assert (first.item(), same.item(), second.item()) == (2, 2, 10)
 
 
+def test_tuples_are_joined_and_twins_copied_once():
+    def function(ends: Tensor, own: Tensor, other: Tensor):
+        return ends * 10 + own, other + ends.sum()
+
+    recorded = Recorded(function)
+    x, y, z = (torch.full((1, 1), value) for value in (1.0, 2.0, 3.0))
+    for given in (((x, y), x, z), ((y, z), y, x), ((z, z), x, x), ((x, z), z, y)):
+        (first, second), own, other = given
+        mine = recorded(*given)
+        theirs = function(torch.cat((first, second), 1), own, other)
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
 def test_another_shape_is_our_mistake():
     recorded = Recorded(lambda x: (x + 1,))
     recorded(torch.zeros(3))

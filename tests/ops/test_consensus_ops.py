@@ -52,6 +52,13 @@ def test_coordinates_are_judged_one_by_one(function):
     torch.testing.assert_close(function(EQUAL, x, 1), torch.cat(each, -1))
 
 
+def test_trimming_drops_what_is_no_number():
+    x = column(0.0, 1.0, 2.0, 3.0, torch.nan)
+    # Agent 1 drops NaN and 0.
+    assert trimmed(EQUAL, x, 1)[0, 1, 0] == pytest.approx((1 + 1 + 2 + 3 + 1) / 5)
+    assert clipped(EQUAL, x, 1)[0, 1, 0].isnan()
+
+
 def test_disagreement():
     x = torch.tensor([[[1.0, 0.0], [3.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]])
     # Replica 0: mean (2, 0), spread 1 + 1, against 2 * 4.

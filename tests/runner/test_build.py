@@ -1,7 +1,11 @@
 import pytest
 import torch
+import yaml
+from algos.networked import CONF
+from envs.games import make
+from graphs.graphs_at_hand import node as graph_node
 
-from marlrun.runner.build import build, refuse_hidden_targets, resolve
+from marlrun.runner.build import build, build_learner, refuse_hidden_targets, resolve
 from marlrun.types import Spec
 
 CPU = torch.device("cpu")
@@ -83,6 +87,28 @@ def test_wrong_arguments_are_one_line():
         build(node, "env", ["runner"], [0], CPU, num_envs=1)
     with pytest.raises(ValueError, match="missing a required argument: 'num_envs'"):
         build({"_target_": "runner.fakes.Walk"}, "env", ["runner"], [0], CPU)
+
+
+@pytest.mark.parametrize(
+    "message", ["env.num_envs=2: expected 1", "graph: disconnected", "env=a: b"]
+)
+def test_a_message_about_a_key_is_left_as_it_is(message, monkeypatch):
+    def refuse(*_args, **_keys):
+        raise ValueError(message)
+
+    monkeypatch.setattr("marlrun.runner.build.resolve", lambda *_: refuse)
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        build({"_target_": "a.B"}, "algo", [])
+
+
+def test_only_who_communicates_needs_a_connected_graph():
+    algo = yaml.safe_load((CONF / "networked_ac_q.yaml").read_text())
+    env, apart = make("public_goods", 3), graph_node("geometric", radius=0.001)
+    with pytest.raises(ValueError, match="^graph: disconnected in the mean"):
+        build_learner(algo, env, (3,), CPU, [], 1, apart)
+    for communication in ("central", "none"):
+        silent = algo | {"communication": communication}
+        assert build_learner(silent, env, (3,), CPU, [], 1, apart).updates == 0
 
 
 def test_what_a_class_says_becomes_one_line():

@@ -21,8 +21,9 @@ def solve(env: Mapping[str, Any]) -> dict[str, float] | None:
     """Return exact values of the game an environment's config describes; None if it can't be.
 
     Values are expected returns of one episode under the environment's own discount and horizon, or
-    rewards per step of a task that continues, mean over agents: "optimum" (agents that see everything and act as one), "random" (uniform
-    actions), and what else the game's own module names. It takes up to half a minute: ask once.
+    rewards per step of a task that continues, mean over agents: "optimum" (agents that see
+    everything and act as one), "random" (uniform actions), and what else the game's own module
+    names. It takes up to half a minute: ask once.
     """
     try:
         return _solve(env)

@@ -35,7 +35,9 @@ def network(
     # Agents who change places at random meet everyone.
     is_redrawn = rules["dynamics"] == "redrawn"
     apart = assumptions.unlinked(links) if is_redrawn else union(parts).disconnected()
-    is_even = is_redrawn or all(part.is_regular for part in parts)
+    is_gossip = rules["dynamics"] == "gossip"
+    # Two agents who gossip take their mean, under all weights.
+    is_even = is_redrawn or is_gossip or all(part.is_regular for part in parts)
     is_biased = rules["weights"] == "uniform_row" and not is_even
     return Network(
         links.num_agents,
@@ -48,6 +50,7 @@ def network(
         connected=not len(apart),
         problem=assumptions.disconnected(seeds, apart),
         warning=assumptions.IRREGULAR if is_biased else None,
+        gossip=links if is_gossip else None,
     )
 
 

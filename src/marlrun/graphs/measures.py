@@ -5,23 +5,23 @@ round multiplies the expected squared disagreement by rho at most.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse as untyped_sparse  # pyright: ignore[reportMissingTypeStubs]
 
+from marlrun.graphs import spectra
+from marlrun.graphs.links import Links
 from marlrun.graphs.network import Mixing, Network, SparseMixing
+from marlrun.graphs.spectra import Floats, Matrix, apart
 
 sparse: Any = untyped_sparse
 
-Floats = NDArray[np.float64]
-Matrix = Any
-"""An array, or scipy.sparse.csr_array, which has no types."""
-Summary = tuple[float, float, float]
-"""rho, second singular value, spectral gap."""
+Summary = tuple[float | None, float | None, float | None]
+"""rho, second singular value, spectral gap; None what was not found."""
 SMALL = 500
 """Agents up to which all eigenvalues are computed; beyond, the largest alone."""
 _LARGE_DRAWS = 4
@@ -29,13 +29,13 @@ _LARGE_DRAWS = 4
 
 @dataclass(frozen=True)
 class Measures:
-    """What a network's mean round does to disagreement."""
+    """What a network's mean round does to disagreement; None what could not be found."""
 
-    rho: float
+    rho: float | None
     """Spectral norm of E[C'(I - 11'/N)C]."""
-    second_singular_value: float
+    second_singular_value: float | None
     """Of E[C]; without change and with both sums 1 its square is rho."""
-    spectral_gap: float
+    spectral_gap: float | None
     """1 - |second largest eigenvalue of E[C]|."""
     edges: float
     """Links of a round, on average; both directions are one, unless the graph is directed."""
@@ -44,28 +44,29 @@ class Measures:
     draws: int | None
     """Random rounds from which this is estimated; None where there are none."""
     how: str
-    """How it was found."""
+    """How it was found, and what it means."""
 
-    def values(self) -> dict[str, float | bool]:
+    def values(self) -> dict[str, float | bool | None]:
         """Return the measures by name."""
         return {key: value for key, value in asdict(self).items() if key not in ("draws", "how")}
 
     def lines(self) -> list[str]:
         """Tell them, one a line, and how they were found."""
         told = [f"{key:>21}  {json.dumps(value)}" for key, value in self.values().items()]
-        meaning = "a round leaves at most rho of the squared disagreement, on average"
-        return [*told, f"({self.how}; {meaning})"]
+        return [*told, f"({self.how})"]
 
 
 def measure(network: Network, draws: int) -> Measures:
-    """Measure the first replica; a graph that changes at random, by `draws` of its next rounds."""
+    """Measure the first replica; a graph that changes at random, by `draws` of its next rounds.
+
+    Gossip is measured exactly: a round is a projection, so that E[C'(I - 11'/N)C] = E[C] - 11'/N.
+    """
     size = network.num_agents
-    if network.is_shuffled and size > 1:
-        summary, how = _shuffled, "exact"
-    elif size <= SMALL:
-        summary, how = _small, "exact"
-    else:
-        summary, how = _large, "by power iteration, from below"
+    if network.gossip is not None:
+        values = _gossip(network.gossip, network.connected)
+        return _measures(network, values, links=2, draws=None)
+    is_estimated = network.is_shuffled and size > 1
+    if size > SMALL and not is_estimated:
         draws = min(draws, _LARGE_DRAWS)
     count = network.period or draws
     links = 0.0
@@ -75,18 +76,71 @@ def measure(network: Network, draws: int) -> Measures:
         for _ in range(count):
             matrix = array_of(network.draw())
             links += float((matrix != 0).sum() - (matrix.diagonal() != 0).sum()) / count
-            yield matrix
+            yield _summing_to_one(matrix, 0 if network.is_push_sum else 1)
 
-    rho, second, gap = summary(rounds(), size, count)
+    if is_estimated:
+        values = _shuffled(rounds(), size, count)
+    elif size <= SMALL:
+        values = _small(rounds(), size, count)
+    else:
+        values = _large(rounds(), size, count, network.connected)
+    return _measures(network, values, links, None if network.period else count)
+
+
+def _measures(network: Network, values: Summary, links: float, draws: int | None) -> Measures:
+    rho, second, gap = values
     return Measures(
         rho=_rounded(rho),
         second_singular_value=_rounded(second),
         spectral_gap=_rounded(gap),
         edges=_tidy(links if network.is_directed else links / 2),
         connected=network.connected,
-        draws=None if network.period else count,
-        how=how if network.period else f"estimated from {count} rounds",
+        draws=draws,
+        how="; ".join(_told(network, values, draws)),
     )
+
+
+def _told(network: Network, values: Summary, draws: int | None) -> Iterator[str]:
+    """Say how the values were found and what they mean."""
+    yield "exact" if draws is None else f"estimated from {draws} rounds"
+    if draws is not None and not network.is_shuffled:
+        yield "the largest eigenvalue of a sample's mean is too large, more draws are less so"
+    if None in values:
+        yield "null: not to be resolved in a few seconds"
+    if not network.is_push_sum:
+        yield "a round leaves at most rho of the squared disagreement, on average"
+        return
+    yield "rho and the singular value are of push-sum's x, and say nothing of w = x / y"
+    if network.period == 1:
+        yield "of its squared disagreement a round leaves (1 - spectral_gap)^2, in the long run"
+
+
+def _summing_to_one(matrix: Matrix, axis: int) -> Matrix:
+    """Return a matrix whose sums lack nothing to 1 but double precision.
+
+    Single precision's dust on the diagonal, 6e-8, is more than slow graphs' spectral gap.
+    """
+    lacking = 1 - matrix.sum(axis)
+    if sparse.issparse(matrix):
+        return (matrix + sparse.diags_array(lacking)).tocsr()
+    return matrix + np.diag(lacking)
+
+
+def _gossip(links: Links, is_connected: bool) -> Summary:
+    """Summarise rounds in which two agents take their mean, all links of a graph alike.
+
+    E[C] = I - L / 2E, L the Laplacian of the E links; it has no negative eigenvalues.
+    """
+    size = links.num_agents
+    own = links.replica == 0
+    ends, ones = (links.hearer[own], links.heard[own]), np.ones(own.sum())
+    # `own` counts every link twice.
+    mean = _summing_to_one(sparse.csr_array((ones / len(ones), ends), shape=(size, size)), 1)
+    if size <= SMALL:
+        second = float(np.linalg.eigvalsh(mean.toarray())[-2])
+    else:
+        second = spectra.second(mean, is_connected)
+    return second, second, None if second is None else 1 - second
 
 
 def _small(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
@@ -94,9 +148,9 @@ def _small(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
     mean, second = np.zeros((size, size)), np.zeros((size, size))
     for matrix in matrices:
         dense: Floats = matrix.toarray() if sparse.issparse(matrix) else matrix
-        apart = dense - dense.mean(0)
+        deviation = apart(dense)
         mean += dense / count
-        second += apart.T @ apart / count
+        second += deviation.T @ deviation / count
     if size == 1:
         return 0.0, 0.0, 1.0
     moduli = np.sort(np.abs(np.linalg.eigvals(mean)))
@@ -119,69 +173,30 @@ def _shuffled(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
         entries[1] += matrix.trace(), total
     # E = (d - o) I + o 11' has the eigenvalues d - o and, for 1, the sum of a row.
     own, total = entries.T / count / size
-    square, apart = own - (total - own) / max(1, size - 1)
-    return float(max(square, total[0])), float(abs(apart)), float(1 - abs(apart))
+    square, second = own - (total - own) / max(1, size - 1)
+    return float(max(square, total[0])), float(abs(second)), float(1 - abs(second))
 
 
-def _large(rounds: Iterable[Matrix], size: int, count: int) -> Summary:
+def _large(rounds: Iterable[Matrix], size: int, count: int, is_connected: bool) -> Summary:
     """Summarise by the largest eigenvalues, with products alone."""
     matrices = list(rounds)
-
-    def second(x: Floats) -> Floats:
-        total = np.zeros_like(x)
-        for one in matrices:
-            heard: Floats = one @ x
-            total += one.T @ (heard - heard.mean(0))
-        return total / count
-
-    def apart(x: Floats) -> Floats:
-        heard: Floats = mean @ x
-        return heard - heard.mean(0)
-
     mean: Matrix = sum(matrices[1:], start=matrices[0]) / count
-    rho = _largest(second, size, 1)[0]
-    singular = _largest(lambda x: mean.T @ (mean @ x), size, 2)[1] ** 0.5
-    gap = 1 - (singular if abs(mean - mean.T).max() < 1e-6 else _growth(apart, size))
-    return float(rho), float(singular), float(gap)
+    if abs(mean - mean.T).max() < 1e-6:
+        second = spectra.second(mean, is_connected)
+        gap = None if second is None else 1 - second
+        if count == 1:
+            return None if second is None else second**2, second, gap
+    else:
+        found = spectra.largest(lambda x: mean.T @ (mean @ x), size, 2)
+        second = None if found is None else float(found[1] ** 0.5)
+        eigenvalue = spectra.radius(lambda x: apart(mean @ x), size)
+        gap = None if eigenvalue is None else 1 - eigenvalue
 
+    def multiply(x: Floats) -> Floats:
+        return sum((one.T @ apart(one @ x) for one in matrices), start=np.zeros(size)) / count
 
-def _largest(multiply: Callable[[Floats], Floats], size: int, count: int) -> Floats:
-    """Return the largest eigenvalues of a symmetric operator >= 0, by block power iteration.
-
-    They come from below, and lie close together on large graphs: what stops moving is taken.
-    """
-    x = np.linalg.qr(_start(size, count + 2))[0]
-    values = np.zeros(count)
-    for _ in range(_SWEEPS):
-        last = values
-        for _ in range(_SWEEP):
-            x = multiply(x)
-        x = np.linalg.qr(x)[0]
-        values = np.linalg.eigvalsh(x.T @ multiply(x))[::-1][:count]
-        if np.allclose(values, last, rtol=1e-4):
-            break
-    return values.clip(0)
-
-
-def _growth(multiply: Callable[[Floats], Floats], size: int) -> float:
-    """Return the largest modulus of an operator's eigenvalues: what a step multiplies by at last."""
-    x = _start(size, 1)
-    logs: list[float] = []
-    for _ in range(_SWEEPS * _SWEEP):
-        x = multiply(x)
-        norm = float(np.linalg.norm(x))
-        if norm == 0:
-            return 0.0
-        logs.append(np.log(norm))
-        x /= norm
-    return float(np.exp(np.mean(logs[len(logs) // 2 :])))
-
-
-_SWEEPS, _SWEEP = 40, 10
-
-
-def _start(size: int, count: int) -> Floats:
-    return np.random.default_rng(0).standard_normal((size, count))
+    largest = spectra.largest(multiply, size)
+    return None if largest is None else float(largest[0]), second, gap
 
 
 def array_of(mixing: Mixing) -> Matrix:
@@ -203,6 +218,9 @@ def _tidy(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def _rounded(value: float) -> float:
-    """Return a value without the dust of single precision."""
-    return round(value, 6) + 0.0
+def _rounded(value: float | None) -> float | None:
+    """Return a value without the dust of single precision; how far it is from 0 or 1 stays told."""
+    if value is None:
+        return None
+    margin = min(abs(value), abs(1 - value))
+    return round(value, 3 - math.floor(math.log10(margin)) if 1e-10 < margin < 1e-3 else 6) + 0.0

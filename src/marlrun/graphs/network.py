@@ -5,7 +5,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from marlrun.graphs.links import Links
 from marlrun.types import StateDict
+
+_ALIGNED = 4
+"""Floats of which a replica's part must be a multiple.
+
+Where it starts within 16 bytes decides the order in which a CPU sums, and so does a matrix with a
+single column: else a replica's last bits would depend on its company.
+"""
 
 
 class Mixing:
@@ -24,7 +32,12 @@ class Mixing:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return sum_j C(i, j) x_j: [R, N, K] -> [R, N, K]."""
-        return torch.bmm(self._matrix, x)
+        size = x.shape[-1]
+        is_aligned = size > 1 and x.shape[1] * size % _ALIGNED == 0
+        if is_aligned:
+            return torch.bmm(self._matrix, x)
+        padded = torch.nn.functional.pad(x, (0, -size % _ALIGNED))
+        return torch.bmm(self._matrix, padded)[..., :size]
 
 
 class SparseMixing(Mixing):
@@ -68,6 +81,7 @@ class Network:
         connected: bool = True,
         problem: str | None = None,
         warning: str | None = None,
+        gossip: Links | None = None,
     ):
         self.num_agents, self.num_replicas = num_agents, num_replicas
         self.period = period
@@ -79,9 +93,16 @@ class Network:
         """Whether the mean graphs are, so that everyone's word reaches everyone in time."""
         self.problem, self.warning = problem, warning
         """What breaks the assumptions of consensus, or bends them; None where nothing does."""
+        self.gossip = gossip
+        """Links of which a round of gossip draws one; None where it is not gossip."""
         self._rounds = rounds
         self.counter = 0
         """Rounds so far."""
+
+    @property
+    def is_static(self) -> bool:
+        """Whether all rounds are the same."""
+        return self.period == 1
 
     def draw(self) -> Mixing:
         """Return the next round's matrices; static graphs return the same object."""

@@ -277,7 +277,7 @@ def _lattice(num_agents: int, shape: Sequence[int] | None, periodic: bool) -> Gr
 def _hypercube(num_agents: int) -> Graph:
     if num_agents & (num_agents - 1):
         raise ValueError(f"graph=hypercube: expected a power of 2 agents, there are {num_agents}")
-    return nx.hypercube_graph(num_agents.bit_length() - 1)
+    return nx.empty_graph(1) if num_agents == 1 else nx.hypercube_graph(num_agents.bit_length() - 1)
 
 
 def _refuse_file(rules: Rules) -> None:

@@ -14,6 +14,8 @@ from marlrun.types import StateDict
 Aggregate = Literal["mean", "trim", "clip"]
 Robust = Callable[[Tensor, Tensor, int], Tensor]
 """(matrix [R, N, N], what is sent [R, N, K], how many to mistrust) -> [R, N, K]."""
+_ROUNDS = 32
+"""To look at of a graph that changes, before anyone relies on its neighbourhoods."""
 
 
 class Mixing(Protocol):
@@ -36,6 +38,7 @@ class Graph(Protocol):
 
     num_agents: int
     is_push_sum: bool
+    is_static: bool
 
     def draw(self) -> Mixing:
         """Return the next round's matrices."""
@@ -74,9 +77,15 @@ class Consensus:
     ):
         """Take what the algorithm's YAML explains; ValueError where it does not fit the graph.
 
-        `robust` is what `aggregate` names, None = the mean.
+        `robust` is what `aggregate` names, None = the mean. With 0 `rounds` nobody communicates.
         """
-        _check(graph, increments, aggregate, tolerate, faulty_agents)
+        if rounds:
+            _check(graph, increments, aggregate, tolerate, faulty_agents)
+        elif aggregate != "mean" or faulty_agents:
+            raise ValueError(
+                f"algo.aggregate={aggregate} algo.faulty_agents={list(faulty_agents)}: expected mean "
+                "and [] where algo.communication is not graph"
+            )
         self._increments = increments
         self._graph, self._rounds, self._interval = graph, rounds, interval
         self._robust, self._tolerate = robust, tolerate
@@ -138,10 +147,11 @@ def _check(
     faulty_agents: Sequence[int],
 ) -> None:
     others = graph.num_agents - 1
-    strangers = [agent for agent in faulty_agents if agent > others]
-    if strangers:
+    chosen = set(faulty_agents)
+    if len(chosen) < len(faulty_agents) or not chosen < set(range(others + 1)):
         raise ValueError(
-            f"algo.faulty_agents={list(faulty_agents)}: expected agents from 0 to {others}"
+            f"algo.faulty_agents={list(faulty_agents)}: expected agents from 0 to {others}, "
+            "each once, and not all"
         )
     if graph.is_push_sum and (aggregate != "mean" or faulty_agents):
         raise ValueError(
@@ -150,20 +160,38 @@ def _check(
         )
     if graph.is_push_sum and increments:
         raise ValueError("algo.mixed=increments: expected critic on a directed graph")
-    if aggregate != "mean" and _is_sparse(graph):
+    if aggregate != "mean":
+        _check_neighbours(graph, aggregate, tolerate)
+
+
+def _check_neighbours(graph: Graph, aggregate: str, tolerate: int) -> None:
+    """Refuse where whoever is mistrusted is all there is.
+
+    2 H + 1 neighbours are necessary to tolerate H, not sufficient: that is (2 H + 1)-robustness
+    (LeBlanc et al. 2013).
+    """
+    rounds = _look_ahead(graph)
+    if rounds[0].is_sparse:
         raise ValueError(
             f"algo.aggregate={aggregate}: expected mean with so many agents: their graph is sparse"
         )
-    if aggregate != "mean" and 2 * tolerate >= others:
+    heard = torch.stack([(mixing.matrix > 0).sum(-1) for mixing in rounds]) - 1
+    fewest, most = int(heard.min()), int(heard.max())
+    if graph.is_static and fewest <= 2 * tolerate > 0:
         raise ValueError(
-            f"algo.tolerate={tolerate}: expected less than half of the {others} other agents, "
-            f"so that algo.aggregate={aggregate} leaves some"
+            f"algo.tolerate={tolerate}: expected less than half of the {fewest} neighbours that an "
+            f"agent of this graph has, or algo.aggregate={aggregate} leaves too few"
+        )
+    if most <= tolerate > 0:
+        raise ValueError(
+            f"algo.tolerate={tolerate}: expected less than the {most} neighbours that an agent hears "
+            f"at most in a round of this graph, or algo.aggregate={aggregate} leaves none"
         )
 
 
-def _is_sparse(graph: Graph) -> bool:
-    """Look at a round, and take it back."""
+def _look_ahead(graph: Graph) -> list[Mixing]:
+    """Return some rounds, and take them back."""
     state = graph.state_dict()
-    mixing = graph.draw()
+    rounds = [graph.draw() for _ in range(1 if graph.is_static else _ROUNDS)]
     graph.load_state_dict(state)
-    return mixing.is_sparse
+    return rounds

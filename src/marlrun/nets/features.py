@@ -135,7 +135,12 @@ class TeamOfState:
 
 
 class LocalOfState:
-    """The own observation."""
+    """The own observation.
+
+    Where that is a one-hot state, some combination is constant, unlike the paper's and `TeamOfState`:
+    a relative value may then drift by a constant. Agents who see different things mix weights of
+    different features: no longer one V(s; v) for all.
+    """
 
     def __init__(self, obs_size: int):
         self.size = obs_size
@@ -169,7 +174,10 @@ class TeamOfAction:
 
 
 class LocalOfAction:
-    """The own observation, and the own action, one-hot without the first: any number of agents."""
+    """The own observation, and the own action, one-hot without the first: any number of agents.
+
+    See `LocalOfState`: agents mix weights of different features, not of one Q(s, a; w).
+    """
 
     def __init__(self, obs_size: int, num_actions: int):
         self.size = obs_size + num_actions - 1

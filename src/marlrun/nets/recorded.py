@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], object]
+Given = Tensor | tuple[Tensor, ...]
 _FIXED = ("empty", "empty_like", "empty_strided", "new_empty", "arange")
 _COPIES = ("clone", "contiguous", "to", "_to_copy")
 
@@ -38,7 +39,7 @@ class Recorded:
         self._outputs: Sequence[Tensor] = ()
 
     @torch.inference_mode()
-    def __call__(self, *inputs: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
+    def __call__(self, *inputs: Given) -> list[Tensor]:
         """Return what the function returns."""
         given = _tensors(inputs)
         sources = _sources(inputs)
@@ -53,33 +54,43 @@ class Recorded:
             self._record(inputs)
         return [output.clone() for output in self._outputs]
 
-    def _record(self, inputs: Sequence[Tensor | tuple[Tensor, ...]]) -> None:
+    def _record(self, inputs: Sequence[Given]) -> None:
         """Make room for the inputs, once for those that are given twice, and run the function."""
-        self._places, arguments = [], []
-        for value in inputs:
-            if isinstance(value, tuple):
-                argument = torch.cat(value, 1)
-                self._places += argument.split([part.shape[1] for part in value], 1)
-            else:
-                source = self._sources[len(self._places)]
-                argument = self._places[source] if source < len(self._places) else value.clone()
-                self._places.append(argument)
-            arguments.append(argument)
+        self._calls, self._places = [], []
+        arguments = [self._place(_parts(value)) for value in inputs]
         with _Recorder() as recorder:
             self._outputs = self._function(*arguments)
         self._calls = recorder.calls
 
+    def _place(self, parts: tuple[Tensor, ...]) -> Tensor:
+        """Return a copy of an argument that the function may keep."""
+        number = len(self._places)
+        if self._sources[number] < number:
+            place = self._places[self._sources[number]]
+            self._places.append(place)
+        elif len(parts) == 1:
+            place = parts[0].clone()
+            self._places.append(place)
+        else:
+            place = torch.cat(parts, 1)
+            self._places += place.split([part.shape[1] for part in parts], 1)
+        return place
 
-def _sources(inputs: Sequence[Tensor | tuple[Tensor, ...]]) -> list[int]:
+
+def _parts(value: Given) -> tuple[Tensor, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _sources(inputs: Sequence[Given]) -> list[int]:
     """Return, for each tensor, its number, or that of the one before which it is."""
     first: dict[int, int] = {}
     sources: list[int] = []
     for value in inputs:
-        is_joined = isinstance(value, tuple)
-        for tensor in value if is_joined else (value,):
+        parts = _parts(value)
+        for part in parts:
             number = len(sources)
-            known = first.setdefault(id(tensor), number)
-            sources.append(number if is_joined else known)
+            known = first.setdefault(id(part), number)
+            sources.append(known if len(parts) == 1 else number)
     return sources
 
 

@@ -25,7 +25,8 @@ def trimmed(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
 def clipped(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     """Return what `trimmed` returns, but extreme values count as the most extreme that is left.
 
-    Or as the agent's own, where none is left on that side.
+    Or as the agent's own, where none is left on that side. A NaN stays a NaN in all who hear it
+    (`trimmed` drops it).
     """
     _, sent, low, high = _heard(matrix, x, tolerate)
     return _average(matrix, sent.maximum(low).minimum(high))

@@ -18,6 +18,8 @@ from marlrun.types import Env, Learner, Seeds
 
 Kind = Literal["algo", "env", "graph"]
 Node = Mapping[str, Any]
+_NAMED = tuple(f"{kind}{mark}" for kind in get_args(Kind) for mark in ".=:")
+"""How messages begin that name the key themselves."""
 
 
 def build_env(
@@ -57,12 +59,12 @@ def build_learner(
 ) -> Learner:
     """Build the learner of `node` for `num_envs` copies of `env` a replica.
 
-    If it takes a graph, it gets one; ValueError if its agents could never agree on that.
+    If it takes a graph, it gets one; ValueError if its agents communicate and could never agree.
     """
     given: dict[str, Any] = {"num_envs": num_envs}
     if graph is not None and takes_graph(node, plugins):
         network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
-        if network.problem:
+        if network.problem and node.get("communication", "graph") == "graph":
             raise ValueError(network.problem)
         given["graph"] = network
     return build(node, "algo", plugins, env.spec, seeds, device, **given)
@@ -85,7 +87,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith((f"{kind}.", f"{kind}=")):
+        if isinstance(error, ValueError) and str(error).startswith(_NAMED):
             raise
         reason = " ".join(str(error).split())
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
