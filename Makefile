@@ -21,7 +21,7 @@ demo: install  ## the main job: Dec-HDRQN on meeting_grid, a few minutes on two 
 	$(BIN)/marlrun algo=dec_hdrqn env=meeting_grid replicas=5 name=demo
 
 test: install  ## the default tests, under ten minutes on two cores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install  ## the long proofs
 	$(BIN)/python -m pytest -m slow

@@ -11,6 +11,7 @@ import yaml
 DOCS = Path(__file__).parents[2] / "docs"
 KEEP = runpy.run_path(str(DOCS / "keep_run.py"))
 PLOT = runpy.run_path(str(DOCS / "plot_runs.py"))
+PAIRED = runpy.run_path(str(DOCS / "paired.py"))
 
 
 @pytest.fixture
@@ -93,3 +94,26 @@ def test_an_unfinished_run_is_not_kept(tmp_path: Path, status: str):
     unfinished = write_run(tmp_path / "unfinished", [], status)
     with pytest.raises(SystemExit, match=f"status is '{status}', expected a finished run"):
         KEEP["main"]([str(unfinished), "--as", "x"])
+
+
+def finished(folder: Path, communication: str, seeds: list[int], values: list[float]) -> None:
+    exact = {"optimum": 1.5, "selfish": 0.5}
+    record = {"status": "finished", "seeds": seeds, "exact": exact}
+    record["results"] = {"eval/return_mean": values}
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(record))
+    config = {"algo": {"communication": communication}, "env": {"num_agents": 6}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_runs_are_compared_seed_by_seed(tmp_path: Path):
+    finished(tmp_path / "a", "graph", [0, 1, 2], [1.1, 1.3, 9.0])
+    finished(tmp_path / "b", "central", [1, 0], [1.4, 1.0])
+    runs = PAIRED["read"](tmp_path)
+    ((run, other),) = PAIRED["pairs"](runs, "algo.communication", "central")
+    found = PAIRED["difference"](run, other, "eval/return_mean")
+    # .1 and -.1: mean 0, sd .1414 / sqrt 2 = .1, times t(.975, 1) = 12.706
+    assert found[:3] == pytest.approx((0.0, -1.2706, 1.2706), abs=1e-4)
+    assert PAIRED["distance"](run, "optimum-selfish") == 1.0
+    with pytest.raises(ValueError, match="no two runs differ"):
+        PAIRED["pairs"](runs[:1], "algo.communication", "central")

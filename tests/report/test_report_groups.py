@@ -58,6 +58,19 @@ def test_an_option_that_older_runs_lack(tmp_path: Path, notes: Notes):
     assert found == ["dec_hdrqn", "dec_hdrqn double_q=true"]
 
 
+def test_graphs_are_told_apart_and_named_only_where_there_are_some(tmp_path: Path, notes: Notes):
+    for name in ("ring", "none"):
+        choices = {"algo": "networked_ac_q", "env": "target_capture", "graph": name}
+        graph = {"_target_": f"marlrun.graphs.topologies.{name}", "weights": "metropolis"}
+        write_run(tmp_path / name, {0: [0.1]}, root={"graph": graph, "choices": choices})
+    assert [one.algorithm for one in group(tmp_path, notes)] == [
+        "networked_ac_q graph=none",
+        "networked_ac_q graph=ring",
+    ]
+    write_run(tmp_path / "silent", {0: [0.1]})
+    assert [one.algorithm for one in group(tmp_path / "silent", notes)] == ["dec_hdrqn"]
+
+
 def test_a_seed_counts_once_the_finished_longest_newest(tmp_path: Path, notes: Notes):
     budget = {"root": {"env_steps": 200}}
     first = {0: [0.1, 0.2, 0.3], 1: [0.4, 0.5]}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from report.fakes import TAG, write_run
 
-from marlrun.report import tables
+from marlrun.report import figures, tables
 from marlrun.report.document import sections
+from marlrun.report.drawing import looks
 from marlrun.report.references import ANTICIPATED
 from marlrun.report.study import study
 
@@ -222,3 +223,14 @@ def test_a_setting_too_large_for_a_float_is_no_view(tmp_path: Path):
 def test_other_versions_are_told(tmp_path: Path):
     write_run(tmp_path / "a", {0: [0.5]}, record={"versions": {"marlrun": "99.0"}})
     assert "99.0 (1 run)" in told(study_of(tmp_path))
+
+
+def test_a_task_that_goes_on_is_told_per_step(tmp_path: Path):
+    exact = {"optimum": 1.5, "random": 1.0, "selfish": 0.5}
+    write_run(tmp_path / "a", {0: [1.0, 1.4]}, record={"continuing": True, "exact": exact})
+    found = study_of(tmp_path).headline
+    assert found.y == "mean reward per step"
+    drawn = figures.learning(found.tasks, found.curves, looks(["dec_hdrqn"]), found.y)
+    labels = {line.get_label(): line.get_ydata()[0] for line in drawn.axes[0].get_lines()}
+    assert labels["selfish equilibrium (exact)"] == 0.5
+    assert labels["optimum (exact)"] == 1.5

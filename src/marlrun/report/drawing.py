@@ -20,7 +20,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STYLES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)))
 MARKERS = "os^DvPX*"
 MAX_LINES = len(COLOURS)
-REFERENCES = {"optimum": (0, (8, 2)), "random": (0, (1, 2))}
+REFERENCES = {
+    "optimum": ("optimum", (0, (8, 2))),
+    "random": ("random", (0, (1, 2))),
+    "selfish": ("selfish equilibrium", (0, (4, 2, 1, 2))),
+}
+"""Exact values: what they are called and how they are drawn."""
+_BESIDE = 28
+"""Characters of a line beside a panel."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -90,7 +97,7 @@ def title(axes: Axes, text: str) -> None:
     spec: Any = axes.get_subplotspec()
     figure: Any = axes.figure
     inches = figure.get_figwidth() / spec.get_gridspec().ncols
-    axes.set_title("\n".join(textwrap.wrap(text, int(inches * 11))))
+    axes.set_title(_lines(text, int(inches * 11)))
 
 
 def _place(axes: Axes) -> tuple[int, int]:
@@ -110,15 +117,26 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    longest = max(map(len, handles), default=0)
+    width = int(figure.get_figwidth() * 13) - 8
+    names = [_lines(name, width) for name in handles]
+    longest = max(map(len, "\n".join(names).split("\n")), default=0)
     columns = max(1, min(4, len(handles), int(figure.get_figwidth() * 13 / (longest + 8))))
     figure.legend(
         list(handles.values()),
-        list(handles),
+        names,
         loc="outside lower center",
         ncols=columns,
         handlelength=3.2,
     )
+
+
+def side_names(names: Sequence[str]) -> list[str]:
+    """Return names to stand beside a panel, in lines so short that it keeps its width."""
+    return [_lines(name, _BESIDE) for name in names]
+
+
+def _lines(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, max(width, 1)))
 
 
 def mark_levels(axes: Axes, levels: Mapping[str, tuple[float, str, Any]]) -> None:

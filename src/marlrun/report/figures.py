@@ -18,6 +18,7 @@ from marlrun.report.drawing import (
     mark_levels,
     name_axes,
     panels,
+    side_names,
     title,
 )
 from marlrun.report.references import Task
@@ -103,7 +104,7 @@ def _beside(missing: statistics.Bools) -> Floats:
 def _references(axes: Axes, task: Task, looks: Mapping[str, Look]) -> None:
     """Draw exact values in grey and black, published ones in the colour of their algorithm."""
     lines: dict[str, tuple[float, str, Any]] = {
-        f"{name} (exact)": (value, "0.35", REFERENCES[name])
+        f"{REFERENCES[name][0]} (exact)": (value, "0.35", REFERENCES[name][1])
         for name, value in task.exact.items()
         if name in REFERENCES
     }
@@ -146,7 +147,10 @@ def profiles(comparison: Comparison, looks: Mapping[str, Look]) -> Figure:
 def improvements(pairs: Sequence[Improvement]) -> Figure:
     """Draw the probability that the algorithm at the left ends above the one at the right."""
     figure, (axes,) = panels(1)
-    figure.set_figheight(1.1 + 0.36 * len(pairs))
+    left = side_names([pair.left for pair in pairs])
+    right = side_names([pair.right for pair in pairs])
+    tallest = max(name.count("\n") + 1 for name in [*left, *right])
+    figure.set_figheight(1.1 + max(0.36, 0.16 * tallest) * len(pairs))
     for row, pair in enumerate(reversed(pairs)):
         value, low, high = pair.probability
         if not math.isnan(low):
@@ -155,12 +159,12 @@ def improvements(pairs: Sequence[Improvement]) -> Figure:
     axes.axvline(0.5, color="0.35", lw=1, ls=(0, (4, 2)))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.6, len(pairs) - 0.4)
-    axes.set_yticks(range(len(pairs)), [pair.left for pair in reversed(pairs)])
-    right = axes.secondary_yaxis("right")
-    right.set_yticks(range(len(pairs)), [pair.right for pair in reversed(pairs)])
-    right.spines["right"].set_visible(False)
+    axes.set_yticks(range(len(pairs)), left[::-1])
+    beside = axes.secondary_yaxis("right")
+    beside.set_yticks(range(len(pairs)), right[::-1])
+    beside.spines["right"].set_visible(False)
     axes.set_ylabel("X")
-    right.set_ylabel("Y")
+    beside.set_ylabel("Y")
     axes.grid(axis="y", alpha=0)
     axes.set_xlabel("P(X > Y): share of pairs of seeds in which X is higher, 95 % interval")
     return figure

@@ -49,15 +49,16 @@ class Run:
     tags: set[str] = field(default_factory=set[str])
 
     def choice(self, group: str) -> str:
-        """Return the name of the chosen algorithm or environment."""
+        """Return the name of the chosen algorithm, environment or graph."""
         chosen = mapping(self.config.get("choices")).get(group) or self.record.get(group)
         target = str(mapping(self.config.get(group)).get("_target_", "unknown"))
         return str(chosen or target.rpartition(".")[0].rpartition(".")[2] or target)
 
     @cached_property
     def settings(self) -> Object:
-        """Return the configuration by dotted key, with the names of `algo` and `env`."""
-        flat = dict(leaves(self.config)) | {group: self.choice(group) for group in CHOICES}
+        """Return the configuration by dotted key, with the names of `algo`, `env` and `graph`."""
+        groups = [*CHOICES, "graph"] if self.config.get("graph") else CHOICES
+        flat = dict(leaves(self.config)) | {group: self.choice(group) for group in groups}
         return {key: value for key, value in flat.items() if not key.endswith("._target_")}
 
     @property

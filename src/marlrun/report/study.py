@@ -28,6 +28,9 @@ LABELS = {
 }
 
 
+PER_STEP = "mean reward per step"
+
+
 @dataclass(frozen=True)
 class Measure:
     """What was found of one metric."""
@@ -144,8 +147,10 @@ def _measure(metric: str, found: Sequence[Group], notes: Notes) -> Measure:
 
 
 def _label(metric: str, found: Sequence[Group]) -> str:
-    """Return the metric's name and unit; a return is discounted where its game says so."""
+    """Return the metric's name and unit; what a return is, the game says."""
     label = LABELS.get(metric, metric)
+    if metric == RETURN and all(one.runs[0].record.get("continuing") for one in found):
+        return PER_STEP
     discounts = [read.number(one.runs[0].settings.get("env.discount")) < 1 for one in found]
     if metric != RETURN or not any(discounts):
         return label
