@@ -160,6 +160,7 @@ def test_the_seeds_of_disconnected_graphs_are_named():
         ("star", {}, True),
         ("ring", {}, False),
         ("star", {"dynamics": "redrawn"}, False),
+        ("star", {"dynamics": "gossip"}, False),
         ("star", {"dynamics": "link_failure", "failure": 0.1}, True),
         ("ring", {"dynamics": "switching", "among": ["path"]}, True),
         ("erdos_renyi", {}, False),
@@ -171,6 +172,10 @@ def test_uniform_rows_are_warned_about_where_they_weigh_the_team(name, keys, is_
     if is_biased:
         assert "graph.weights=uniform_row: not column-stochastic" in found.warning
         assert network(name, 12, **keys).warning is None
+
+
+def test_a_hypercube_of_one_agent_is_alone():
+    assert network("hypercube", 1).draw().matrix.tolist() == [[[1.0]]]
 
 
 def test_yamls_are_all_here():

@@ -1,15 +1,17 @@
 """Curves, references and comparisons, with numbers worked by hand."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 from report.fakes import TAG, write_run
 
-from marlrun.report import figures, tables
+from marlrun.report import drawing, figures, tables
 from marlrun.report.document import sections
 from marlrun.report.drawing import looks
 from marlrun.report.references import ANTICIPATED
+from marlrun.report.results import Improvement
 from marlrun.report.study import study
 
 NAN = float("nan")
@@ -234,3 +236,18 @@ def test_a_task_that_goes_on_is_told_per_step(tmp_path: Path):
     labels = {line.get_label(): line.get_ydata()[0] for line in drawn.axes[0].get_lines()}
     assert labels["selfish equilibrium (exact)"] == 0.5
     assert labels["optimum (exact)"] == 1.5
+
+
+def test_long_names_leave_room_for_the_panels(tmp_path: Path):
+    # That a figure's layout collapses is a warning, and so an error here.
+    names = [f"networked_ac_{i} with a graph of weights=lazy_metropolis, {i}" * 2 for i in "qvw"]
+    pairs = [Improvement(x, y, 1, (0.5, 0.2, 0.9)) for x, y in itertools.combinations(names, 2)]
+    figure = figures.improvements(pairs)
+    drawing.save(figure, tmp_path / "pairs")
+    assert figure.axes[0].get_position().width > 0.2
+    figure, axes = drawing.panels(1)
+    for name in names:
+        axes[0].plot([0, 1], label=name)
+    drawing.legend(figure, axes)
+    drawing.save(figure, tmp_path / "legend")
+    assert figure.axes[0].get_position().width > 0.7
