@@ -1,9 +1,23 @@
 import pytest
+import torch
 
-from marlrun.ops.schedules import polynomial
+from marlrun.ops.schedules import StepSizes, polynomial
 
 
 def test_polynomial():
     assert polynomial(2.0, 0.5, 3, 1) == 1.0
     assert polynomial(0.3, 0.0, 7, 1000) == 0.3
     assert polynomial(1.0, 0.65, 0, 100) == pytest.approx(10**-1.3)
+
+
+def test_step_sizes_are_each_their_own():
+    steps = StepSizes(torch.device("cpu"), 3, critic=(2.0, 0.5), actor=(6.0, 1.0))
+    critic, actor = steps.critic, steps.actor
+    steps.set(1)
+    assert (critic.item(), actor.item()) == (1.0, 1.5)
+    told = steps.metrics(13, like=torch.zeros(2))
+    assert {name: value.tolist() for name, value in told.items()} == {
+        "step/critic": [0.5, 0.5],
+        "step/actor": [0.375, 0.375],
+    }
+    assert (critic.item(), actor.item()) == (1.0, 1.5)

@@ -19,7 +19,7 @@ from marlrun.nets.consensus import Aggregate, Consensus, Graph
 from marlrun.nets.recorded import Recorded
 from marlrun.ops.average_reward import advantage, differential_td, score
 from marlrun.ops.consensus import ROBUST, disagreement
-from marlrun.ops.schedules import polynomial
+from marlrun.ops.schedules import StepSizes
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 LOOK_EVERY = 16
@@ -85,9 +85,9 @@ class NetworkedACQ:
                 "which learns from one trajectory"
             )
         self.spec, self.is_central = spec, communication == "central"
-        self.critic_step, self.critic_power = critic_step, critic_power
-        self.actor_step, self.actor_power = actor_step, actor_power
-        self.step_offset = step_offset
+        self.steps = StepSizes(
+            device, step_offset, (critic_step, critic_power), (actor_step, actor_power)
+        )
 
         self.critic = critics.action_critic(
             "critic",
@@ -124,7 +124,6 @@ class NetworkedACQ:
             tolerate=tolerate,
             faulty_agents=faulty_agents,
         )
-        self._steps = torch.zeros(2, device=device).unbind()
         self._increment = torch.zeros_like(self.critic.parameters)
         self._learn = Recorded(self.adapt)
         self._bootstrap = policies.Sampled(self.actor, seeds, "bootstrap")
@@ -181,8 +180,7 @@ class NetworkedACQ:
         if ended is not None and bootstrap is not None:
             next_action = torch.where(ended, bootstrap, next_action)
         self.updates += 1
-        for step, now in zip(self._steps, self.step_sizes, strict=True):
-            step.fill_(now)
+        self.steps.set(self.updates)
         delta, q = self._learn((seen, next_seen), own, (action, next_action), reward, terminated)
         self.consensus(self.updates, (self.critic.parameters, self._increment))
         return self._metrics(delta, q)
@@ -200,7 +198,7 @@ class NetworkedACQ:
         `seen` [R, 2, ..] and `actions` [R, 2, N] are of s_t and s_{t+1}. Return delta and
         Q(s_t, a_t), both [R, 1, N].
         """
-        critic_step, actor_step = self._steps
+        critic_step, actor_step = self.steps.critic, self.steps.actor
         action, goes_on = actions[:, :1], (~terminated).unsqueeze(-1).float()
         values, tape = self.critic.forward(seen, actions)
         q, next_q = values.chunk(2, 1)
@@ -215,15 +213,6 @@ class NetworkedACQ:
         self.actor.ascend(actor_tape, (actor_step * worth).unsqueeze(-1) * scores)
         return delta, q
 
-    @property
-    def step_sizes(self) -> tuple[float, float]:
-        """b_w and b_theta of the latest update."""
-        time, offset = self.updates, self.step_offset
-        return (
-            polynomial(self.critic_step, self.critic_power, offset, time),
-            polynomial(self.actor_step, self.actor_power, offset, time),
-        )
-
     def _metrics(self, delta: Tensor, q: Tensor) -> Metrics:
         metrics = {
             "loss/td": delta.squeeze(1).square_(),
@@ -233,8 +222,7 @@ class NetworkedACQ:
         if self.updates % LOOK_EVERY == 0:
             disagrees = disagreement(self.critic.parameters)
             metrics["consensus/disagreement"] = disagrees
-            for name, step in zip(("critic", "actor"), self.step_sizes, strict=True):
-                metrics[f"step/{name}"] = torch.full_like(disagrees, step)
+            metrics |= self.steps.metrics(self.updates, like=disagrees)
         return metrics
 
     def state_dict(self) -> StateDict:

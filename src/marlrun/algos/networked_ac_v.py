@@ -20,7 +20,7 @@ from marlrun.nets.consensus import Aggregate, Consensus, Graph
 from marlrun.nets.recorded import Recorded
 from marlrun.ops.average_reward import differential_td, score
 from marlrun.ops.consensus import ROBUST, disagreement
-from marlrun.ops.schedules import polynomial
+from marlrun.ops.schedules import StepSizes
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 LOOK_EVERY = 16
@@ -65,9 +65,9 @@ class NetworkedACV:
                 "which learns from one trajectory"
             )
         self.spec, self.is_central = spec, communication == "central"
-        self.critic_step, self.critic_power = critic_step, critic_power
-        self.actor_step, self.actor_power = actor_step, actor_power
-        self.step_offset = step_offset
+        self.steps = StepSizes(
+            device, step_offset, (critic_step, critic_power), (actor_step, actor_power)
+        )
 
         shape: dict[str, Any] = {
             "critic": critic,
@@ -110,7 +110,6 @@ class NetworkedACV:
         first, last = {"both": (0, 2), "critic": (0, 1), "reward": (1, 2)}[mixed]
         self._sent = self._moves[first:last]
         self._kept = self._moves[:first] + self._moves[last:]
-        self._steps = torch.zeros(2, device=device).unbind()
         self._learn = Recorded(self.adapt)
         self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
         self.clock = 0
@@ -139,8 +138,7 @@ class NetworkedACV:
         """Adapt, then combine. No next action is needed, so nothing has to wait."""
         assert self._transition is not None
         self.updates += 1
-        for step, now in zip(self._steps, self.step_sizes, strict=True):
-            step.fill_(now)
+        self.steps.set(self.updates)
         delta, error, value = self._learn(*self._transition)
         self.consensus(self.updates, *self._sent)
         for w, step in self._kept:
@@ -160,7 +158,7 @@ class NetworkedACV:
         `seen` [R, 2, ..] is what critics see of s_t and s_{t+1}; all else is [R, 1, ..]. Return
         delta, the model's error and V(s_t), each [R, 1, N].
         """
-        critic_step, actor_step = self._steps
+        critic_step, actor_step = self.steps.critic, self.steps.actor
         goes_on = (~terminated).unsqueeze(-1).float()
         values, tape = self.critic.forward(seen)
         value, next_value = values.chunk(2, 1)
@@ -178,15 +176,6 @@ class NetworkedACV:
         self.actor.ascend(actor_tape, (actor_step * team_delta).unsqueeze(-1) * score(action, pi))
         return delta, error, value
 
-    @property
-    def step_sizes(self) -> tuple[float, float]:
-        """b_v and b_theta of the latest update."""
-        time, offset = self.updates, self.step_offset
-        return (
-            polynomial(self.critic_step, self.critic_power, offset, time),
-            polynomial(self.actor_step, self.actor_power, offset, time),
-        )
-
     def _metrics(self, delta: Tensor, error: Tensor, value: Tensor) -> Metrics:
         metrics = {
             "loss/td": delta.squeeze(1).square_(),
@@ -198,8 +187,7 @@ class NetworkedACV:
             disagrees = disagreement(self.critic.parameters)
             metrics["consensus/disagreement"] = disagrees
             metrics["consensus/reward_disagreement"] = disagreement(self.model.parameters)
-            for name, step in zip(("critic", "actor"), self.step_sizes, strict=True):
-                metrics[f"step/{name}"] = torch.full_like(disagrees, step)
+            metrics |= self.steps.metrics(self.updates, like=disagrees)
         return metrics
 
     def state_dict(self) -> StateDict:

@@ -1,5 +1,10 @@
 """Step sizes that shrink with time."""
 
+import torch
+from torch import Tensor
+
+from marlrun.types import Metrics
+
 
 def polynomial(scale: float, power: float, offset: int, time: int) -> float:
     """Return scale / (time + offset)**power for time = 1, 2, ..; power 0 = constant.
@@ -7,3 +12,33 @@ def polynomial(scale: float, power: float, offset: int, time: int) -> float:
     Zhang et al. (ICML 2018), experiments: power .65 for critics and .85 for actors, the slower.
     """
     return scale / (time + offset) ** power
+
+
+class StepSizes:
+    """A critic's and an actor's step size, as tensors that recorded operations may read."""
+
+    def __init__(
+        self,
+        device: torch.device,
+        offset: int,
+        critic: tuple[float, float],
+        actor: tuple[float, float],
+    ):
+        """Take (scale, power) of both, as `polynomial` does."""
+        self._offset, self._rules = offset, {"critic": critic, "actor": actor}
+        self.critic, self.actor = torch.zeros(2, device=device).unbind()
+
+    def at(self, time: int) -> dict[str, float]:
+        """Return both at `time` = 1, 2, .."""
+        rules = self._rules.items()
+        return {name: polynomial(*rule, self._offset, time) for name, rule in rules}
+
+    def set(self, time: int) -> None:
+        """Let the tensors hold those at `time`."""
+        now = self.at(time)
+        self.critic.fill_(now["critic"])
+        self.actor.fill_(now["actor"])
+
+    def metrics(self, time: int, like: Tensor) -> Metrics:
+        """Return both at `time` for the log, each shaped as `like`."""
+        return {f"step/{name}": torch.full_like(like, now) for name, now in self.at(time).items()}
