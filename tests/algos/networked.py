@@ -32,6 +32,7 @@ VARIANTS = {
     "local": PAPER | {"features": "local", "policy": "neural", "policy_hidden": []},
     "neural": {"critic": "neural", "policy": "neural"},
     "trim": TEAM | {"aggregate": "trim", "faulty_agents": [0]},
+    "nearest": TEAM | {"aggregate": "nearest", "faulty_agents": [0], "fault": "oppose"},
 }
 
 

@@ -24,6 +24,7 @@ def make(graph: Network, **changes) -> Consensus:
         "aggregate": "mean",
         "tolerate": 1,
         "faulty_agents": [],
+        "fault": "refuse",
     }
     settings |= changes
     robust = ROBUST[settings["aggregate"]]
@@ -85,7 +86,7 @@ def test_faulty_agents_send_but_do_not_listen():
 def test_trimming_shrugs_a_faulty_agent_off():
     graph = network([[0.2] * 5] * 5)
     w = column(1000.0, 1.0, 2.0, 3.0, 4.0)
-    for aggregate in ("trim", "clip"):
+    for aggregate in ("trim", "clip", "nearest"):
         mixed = w.clone()
         consensus = make(graph, aggregate=aggregate, faulty_agents=[0])
         for time in range(1, 200):
@@ -93,6 +94,24 @@ def test_trimming_shrugs_a_faulty_agent_off():
         assert mixed[0, 0, 0] == 1000
         assert mixed[0, 1:].min() >= 1 and mixed[0, 1:].max() <= 4
         assert mixed[0, 1:].max() - mixed[0, 1:].min() < 1e-4
+
+
+def test_the_nearest_keep_the_mean_of_those_who_listen():
+    """All drop agent 0 and count themselves in its place: among themselves columns sum to 1."""
+    w = column(1000.0, 1.0, 2.0, 3.0, 6.0)
+    consensus = make(network([[0.2] * 5] * 5), aggregate="nearest", faulty_agents=[0])
+    for time in range(1, 20):
+        combine(consensus, w, torch.zeros(1, 5, 1), time)
+    assert w.flatten().tolist() == pytest.approx([1000.0, 3.0, 3.0, 3.0, 3.0])
+
+
+def test_faulty_agents_that_oppose_learn_from_minus_their_reward():
+    reward = torch.tensor([[[1.0, 2.0, -3.0]]])
+    graph = network([[1 / 3] * 3] * 3)
+    opposed = make(graph, faulty_agents=[0, 2], fault="oppose").learned_from(reward)
+    assert opposed.tolist() == [[[-1.0, 2.0, 3.0]]]
+    assert make(graph, faulty_agents=[0, 2]).learned_from(reward) is reward
+    assert make(graph, fault="oppose").learned_from(reward) is reward
 
 
 # A directed ring 0 -> 1 -> 2 -> 0 and a link 0 -> 2: columns sum to 1, rows do not.

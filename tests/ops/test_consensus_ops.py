@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from marlrun.ops.consensus import clipped, disagreement, trimmed
+from marlrun.ops.consensus import clipped, disagreement, nearest, trimmed
 
 EQUAL = torch.full((1, 5, 5), 0.2)
 
@@ -35,7 +35,7 @@ def test_only_neighbours_count(function):
     assert function(matrix, x, 1).flatten().tolist() == [1.0, 2.0, 9.0]
 
 
-@pytest.mark.parametrize("function", [trimmed, clipped])
+@pytest.mark.parametrize("function", [trimmed, clipped, nearest])
 def test_to_tolerate_none_is_the_mean(function):
     torch.manual_seed(0)
     matrix = torch.rand(2, 5, 5) * (torch.rand(2, 5, 5) < 0.6) + torch.eye(5)
@@ -57,6 +57,30 @@ def test_trimming_drops_what_is_no_number():
     # Agent 1 drops NaN and 0.
     assert trimmed(EQUAL, x, 1)[0, 1, 0] == pytest.approx((1 + 1 + 2 + 3 + 1) / 5)
     assert clipped(EQUAL, x, 1)[0, 1, 0].isnan()
+
+
+def test_the_furthest_goes_as_a_whole():
+    x = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]])
+    heard = nearest(torch.full((1, 4, 4), 0.25), x, 1)[0]
+    # Squared distances of agent 0 are 1, 4, 18: it counts itself in the place of agent 3. Those of
+    # agent 3 are 18, 13, 10: agent 0 goes, and no coordinate of it stays.
+    assert heard[0].tolist() == [0.25, 0.5]
+    assert heard[3].tolist() == [(1 + 0 + 3 + 3) / 4, (0 + 2 + 3 + 3) / 4]
+
+
+def test_only_the_furthest_of_the_neighbours_goes():
+    matrix = torch.tensor([[[0.5, 0.25, 0.25, 0.0], [0.0] * 4, [0.0] * 4, [0.0] * 4]])
+    x = column(0.0, 1.0, 2.0, 9.0)
+    # Agent 0 does not hear agent 3; of 1 and 2 it drops 2; of two to tolerate nobody is left.
+    assert nearest(matrix, x, 1)[0, 0, 0] == 0.25
+    assert nearest(matrix, x, 2)[0, 0, 0] == 0.0
+
+
+def test_of_equals_at_the_limit_none_goes_and_what_is_no_number_does():
+    x = column(0.0, 1.0, -1.0, 1.0, torch.nan)
+    assert nearest(EQUAL, x, 1)[0, 0, 0] == pytest.approx(0.2)
+    # Of two to tolerate NaN is one; three are equally the other.
+    assert nearest(EQUAL, x, 2)[0, 0, 0] == pytest.approx(0.2)
 
 
 def test_disagreement():

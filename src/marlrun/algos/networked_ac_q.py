@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from marlrun.nets import critics, policies
-from marlrun.nets.consensus import Aggregate, Consensus, Graph
+from marlrun.nets.consensus import Aggregate, Consensus, Fault, Graph
 from marlrun.nets.recorded import Recorded
 from marlrun.ops.average_reward import advantage, differential_td, score
 from marlrun.ops.consensus import ROBUST, disagreement
@@ -78,6 +78,7 @@ class NetworkedACQ:
         aggregate: Aggregate,
         tolerate: int,
         faulty_agents: Sequence[int],
+        fault: Fault,
     ):
         if num_envs > 1:
             raise ValueError(
@@ -123,6 +124,7 @@ class NetworkedACQ:
             robust=ROBUST[aggregate],
             tolerate=tolerate,
             faulty_agents=faulty_agents,
+            fault=fault,
         )
         self._increment = torch.zeros_like(self.critic.parameters)
         self._learn = Recorded(self.adapt)
@@ -167,7 +169,7 @@ class NetworkedACQ:
             action=action,
             reward=after.reward.mean(-1, keepdim=True).expand_as(after.reward)
             if self.is_central
-            else after.reward,
+            else self.consensus.learned_from(after.reward),
             next_seen=self.critic.sight(after),
             terminated=after.terminated,
             ended=ended,

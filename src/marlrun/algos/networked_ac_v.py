@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from marlrun.nets import critics, policies
-from marlrun.nets.consensus import Aggregate, Consensus, Graph
+from marlrun.nets.consensus import Aggregate, Consensus, Fault, Graph
 from marlrun.nets.recorded import Recorded
 from marlrun.ops.average_reward import differential_td, score
 from marlrun.ops.consensus import ROBUST, disagreement
@@ -58,6 +58,7 @@ class NetworkedACV:
         aggregate: Aggregate,
         tolerate: int,
         faulty_agents: Sequence[int],
+        fault: Fault,
     ):
         if num_envs > 1:
             raise ValueError(
@@ -102,6 +103,7 @@ class NetworkedACV:
             robust=ROBUST[aggregate],
             tolerate=tolerate,
             faulty_agents=faulty_agents,
+            fault=fault,
         )
         self._moves = [
             (net.parameters, torch.zeros_like(net.parameters)) for net in (self.critic, self.model)
@@ -123,7 +125,7 @@ class NetworkedACV:
     @torch.inference_mode()
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Take in one transition."""
-        reward = after.reward
+        reward = self.consensus.learned_from(after.reward)
         self._transition = (
             (self.critic.sight(before), self.critic.sight(after)),
             self.actor.sight(before),

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from marlrun.types import StateDict
 
-Aggregate = Literal["mean", "trim", "clip"]
+Aggregate = Literal["mean", "trim", "clip", "nearest"]
+Fault = Literal["refuse", "oppose"]
 Robust = Callable[[Tensor, Tensor, int], Tensor]
 """(matrix [R, N, N], what is sent [R, N, K], how many to mistrust) -> [R, N, K]."""
 _ROUNDS = 32
@@ -74,6 +75,7 @@ class Consensus:
         robust: Robust | None,
         tolerate: int,
         faulty_agents: Sequence[int],
+        fault: Fault,
     ):
         """Take what the algorithm's YAML explains; ValueError where it does not fit the graph.
 
@@ -90,6 +92,7 @@ class Consensus:
         self._graph, self._rounds, self._interval = graph, rounds, interval
         self._robust, self._tolerate = robust, tolerate
         self._faulty: Tensor | None = None
+        self._opposes = fault == "oppose"
         if faulty_agents:
             self._faulty = torch.zeros(graph.num_agents, 1, dtype=torch.bool, device=device)
             self._faulty[list(faulty_agents)] = True
@@ -97,6 +100,12 @@ class Consensus:
         """y [R, N, 1] on a directed graph."""
         if graph.is_push_sum:
             self.weights = torch.ones(num_replicas, graph.num_agents, 1, device=device)
+
+    def learned_from(self, reward: Tensor) -> Tensor:
+        """Return the rewards [R, E, N] agents learn from: minus theirs where they oppose the rest."""
+        if self._faulty is None or not self._opposes:
+            return reward
+        return torch.where(self._faulty.squeeze(-1), -reward, reward)
 
     def __call__(self, time: int, *adapted: tuple[Tensor, Tensor]) -> None:
         """Replace each w of pairs (w, step), both [R, N, K], by the mixed w + step.

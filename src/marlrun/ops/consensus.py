@@ -32,10 +32,24 @@ def clipped(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     return _average(matrix, sent.maximum(low).minimum(high))
 
 
+def nearest(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
+    """Return sum_j C(i, j) x_j [R, N, K] without each agent's `tolerate` furthest neighbours.
+
+    Whole vectors count, by their Euclidean distance from the agent's own, which takes their weight
+    (nearest-neighbour averaging, Farhadkhani et al., ICML 2023). Where honest agents nearly agree it
+    drops whoever does not, and no honest extreme on the other side, as `trimmed` does.
+    """
+    own, sent = x.unsqueeze(2), x.unsqueeze(1)
+    distance = (sent - own).square().sum(-1)
+    limit = distance.masked_fill(_silent(matrix), -torch.inf).topk(tolerate + 1).values[..., -1:]
+    return _average(matrix, torch.where((distance <= limit).unsqueeze(-1), sent, own))
+
+
 ROBUST: dict[str, Callable[[Tensor, Tensor, int], Tensor] | None] = {
     "mean": None,
     "trim": trimmed,
     "clip": clipped,
+    "nearest": nearest,
 }
 """What takes the place of the weighted mean, by name."""
 
@@ -55,12 +69,16 @@ def _heard(matrix: Tensor, x: Tensor, tolerate: int) -> tuple[Tensor, ...]:
     of one that passes pass too.
     """
     own, sent = x.unsqueeze(2), x.unsqueeze(1)
-    is_self = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
-    silent = ((matrix <= 0) | is_self).unsqueeze(-1)
+    silent = _silent(matrix).unsqueeze(-1)
     left = tolerate + 1
     high = sent.masked_fill(silent, -torch.inf).topk(left, 2).values[:, :, -1:]
     low = sent.masked_fill(silent, torch.inf).topk(left, 2, largest=False).values[:, :, -1:]
     return own, sent, low.minimum(own), high.maximum(own)
+
+
+def _silent(matrix: Tensor) -> Tensor:
+    """Return [R, N, N]: where j is no neighbour of i."""
+    return (matrix <= 0) | torch.eye(matrix.shape[1], dtype=torch.bool, device=matrix.device)
 
 
 def _average(matrix: Tensor, heard: Tensor) -> Tensor:
