@@ -1,15 +1,15 @@
-"""One agent that sends and does not listen drags all critics; trim and clip halve that, in small."""
+"""One agent that sends and does not listen drags all critics; what holds them, in small."""
 
 from paper2.refusal import CASES, refusal
 
 GAME = {"name": "public_goods", "num_agents": 6}
-NAMES = ("no fault, mean", "fault, mean", "fault, trim", "fault, clip")
+NAMES = ("no fault, mean", "fault, mean", "fault, trim", "fault, clip", "fault, nearest")
 
 
-def test_a_refuser_drags_the_others_and_trim_and_clip_less():
+def test_a_refuser_drags_the_others_trim_and_clip_less_nearest_not_at_all():
     """Distances in units of that between the honest agents' fixed point and the refuser's."""
     cases = {name: CASES[name] for name in NAMES}
-    plain, dragged, *held = refusal(1_000, 4, [GAME], cases, learning=False)["cells"]
+    plain, dragged, *held, repaired = refusal(1_000, 4, [GAME], cases)["cells"]
     assert plain["team"]["interval"][1] < 0.2 and plain["faulty"]["interval"][0] > 0.6, plain
     assert dragged["faulty"]["interval"][1] < 0.4, dragged
     assert dragged["honest"]["interval"][0] > 0.7, dragged
@@ -18,3 +18,5 @@ def test_a_refuser_drags_the_others_and_trim_and_clip_less():
     for cell in held:
         assert cell["honest"]["interval"][1] < 0.8 * dragged["honest"]["interval"][0], cell
         assert cell["honest"]["mean"] < cell["faulty"]["mean"], cell
+    # As near to the honest agents' own fixed point as the whole team comes to its own.
+    assert repaired["honest"]["interval"][1] < 0.2, repaired

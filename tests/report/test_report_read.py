@@ -101,6 +101,13 @@ def test_a_line_cut_off_is_left_out_never_its_half_number(tmp_path: Path, notes:
     assert "running, 100 of 100 steps" in told(notes)
 
 
+def test_how_far_a_running_one_is_stands_in_its_metrics(tmp_path: Path, notes: Notes):
+    began = {"env_steps": 0}
+    run = write_run(tmp_path / "run", {0: [0.1, 0.2, 0.3]}, status="running", record=began)
+    read.read_run(run, TAG, notes)
+    assert "running, 200 of 200 steps" in told(notes)
+
+
 def test_a_damaged_line_in_the_middle(tmp_path: Path, notes: Notes):
     run = write_run(tmp_path / "run", {0: [0.1, 0.2, 0.3]})
     lines = (run / "metrics.jsonl").read_text().splitlines()

@@ -130,18 +130,22 @@ def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
     if not config or not record:
         return []
     run = Run(str(directory), config, record)
-    if run.status != "finished":
-        notes.add("Runs not finished: in the curves, not in the final results", _progress(run))
     rows, tags = metrics.rows(directory / "metrics.jsonl", metric, notes)
     run.tags.update(tags)
+    if run.status != "finished":
+        progress = _progress(run, int(rows[:, 1].max(initial=0)))
+        notes.add("Runs not finished: in the curves, not in the final results", progress)
     seeds = _seeds(run, notes)
     finals = _finals(run, seeds, metric, notes)
     return list(_trials(run, sorted({*seeds, *map(int, rows[:, 0])}), rows, finals))
 
 
-def _progress(run: Run) -> str:
+def _progress(run: Run, logged: int) -> str:
+    """Say how far it came: a running one's run.json does not know yet, its metrics do."""
     total, error = run.config.get("env_steps"), run.record.get("error")
-    done = f"{run.status}, {run.record.get('env_steps', 0)} of {total} steps"
+    ended = run.record.get("env_steps")
+    steps = max(logged, ended if isinstance(ended, int) else 0)
+    done = f"{run.status}, {steps} of {total} steps"
     return f"{run.name} ({done}{f': {error}' if error else ''})"
 
 
