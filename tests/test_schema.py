@@ -10,7 +10,9 @@ from marlrun.schema import Rule, Schema
 
 CONF = Path(str(resources.files("marlrun.conf")))
 OTHERS = ("tuned", "experiment", "manners")
-DECLARING = sorted(p for p in CONF.rglob("*.yaml") if not {p.parent.name, p.stem} & set(OTHERS))
+DECLARING = sorted(
+    p for p in CONF.rglob("*.yaml") if not {*p.relative_to(CONF).parts, p.stem} & set(OTHERS)
+)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Measure what is named; write docs/results/paper2_NAME/: a JSON file, some with a figure.
 
-`PYTHONPATH=docs python -m paper2 agreement fixed_point_1 fixed_point_2 consensus refusal gradient`
+`PYTHONPATH=docs python -m paper2 fixed_point_1 fixed_point_2 consensus refusal gradient`
 """
 
 import argparse
@@ -12,19 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paper2.agreement import agreement
 from paper2.consensus import consensus, draw_consensus
 from paper2.fixed_point import fixed_point
 from paper2.gradient import gradient
 from paper2.refusal import draw_refusal, refusal
 from paper2.summaries import rounded
-from paper2.worlds import ALGOS
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PROOFS = {
-    "agreement": (agreement, None),
-    "fixed_point_1": (partial(fixed_point, ALGOS[0]), None),
-    "fixed_point_2": (partial(fixed_point, ALGOS[1]), None),
+    "fixed_point_1": (partial(fixed_point, "paper2_fixed_point_1"), None),
+    "fixed_point_2": (partial(fixed_point, "paper2_fixed_point_2"), None),
     "consensus": (consensus, draw_consensus),
     "refusal": (refusal, draw_refusal),
     "gradient": (gradient, None),

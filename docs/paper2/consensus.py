@@ -1,4 +1,8 @@
-"""Claim 2g: computed rho predicts the speed of consensus."""
+"""Claim 2g: computed rho predicts the speed of consensus.
+
+No experiment of conf/: an ordinary run starts with equal critics, so what it shows of disagreement
+is what learning adds, not what a round leaves.
+"""
 
 from pathlib import Path
 
@@ -9,9 +13,8 @@ from scipy import stats
 
 from marlrun.graphs.measures import measure
 from marlrun.runner.build import build_graph
-from paper2.agreement import CHANGING
 from paper2.summaries import Array, Node, summary
-from paper2.worlds import CPU, PAPER, REDRAWN, named, world
+from paper2.worlds import CPU, PAPER, REDRAWN, node, world
 
 TOPOLOGIES: dict[str, Node] = {
     "complete, half of the links fail": {
@@ -24,8 +27,12 @@ TOPOLOGIES: dict[str, Node] = {
     "grid": {"name": "grid"},
     "star": {"name": "star"},
     "ring": {"name": "ring"},
-    "complete, gossip": CHANGING["complete, gossip"],
-    "ring, half of the links fail": CHANGING["ring, half of the links fail"],
+    "complete, gossip": {"name": "complete", "dynamics": "gossip"},
+    "ring, half of the links fail": {
+        "name": "ring",
+        "dynamics": "link_failure",
+        "failure": 0.5,
+    },
     "path": {"name": "path"},
 }
 
@@ -38,7 +45,7 @@ def consensus(num_agents: int = 16, num_seeds: int = 20, num_features: int = 8) 
     """
     rows = []
     for name, graph in TOPOLOGIES.items():
-        keys = named("graph", graph)
+        keys = node("graph", **graph)
         rho = measure(build_graph(keys, num_agents, range(1), CPU, []), 2_000).rho
         rounds = int(min(400, max(8, 16 / -np.log(rho))))
         network = build_graph(keys, num_agents, range(num_seeds), CPU, [])

@@ -1,36 +1,35 @@
 """Claims 2b and 2c: with theta frozen, critics and mu reach the whole team's exact values."""
 
-from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
 
 import numpy as np
 
 from marlrun.exact import average_reward
 from paper2.critics import averaged, learned, rest
+from paper2.experiments import jobs
 from paper2.summaries import Array, Node, far, summary
-from paper2.worlds import FROZEN, REDRAWN, World, world
-
-SMALL_GAMES: list[tuple[Node, Sequence[int]]] = [
-    ({"name": "networked_mdp", "num_agents": 3, "num_states": 4}, (0, 1, 2)),
-    ({"name": "public_goods", "num_agents": 6}, (0, 1, 2)),
-]
+from paper2.worlds import World, at_work, game_name
 
 
-def fixed_point(algo: str, num_ticks: int = 60_000, num_seeds: int = 10, games: Any = None) -> Node:
+def fixed_point(experiment: str, *typed: str, num_ticks: int | None = None) -> Node:
     """Claims 2b and 2c: with theta frozen, the critics' mean and mu, last and averaged over time.
 
-    The averages are over the second half of the steps: SGD with steps t^-.65 is noisy at its end,
-    and the average is what converges at the best rate (Polyak & Juditsky, 1992).
+    Of the games of `marlrun -m +experiment=EXPERIMENT TYPED`, but with policies that are drawn, not
+    uniform. The averages are over the second half of the steps: SGD with steps t^-.65 is noisy at
+    its end, and the average is what converges at the best rate (Polyak & Juditsky, 1992).
     """
     cells: list[Node] = []
-    for game, mdps in games or SMALL_GAMES:
-        at = world(algo, game, REDRAWN, num_seeds, FROZEN, theta=1, mdps=mdps)
-        whole = _approach(at, num_ticks, num_seeds)
-        for i, mdp in enumerate(mdps):
+    asked = jobs(experiment, *typed)
+    num_ticks, num_seeds = num_ticks or asked[0]["env_steps"], asked[0]["replicas"]
+    for _, same in groupby(asked, lambda job: (job["algo"], job["env"] | {"mdp": None})):
+        alike = list(same)
+        whole = _approach(at_work(alike, theta=1), num_ticks, num_seeds)
+        for i, job in enumerate(alike):
             own = slice(i * num_seeds, (i + 1) * num_seeds)
+            game = {key: job["env"][key] for key in ("num_agents", "num_states", "mdp")}
             cell = {name: summary(values[own]) for name, values in whole.items()}
-            cells.append(game | {"mdp": mdp} | cell)
-    return {"env_steps": num_ticks, "seeds": num_seeds, "algo": algo, "cells": cells}
+            cells.append({"name": game_name(job)} | game | cell)
+    return {"env_steps": num_ticks, "seeds": num_seeds, "experiment": experiment, "cells": cells}
 
 
 def _approach(at: World, num_ticks: int, num_seeds: int) -> dict[str, Array]:

@@ -1,4 +1,8 @@
-"""The actor's mean direction against the exact gradient, through the critic and the true one."""
+"""The actor's mean direction against the exact gradient, through the critic and the true one.
+
+No experiment of conf/: critics are put where they come to rest, and the actor's steps are added up
+instead of taken, which no ordinary run does.
+"""
 
 from functools import partial
 from typing import Any

@@ -1,6 +1,6 @@
 """Learners at work, with the exact games they play."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -12,28 +12,24 @@ from marlrun.exact import networked_mdp, public_goods
 from marlrun.exact.average_reward import Game
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.loop import online
+from marlrun.schema import declared
 from marlrun.types import Step
 from paper2.summaries import Node
 
 CPU = torch.device("cpu")
-PAPER = {
-    "critic": "linear",
-    "policy": "boltzmann",
-    "critic_step": 1.0,
-    "critic_power": 0.65,
-    "actor_step": 1.0,
-    "actor_power": 0.85,
-}
-TEAM = PAPER | {"features": "team", "policy": "tabular", "actor_step": 5.0}
-FROZEN = TEAM | {"actor_step": 0.0, "critic_step": 10.0, "step_offset": 100}
-"""The constructor takes an actor's step of 0; the command line refuses it.
-
-With the paper's t^-.65 what critics began with fades as exp(-c t^.35): too slowly to look at
-limits. These are 10 times as long, and begin at 1 / 2.
-"""
 ALGOS = ("networked_ac_q", "networked_ac_v")
 REDRAWN = {"name": "erdos_renyi"}
 GAMES = {"networked_mdp": networked_mdp, "public_goods": public_goods}
+
+
+def settings_of(path: str) -> Node:
+    """Return what conf/PATH.yaml changes of an algorithm."""
+    return yaml.safe_load((files("marlrun.conf") / f"{path}.yaml").read_text())["algo"]
+
+
+PAPER = settings_of("tuned/networked_ac_q_networked_mdp")
+TEAM = PAPER | {"features": "team", "policy": "tabular", "actor_step": 5.0}
+FROZEN = settings_of("experiment/paper2_fixed_point_1")
 
 
 class Beside:
@@ -79,14 +75,8 @@ class World(NamedTuple):
 
 def node(group: str, name: str, **changes: Any) -> Node:
     """Return a configuration as its YAML says, with changes."""
-    loaded = yaml.safe_load((files("marlrun.conf") / group / f"{name}.yaml").read_text())
-    below = [node(group, base) for base in loaded.pop("defaults", []) if base != "_self_"]
-    return {**(below[0] if below else {}), **loaded, **changes}
-
-
-def named(group: str, chosen: Node) -> Node:
-    """Return the configuration of {"name": .., **changes}."""
-    return node(group, **chosen)
+    rules = declared(f"{group}/{name}", group).rules.items()
+    return {key.removeprefix(f"{group}."): rule.default for key, rule in rules} | changes
 
 
 def world(
@@ -96,25 +86,37 @@ def world(
     num_seeds: int,
     settings: Node,
     theta: int | None = None,
-    mdps: Sequence[int] = (0,),
+    wrap: Callable[[Any], Any] | None = None,
 ) -> World:
-    """Build a learner and its games, one for each seed of `mdps`, each in `num_seeds` replicas.
+    """Build a learner and its game; see `at_work`."""
+    job = {"algo": node("algo", algo, **settings), "graph": node("graph", **graph)}
+    return at_work([job | {"env": node("env", **game), "replicas": num_seeds}], theta, wrap)
 
-    `theta` seeds policies' parameters, the same in every replica.
+
+def at_work(
+    jobs: Sequence[Node], theta: int | None = None, wrap: Callable[[Any], Any] | None = None
+) -> World:
+    """Build a learner and the games of jobs that differ in their game's seed only, side by side.
+
+    Each has its number of replicas, on seeds 0, 1, .. one job after the other. `theta` seeds
+    policies' parameters, the same in every replica; `wrap` changes the game.
     """
-    seeds = range(num_seeds * len(mdps))
-    nodes = [named("env", game | {"mdp": mdp}) for mdp in mdps]
-    parts = [seeds[i * num_seeds : (i + 1) * num_seeds] for i in range(len(mdps))]
-    envs = [build_env(keys, part, CPU, []) for keys, part in zip(nodes, parts, strict=True)]
-    env: Any = Beside(envs)
-    made: Any = build_learner(
-        node("algo", algo, **settings), env, seeds, CPU, [], 1, named("graph", graph)
-    )
+    first, size = jobs[0], jobs[0]["replicas"]
+    seeds = range(size * len(jobs))
+    parts = [seeds[i * size : (i + 1) * size] for i in range(len(jobs))]
+    envs = [build_env(job["env"], part, CPU, []) for job, part in zip(jobs, parts, strict=True)]
+    env: Any = wrap(Beside(envs)) if wrap else Beside(envs)
+    made: Any = build_learner(first["algo"], env, seeds, CPU, [], 1, first["graph"])
     if theta is not None:
         drawn = np.random.default_rng(theta).normal(size=made.actor.parameters.shape[1:])
         made.actor.parameters.copy_(torch.tensor(drawn))
     loop = online(made, env, made.policy(True, seeds), env.reset())
-    if nodes[0]["num_agents"] > 10:
+    if first["env"]["num_agents"] > 10:
         return World(made, loop, [])
-    solved = [GAMES[game["name"]].game(**keys) for keys in nodes]
-    return World(made, loop, [one for one in solved for _ in range(num_seeds)])
+    solved = [GAMES[game_name(job)].game(**job["env"]) for job in jobs]
+    return World(made, loop, [one for one in solved for _ in range(size)])
+
+
+def game_name(job: Node) -> str:
+    """Return the name of the game that a job plays."""
+    return job["env"]["_target_"].split(".")[-2]

@@ -121,6 +121,9 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     names = [_lines(name, width) for name in handles]
     longest = max(map(len, "\n".join(names).split("\n")), default=0)
     columns = max(1, min(4, len(handles), int(figure.get_figwidth() * 13 / (longest + 8))))
+    lines = -(-sum(name.count("\n") + 1 for name in names) // columns)
+    # Panels give way to the legend, and have room for a few lines.
+    figure.set_figheight(figure.get_figheight() + 0.2 * max(0, lines - 4))
     figure.legend(
         list(handles.values()),
         names,
