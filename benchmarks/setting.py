@@ -1,5 +1,6 @@
 """What is timed: marlrun and the reference in the paper's configuration, ready to learn."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,7 @@ def update_flops(learner: DecHDRQN) -> int:
     Forward over T + 1 steps by the target network, forward and backward (as much for the inputs as
     for the weights) over T by the online network, for all agents.
     """
-    shapes = learner.net.shapes.items()
-    weights = sum(rows * columns for name, (rows, columns) in shapes if "bias" not in name)
+    shapes = learner.net.live.items()
+    weights = sum(math.prod(shape) for name, shape in shapes if "bias" not in name)
     steps = (learner.replay.trace + 1) + 3 * learner.replay.trace
     return 2 * weights * steps * learner.replay.batch * learner.spec.num_agents

@@ -1,29 +1,17 @@
 """What the tests of both networked algorithms need: learners from their YAML, graphs, games, steps."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from envs.games import make
+from paper2.worlds import CPU, PAPER, TEAM, node
 from torch import Tensor
 
 from marlrun.graphs.network import Mixing, Network
 from marlrun.runner.loop import online
 from marlrun.types import Spec, Step
 
-CPU = torch.device("cpu")
-CONF = Path(__file__).parents[2] / "conf/algo"
-PAPER = {
-    "critic": "linear",
-    "policy": "boltzmann",
-    "critic_step": 1.0,
-    "critic_power": 0.65,
-    "actor_step": 1.0,
-    "actor_power": 0.85,
-}
-TEAM = PAPER | {"features": "team", "policy": "tabular", "actor_step": 5.0}
 SPEC = Spec(2, ("a", "b"), (2, 2), (2, 2), 7, 1.0, continuing=True, num_states=2)
 TWO = [[0.75, 0.25], [0.25, 0.75]]
 VARIANTS = {
@@ -31,6 +19,7 @@ VARIANTS = {
     "team": TEAM,
     "local": PAPER | {"features": "local", "policy": "neural", "policy_hidden": []},
     "neural": {"critic": "neural", "policy": "neural"},
+    "odd": {"critic": "neural", "policy": "neural", "critic_hidden": [25], "policy_hidden": [33, 5]},
     "trim": TEAM | {"aggregate": "trim", "faulty_agents": [0]},
     "nearest": TEAM | {"aggregate": "nearest", "faulty_agents": [0], "fault": "oppose"},
 }
@@ -57,9 +46,8 @@ def complete(num_agents: int, replicas: int = 1) -> Network:
 
 def learner(name: str, graph: Network, spec: Spec = SPEC, seeds=(0,), **changes: Any) -> Any:
     """Build a learner as its YAML says, with changes."""
-    node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    module, _, cls = node.pop("_target_").rpartition(".")
-    settings = {"num_envs": 1} | node | changes
+    settings = {"num_envs": 1} | node("algo", name, **changes)
+    module, _, cls = settings.pop("_target_").rpartition(".")
     return getattr(import_module(module), cls)(spec, seeds, CPU, graph=graph, **settings)
 
 

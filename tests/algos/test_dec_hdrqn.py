@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from nets.test_recurrent_q import Oracle
+from envs.games import make
+from nets.test_recurrent_q import Oracle, live_views
 
 from marlrun.algos.dec_hdrqn import DecHDRQN
 from marlrun.data.replay import Traces
-from marlrun.nets.stacked import views
+from marlrun.runner.loop import online
 from marlrun.types import Spec, Step
 
 CPU = torch.device("cpu")
@@ -44,9 +45,8 @@ def _traces(replicas: int, seed: int = 0) -> Traces:
 def _oracle_loss(learner: DecHDRQN, traces: Traces, agent: int, beta: float, form: str):
     """Return the module and the loss of one agent, as the fact sheet states them."""
     rows = learner.rows.flatten(0, 1)
-    parameters = views(rows, learner.net.shapes)
-    online = Oracle(learner.net, parameters, agent, "lstm")
-    target = Oracle(learner.net, parameters, len(rows) // 2 + agent, "lstm")
+    online = Oracle(learner.net, rows, agent, "lstm")
+    target = Oracle(learner.net, rows, len(rows) // 2 + agent, "lstm")
     obs, action, reward, end, mask = (x.flatten(0, 1)[agent] for x in traces)
     obs = obs.transpose(0, 1)
     q = online(obs[:, :-1]).transpose(0, 1)
@@ -74,11 +74,12 @@ def test_loss_and_gradient_equal_autograd(form, double_q, history):
     traces = _traces(2)
     oracles = [_oracle_loss(learner, traces, agent, 0.4, form) for agent in range(4)]
     losses, _ = learner.descend(traces, torch.tensor(0.4))
+    grads = live_views(learner.net, learner.optimizer.gradient)
     for agent, (module, loss) in enumerate(oracles):
         torch.testing.assert_close(losses[agent], loss.detach())
         loss.backward()
         for name, grad in module.gradients().items():
-            torch.testing.assert_close(learner.grads[name][agent], grad, atol=1e-6, rtol=1e-3)
+            torch.testing.assert_close(grads[name][agent], grad, atol=1e-6, rtol=1e-3)
 
 
 def test_metrics_leave_padding_out():
@@ -294,6 +295,36 @@ def test_recorded_updates_equal_plain_ones_bit_for_bit(changes):
     recorded.learn()
     resumed.learn()
     assert torch.equal(recorded.online, resumed.online)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("num_agents", [1, 3])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sizes": [13, 17, 25, 9], "batch": 5},
+        {"sizes": [13, 17, 25, 9], "batch": 3, "trace": 1, "cell": "gru", "concurrent": False},
+        {"sizes": [30, 20, 24, 33], "batch": 32, "trace": 4, "double_q": True},
+        {"sizes": [32, 64, 64, 32], "batch": 32, "trace": 4},
+    ],
+)
+def test_a_replica_is_alone_in_company(changes, num_agents):
+    """Whole runs: what is played, remembered and learned, bit for bit."""
+
+    def run(*seeds):
+        env = make("target_capture", *seeds, num_agents=num_agents, horizon=6, size=3)
+        learner = _learner(seeds, env.spec, learning_starts=0, **changes)
+        played = []
+        for tick in itertools.islice(
+            online(learner, env, learner.policy(True, seeds), env.reset()), 250
+        ):
+            played.append(tick.after.reward)
+        return torch.stack(played, 1), learner.online.unflatten(0, (len(seeds), -1))
+
+    company = run(3, 4, 5)
+    for mine, of_all in zip(run(5), company, strict=True):
+        assert torch.equal(mine[0], of_all[2])
+    assert not torch.equal(company[1][0], company[1][1])
 
 
 def test_more_traces_than_episodes_are_refused():

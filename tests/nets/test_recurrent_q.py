@@ -2,18 +2,29 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from marlrun.nets.adam import Adam
 from marlrun.nets.recurrent_q import RecurrentQ
-from marlrun.nets.stacked import views
+from marlrun.nets.stacked import row_size, views, widened
 
 CPU = torch.device("cpu")
 SIZES = (7, 6, 5, 4)
 
 
+def live_views(net: RecurrentQ, rows: Tensor) -> dict[str, Tensor]:
+    """The parameters in `rows` without those of dead units."""
+    parts = views(rows, net.shapes)
+    return {
+        name: parts[name].unflatten(-1, net.shapes[name][1:])[(..., *map(slice, shape))].flatten(2)
+        for name, shape in net.live.items()
+    }
+
+
 class Oracle(nn.Module):
     """One member's network, made of `torch.nn`."""
 
-    def __init__(self, net: RecurrentQ, p: dict[str, Tensor], member: int, cell: str):
+    def __init__(self, net: RecurrentQ, rows: Tensor, member: int, cell: str):
         super().__init__()
+        p = live_views(net, rows)
         first, second, units, last = SIZES
         obs_size, num_actions = p["first.weight"].shape[1], p["head.weight"].shape[2]
         self.first, self.second = nn.Linear(obs_size, first), nn.Linear(first, second)
@@ -47,7 +58,7 @@ class Oracle(nn.Module):
 
 def _net(cell: str, members: int = 3) -> tuple[RecurrentQ, Tensor, dict[str, Tensor]]:
     net = RecurrentQ(6, 3, cell, SIZES, forget_bias=1.0)
-    rows = net.init(range(members), 1, CPU) * 2 + 0.1
+    rows = widened(0.5 * torch.randn(members, row_size(net.live)), net.live, net.shapes)
     return net, rows, views(rows, net.shapes)
 
 
@@ -56,12 +67,13 @@ def _net(cell: str, members: int = 3) -> tuple[RecurrentQ, Tensor, dict[str, Ten
 def test_unroll_and_backward_equal_torch_nn(cell, steps):
     net, rows, p = _net(cell)
     x, grad_q = torch.randn(3, steps, 8, 6), torch.randn(3, steps, 8, 3)
-    grads = views(torch.full_like(rows, torch.nan), net.shapes)
+    gradient = torch.full_like(rows, torch.nan)
     with torch.no_grad():
         q, tape = net.unroll(p, x)
-        net.backward(p, tape, grad_q, grads)
+        net.backward(p, tape, grad_q, views(gradient, net.shapes))
+    grads = live_views(net, gradient)
     for member in range(3):
-        oracle = Oracle(net, p, member, cell)
+        oracle = Oracle(net, rows, member, cell)
         expected = oracle(x[member].transpose(0, 1))
         torch.testing.assert_close(q[member].transpose(0, 1), expected, atol=1e-5, rtol=1e-4)
         expected.backward(grad_q[member].transpose(0, 1))
@@ -114,7 +126,61 @@ def test_initial_parameters_belong_to_the_seed_and_the_agent():
     alone, company = net.init([5], 2, CPU), net.init([3, 5], 2, CPU)
     assert torch.equal(alone, company[2:])
     assert not torch.equal(alone[0], alone[1])
-    p = views(alone, net.shapes)
+    p = live_views(net, alone)
     assert p["first.weight"].abs().max() <= (6 / 13) ** 0.5
     assert (p["first.bias"] == 0.01).all()
     assert p["cell.bias"][0, 0].tolist() == [0.0] * 5 + [1.0] * 5 + [0.0] * 10
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("num_agents", [1, 2])
+@pytest.mark.parametrize("batch", [1, 2, 5, 32])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize(
+    ("obs_size", "sizes", "num_actions"),
+    [(7, (13, 17, 25, 9), 5), (5, (30, 20, 24, 33), 9), (100, (12, 64, 20, 32), 1)],
+)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_replica_is_alone_in_company(
+    cell, obs_size, sizes, num_actions, steps, batch, num_agents
+):
+    net = RecurrentQ(obs_size, num_actions, cell, sizes, forget_bias=1.0)
+    torch.manual_seed(0)
+    x = torch.randn(3, num_agents, steps + 1, batch, obs_size)
+    grad_q = torch.randn(3, num_agents, steps, batch, num_actions)
+
+    def run(*replicas):
+        rows = net.init([3 + replica for replica in replicas], num_agents, CPU)
+        p, grads = views(rows, net.shapes), torch.zeros_like(rows)
+        seen = x[list(replicas)].flatten(0, 1)
+        q, tape = net.unroll(p, seen)
+        given = grad_q[list(replicas)].flatten(0, 1)
+        net.backward(p, tape.but_last(), given, views(grads, net.shapes))
+        memory = net.initial_memory(len(rows), batch, CPU)
+        steps = []
+        for t in range(2):
+            now, memory = net.step(p, seen[:, t], memory)
+            steps.append(now)
+        found = (q, net.unroll(p, seen[:, 1:])[0], grads, *steps)
+        return [part.reshape(len(replicas), num_agents, -1) for part in found]
+
+    with torch.no_grad():
+        company = run(0, 1, 2)
+        for replica in range(3):
+            for mine, of_all in zip(run(replica), company, strict=True):
+                assert torch.equal(mine[0], of_all[replica])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_what_is_dead_stays_dead(cell):
+    net = RecurrentQ(6, 9, cell, SIZES, forget_bias=1.0)
+    rows = net.init([3], 1, CPU)
+    p, optimizer = views(rows, net.shapes), Adam(rows, 0.1)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for _ in range(20):
+            q, tape = net.unroll(p, torch.randn(1, 4, 8, 6))
+            net.backward(p, tape, q - torch.randn_like(q), views(optimizer.gradient, net.shapes))
+            optimizer.step()
+    assert (rows == 0).sum() == rows.numel() - row_size(net.live)
+    assert q.shape == (1, 4, 8, 9)

@@ -13,7 +13,11 @@ from marlrun.nets.stacked import (
     Shapes,
     linear,
     linear_backward_parameters,
+    placed,
+    rounded,
+    rounded_output,
     views,
+    widened,
     xavier_rows,
 )
 from marlrun.types import Seeds
@@ -27,10 +31,13 @@ class MLP:
 
     def __init__(self, sizes: Sequence[int], seeds: Seeds, num_agents: int, device: torch.device):
         """Draw Xavier-uniform weights, zero biases; `sizes` is [I, hidden.., J]."""
-        shapes: Shapes = {}
-        for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
-            shapes |= {f"{layer}.weight": (inputs, outputs), f"{layer}.bias": (1, outputs)}
-        self.rows = xavier_rows(shapes, seeds, num_agents, 0.0, device)
+        inputs, *hidden, outputs = sizes
+        self._num_outputs, self._width = outputs, rounded_output(outputs)
+        # Where inputs start matters to a thin output alone.
+        self._dead_inputs = 0 if hidden else rounded(inputs) - inputs
+        widths = [inputs + self._dead_inputs, *map(rounded, hidden), self._width]
+        live, shapes = _shapes(sizes), _shapes(widths)
+        self.rows = widened(xavier_rows(live, seeds, num_agents, 0.0, device), live, shapes)
         """[M, P], changed in place by whoever trains it."""
         self._gradient = torch.zeros_like(self.rows)
         self._layers = _layers(self.rows, shapes)
@@ -38,20 +45,30 @@ class MLP:
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tape]:
         """Return y [M, B, J] of x [M, B, I], and the tape."""
+        if self._dead_inputs:
+            x = torch.nn.functional.pad(x, (0, self._dead_inputs))
         tape = [x]
         *hidden, last = self._layers
         for weight, bias in hidden:
             tape.append(linear(tape[-1], weight, bias).relu_())
-        return linear(tape[-1], *last), tape
+        return linear(tape[-1], *last)[..., : self._num_outputs], tape
 
     def backward(self, tape: Tape, grad: Tensor) -> Tensor:
         """Return the gradient by the rows [M, P], given that by y; the next call overwrites it."""
+        grad = placed(grad, self._width)
         layers = list(zip(tape, self._layers, self._grads, strict=True))
         for layer, (x, (weight, _), grads) in reversed(list(enumerate(layers))):
             _backward_parameters(x, grad, *grads)
             if layer > 0:
                 grad = torch.bmm(grad, weight.mT).mul_(x.sign())
         return self._gradient
+
+
+def _shapes(widths: Sequence[int]) -> Shapes:
+    shapes: Shapes = {}
+    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+        shapes |= {f"{layer}.weight": (inputs, outputs), f"{layer}.bias": (1, outputs)}
+    return shapes
 
 
 def _layers(rows: Tensor, shapes: Shapes) -> list[tuple[Tensor, Tensor]]:

@@ -19,8 +19,12 @@ from marlrun.nets.stacked import (
     linear,
     linear_backward,
     linear_backward_parameters,
-    row_size,
+    placed,
+    rounded,
+    rounded_cell,
+    rounded_output,
     views,
+    widened,
     xavier_rows,
 )
 from marlrun.types import Seeds
@@ -48,34 +52,25 @@ class RecurrentQ:
     def __init__(
         self, obs_size: int, num_actions: int, cell: str, sizes: Sequence[int], forget_bias: float
     ):
-        first, second, units, last = sizes
         self.cell = CELLS[cell]
-        self.units = units
+        self.num_actions = num_actions
         self.forget_bias = forget_bias if cell == "lstm" else None
-        width = self.cell.num_gates * units
-        self.shapes: Shapes = {
-            "first.weight": (obs_size, first),
-            "first.bias": (1, first),
-            "second.weight": (first, second),
-            "second.bias": (1, second),
-            "cell.weight_input": (second, width),
-            "cell.weight_hidden": (units, width),
-            "cell.bias": (1, width),
-            "last.weight": (units, last),
-            "last.bias": (1, last),
-            "head.weight": (last, num_actions),
-            "head.bias": (1, num_actions),
-        }
-        self.row_size = row_size(self.shapes)
+        first, second, units, last = sizes
+        self.units, self._width = rounded_cell(units), rounded_output(num_actions)
+        widths = [rounded(first), rounded(second), self.units, rounded(last)]
+        self.live: Shapes = _shapes(obs_size, sizes, num_actions, self.cell.num_gates)
+        """Without dead units (see `stacked`)."""
+        self.shapes: Shapes = _shapes(obs_size, widths, self._width, self.cell.num_gates)
 
     def init(self, seeds: Seeds, num_agents: int, device: torch.device) -> Tensor:
         """Draw parameters [R * N, P]: Xavier-uniform weights, bias 0.01 (0 and forget in cells)."""
-        rows = xavier_rows(self.shapes, seeds, num_agents, 0.01, device)
-        bias = views(rows, self.shapes)["cell.bias"]
+        rows = xavier_rows(self.live, seeds, num_agents, 0.01, device)
+        bias = views(rows, self.live)["cell.bias"]
         bias.zero_()
         if self.forget_bias is not None:
-            bias[..., self.units : 2 * self.units] = self.forget_bias
-        return rows
+            units = self.live["cell.bias"][-1]
+            bias[..., units : 2 * units] = self.forget_bias
+        return widened(rows, self.live, self.shapes)
 
     def initial_memory(self, members: int, batch: int, device: torch.device) -> Memory:
         """Return zeros."""
@@ -89,7 +84,7 @@ class RecurrentQ:
 
     def _decode(self, p: dict[str, Tensor], hidden: Tensor) -> tuple[Tensor, Tensor]:
         last = linear(hidden, p["last.weight"], p["last.bias"]).relu_()
-        return last, linear(last, p["head.weight"], p["head.bias"])
+        return last, linear(last, p["head.weight"], p["head.bias"])[..., : self.num_actions]
 
     def step(self, p: dict[str, Tensor], x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Take one step: x [M, B, O], memory -> Q [M, B, A], new memory."""
@@ -119,13 +114,31 @@ class RecurrentQ:
             weight = f"{name}.{weight}"
             return linear_backward(source, grad, p[weight], grads[weight], grads[f"{name}.bias"])
 
-        grad = _relu_backward(through("head", last, grad_q.flatten(1, 2)), last)
+        grad_q = placed(grad_q.flatten(1, 2), self._width)
+        grad = _relu_backward(through("head", last, grad_q), last)
         grad = through("last", cell.hidden.flatten(1, 2), grad).view_as(cell.hidden)
         weight = "cell.weight_hidden"
         grad = self.cell.backward(cell, grad, p[weight], grads[weight]).flatten(1, 2)
         grad = _relu_backward(through("cell", second, grad, "weight_input"), second)
         grad = _relu_backward(through("second", first, grad), first)
         linear_backward_parameters(x, grad, grads["first.weight"], grads["first.bias"])
+
+
+def _shapes(obs_size: int, sizes: Sequence[int], num_actions: int, gates: int) -> Shapes:
+    first, second, units, last = sizes
+    return {
+        "first.weight": (obs_size, first),
+        "first.bias": (1, first),
+        "second.weight": (first, second),
+        "second.bias": (1, second),
+        "cell.weight_input": (second, gates, units),
+        "cell.weight_hidden": (units, gates, units),
+        "cell.bias": (1, gates, units),
+        "last.weight": (units, last),
+        "last.bias": (1, last),
+        "head.weight": (last, num_actions),
+        "head.bias": (1, num_actions),
+    }
 
 
 def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:

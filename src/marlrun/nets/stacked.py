@@ -3,6 +3,12 @@
 A row holds everything a member has learned, so copying a target network, an Adam step, or mixing
 neighbours' critics is one operation on [members, P]. The member axis runs over (replica, agent),
 agents fastest.
+
+Where a member's matrices start within 16 bytes decides the order in which a CPU sums (MKL), so all
+members' must start alike, or a member's last bits would depend on its company. Hence layers are
+rounded up to multiples of 4 units. The units added are dead: their weights, in and out, are zero, so
+what they say is zero (ReLU, LSTM, GRU) and so are all gradients, and any step and any mixing leaves
+them dead. Thin outputs are summed in an order of their own and need none.
 """
 
 import math
@@ -15,9 +21,31 @@ from marlrun.streams import Stream
 from marlrun.types import Seeds
 
 Shapes = Mapping[str, tuple[int, ...]]
+"""Of matrices; columns may have several dimensions, as gates * units."""
+
+_ALIGNED = 4
+_VECTOR = 16
 
 _THIN = 8
 """A product with fewer columns is some five times as fast transposed on a CPU (MKL)."""
+
+
+def rounded(width: int) -> int:
+    """Return the units of a hidden layer, with dead ones."""
+    return width + -width % _ALIGNED
+
+
+def rounded_cell(width: int) -> int:
+    """Return the units of a recurrent cell, with dead ones.
+
+    torch's sigmoid takes 16 numbers at a time, and rounds the rest of a tensor otherwise.
+    """
+    return width + -width % _VECTOR
+
+
+def rounded_output(width: int) -> int:
+    """Return the units of an output layer, with dead ones."""
+    return width if width < _THIN else rounded(width)
 
 
 def row_size(shapes: Shapes) -> int:
@@ -26,8 +54,23 @@ def row_size(shapes: Shapes) -> int:
 
 
 def views(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
-    """Name the parts of `rows` [M, P]: name -> view [M, *shape], sharing its memory."""
-    parts = torch.split(rows, [math.prod(shape) for shape in shapes.values()], dim=-1)
+    """Name the matrices in `rows` [M, P or more]: name -> view [M, I, J], sharing its memory."""
+    parts = _parts(rows, shapes)
+    return {name: part.flatten(rows.dim()) for name, part in parts.items()}
+
+
+def widened(rows: Tensor, live: Shapes, shapes: Shapes) -> Tensor:
+    """Return `rows` [M, P] of shapes `live` among the zeros of dead units: rows of `shapes`."""
+    wide = rows.new_zeros(len(rows), rounded(row_size(shapes)))
+    parts = _parts(wide, shapes)
+    for name, part in _parts(rows, live).items():
+        parts[name][(..., *map(slice, live[name]))] = part
+    return wide
+
+
+def _parts(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    parts = torch.split(rows[..., : sum(sizes)], sizes, dim=-1)
     return {
         name: part.view(*rows.shape[:-1], *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
@@ -37,11 +80,11 @@ def views(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
 def xavier_rows(
     shapes: Shapes, seeds: Seeds, num_agents: int, bias: float, device: torch.device
 ) -> Tensor:
-    """Draw rows [R * N, P]: Xavier-uniform (Glorot & Bengio 2010); shapes [1, J] = `bias`."""
+    """Draw rows [R * N, P]: Xavier-uniform (Glorot & Bengio 2010); what is named bias = `bias`."""
     uniform = Stream(seeds, "init", device).uniform(0, num_agents, row_size(shapes))
     rows = uniform.flatten(0, 1)
-    for part in views(rows, shapes).values():
-        if part.shape[-2] == 1:
+    for name, part in views(rows, shapes).items():
+        if name.endswith("bias"):
             part.fill_(bias)
         else:
             limit = math.sqrt(6.0 / (part.shape[-2] + part.shape[-1]))
@@ -51,9 +94,24 @@ def xavier_rows(
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply each member's affine map: x [M, B, I], weight [M, I, J], bias [M, 1, J] -> [M, B, J]."""
+    if (
+        len(x) == 1
+    ):  # torch multiplies a lone matrix by another routine, which sums in another order
+        return linear(*(y.expand(2, -1, -1) for y in (x, weight, bias)))[:1]
     if weight.shape[-1] < _THIN:
         return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
     return torch.baddbmm(bias, x, weight)
+
+
+def placed(grad: Tensor, width: int) -> Tensor:
+    """Return the gradient [M, B, J] by outputs, members alike, with zeros for dead ones: J = `width`."""
+    _, batch, size = grad.shape
+    if size < width:
+        return torch.nn.functional.pad(grad, (0, width - size))
+    if batch == 1 or batch * size % _ALIGNED == 0:
+        return grad
+    room = grad.new_empty(len(grad), rounded(batch * size))
+    return room[:, : batch * size].view(grad.shape).copy_(grad)
 
 
 def linear_backward(
