@@ -201,7 +201,7 @@ def test_directed_graphs_learn_by_push_sum():
 
 def test_metrics():
     made, loop = ticks(NAME, complete(4, 2), (3, 4), 17, **TEAM)
-    metrics = made._metrics(torch.ones(2, 1, 4), torch.zeros(2, 1, 4))
+    metrics = made._metrics(torch.ones(2, 4), torch.zeros(2, 4))
     assert {tag: tuple(value.shape) for tag, value in metrics.items()} == {
         "loss/td": (2, 4),
         "q/taken": (2, 4),

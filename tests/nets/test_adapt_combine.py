@@ -55,6 +55,20 @@ def test_increments_are_the_trap():
     assert combine(consensus, column(1.0, 4.0), column(1.0, 2.0)) == [2.25, 5.5]
 
 
+@pytest.mark.parametrize("kind", ["plain", "increments", "push_sum"])
+def test_steps_may_go_where_they_are_wanted(kind):
+    one, other = (
+        make(network(TWO, push_sum=kind == "push_sum"), increments=kind == "increments")
+        for _ in range(2)
+    )
+    w, v = column(1.0, 4.0), column(1.0, 4.0)
+    moved = one.moved(w)
+    assert (moved is w) == (kind == "plain")
+    for time in (1, 2):
+        moved.add_(column(1.0, 2.0))
+        assert combine(one, w, moved, time) == combine(other, v, column(1.0, 2.0), time)
+
+
 def test_rounds_and_interval():
     assert combine(make(network(TWO), rounds=2), column(1.0, 4.0), column(1.0, 2.0)) == [3.25, 3.5]
     seldom = make(network(TWO), interval=2)

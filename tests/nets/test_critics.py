@@ -72,7 +72,8 @@ def test_gradients_equal_differences(kind, maker, samples):
     args = [critic.sight(step(kind[0])), *([joint_actions()] if maker is action_critic else [])]
     grad = torch.randn(R, samples, N)
     _, tape = critic.forward(*args)
-    gradient = critic.backward(tape, grad).clone()
+    gradient = torch.zeros_like(critic.parameters)
+    critic.ascend(tape, grad, gradient)
     torch.manual_seed(3)
     way = 1e-2 * torch.randn_like(critic.parameters)
     values = []

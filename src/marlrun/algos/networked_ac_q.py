@@ -126,7 +126,8 @@ class NetworkedACQ:
             faulty_agents=faulty_agents,
             fault=fault,
         )
-        self._increment = torch.zeros_like(self.critic.parameters)
+        self._moved = self.consensus.moved(self.critic.parameters)
+        """w~, or the step to it."""
         self._learn = Recorded(self.adapt)
         self._bootstrap = policies.Sampled(self.actor, seeds, "bootstrap")
         self._now: tuple[Step, Tensor, Step] | None = None
@@ -157,9 +158,8 @@ class NetworkedACQ:
     def _transition(self, before: Step, action: Tensor, after: Step) -> Transition:
         """Return what `adapt` needs; actions that nobody will take are drawn with the theta of now."""
         ended = bootstrap = None
-        done = after.done
         # On a CPU a look costs less than the draw it saves; on a GPU it would wait.
-        if not self.spec.continuing and (done.is_cuda or done.any()):
+        if not self.spec.continuing and ((done := after.done).is_cuda or done.any()):
             ended = done.unsqueeze(-1)
             self._bootstrap.counter = self.clock
             bootstrap = self._bootstrap(after)
@@ -183,9 +183,9 @@ class NetworkedACQ:
             next_action = torch.where(ended, bootstrap, next_action)
         self.updates += 1
         self.steps.set(self.updates)
-        delta, q = self._learn((seen, next_seen), own, (action, next_action), reward, terminated)
-        self.consensus(self.updates, (self.critic.parameters, self._increment))
-        return self._metrics(delta, q)
+        loss, q = self._learn((seen, next_seen), own, (action, next_action), reward, terminated)
+        self.consensus(self.updates, (self.critic.parameters, self._moved))
+        return self._metrics(loss, q)
 
     def adapt(
         self,
@@ -195,10 +195,10 @@ class NetworkedACQ:
         reward: Tensor,
         terminated: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Take steps 2 and 4 to 7 of algorithm 1; w itself moves when it is mixed.
+        """Take steps 2 and 4 to 7 of algorithm 1.
 
-        `seen` [R, 2, ..] and `actions` [R, 2, N] are of s_t and s_{t+1}. Return delta and
-        Q(s_t, a_t), both [R, 1, N].
+        `seen` [R, 2, ..] and `actions` [R, 2, N] are of s_t and s_{t+1}. Return delta squared and
+        Q(s_t, a_t), both [R, N].
         """
         critic_step, actor_step = self.steps.critic, self.steps.actor
         action, goes_on = actions[:, :1], (~terminated).unsqueeze(-1).float()
@@ -210,15 +210,15 @@ class NetworkedACQ:
         scores = score(action, pi)
         worth = advantage(self.critic.own_values(seen[:, :1], action), scores)
 
-        self.critic.backward(tape, critic_step * delta, out=self._increment)
+        self.critic.ascend(tape, critic_step * delta, self._moved)
         mu.addcmul_(reward - mu, critic_step)
         self.actor.ascend(actor_tape, (actor_step * worth).unsqueeze(-1) * scores)
-        return delta, q
+        return delta.square_().squeeze(1), q.squeeze(1)
 
-    def _metrics(self, delta: Tensor, q: Tensor) -> Metrics:
+    def _metrics(self, loss: Tensor, q: Tensor) -> Metrics:
         metrics = {
-            "loss/td": delta.squeeze(1).square_(),
-            "q/taken": q.squeeze(1),
+            "loss/td": loss,
+            "q/taken": q,
             "value/average_reward": self.average,
         }
         if self.updates % LOOK_EVERY == 0:

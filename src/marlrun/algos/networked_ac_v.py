@@ -105,13 +105,14 @@ class NetworkedACV:
             faulty_agents=faulty_agents,
             fault=fault,
         )
-        self._moves = [
-            (net.parameters, torch.zeros_like(net.parameters)) for net in (self.critic, self.model)
+        v, model = self.critic.parameters, self.model.parameters
+        self._moved = [
+            v if mixed == "reward" else self.consensus.moved(v),
+            model if mixed == "critic" else self.consensus.moved(model),
         ]
-        """(v, its step), (lambda, its step)."""
-        first, last = {"both": (0, 2), "critic": (0, 1), "reward": (1, 2)}[mixed]
-        self._sent = self._moves[first:last]
-        self._kept = self._moves[:first] + self._moves[last:]
+        """v~ and lambda~, or the steps to them."""
+        pairs = list(zip((v, model), self._moved, strict=True))
+        self._sent = {"both": pairs, "critic": pairs[:1], "reward": pairs[1:]}[mixed]
         self._learn = Recorded(self.adapt)
         self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
         self.clock = 0
@@ -141,11 +142,9 @@ class NetworkedACV:
         assert self._transition is not None
         self.updates += 1
         self.steps.set(self.updates)
-        delta, error, value = self._learn(*self._transition)
+        losses = self._learn(*self._transition)
         self.consensus(self.updates, *self._sent)
-        for w, step in self._kept:
-            w.add_(step)
-        return self._metrics(delta, error, value)
+        return self._metrics(*losses)
 
     def adapt(
         self,
@@ -155,10 +154,10 @@ class NetworkedACV:
         reward: Tensor,
         terminated: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take the steps of algorithm 2 before the mixing, in which v and lambda themselves move.
+        """Take the steps of algorithm 2 before the mixing.
 
         `seen` [R, 2, ..] is what critics see of s_t and s_{t+1}; all else is [R, 1, ..]. Return
-        delta, the model's error and V(s_t), each [R, 1, N].
+        delta squared, the model's error squared and V(s_t), each [R, N].
         """
         critic_step, actor_step = self.steps.critic, self.steps.actor
         goes_on = (~terminated).unsqueeze(-1).float()
@@ -171,18 +170,18 @@ class NetworkedACV:
         team_delta = differential_td(modelled, mu, value, next_value, goes_on)
         pi, actor_tape = self.actor.probabilities(own)
 
-        (_, value_step), (_, model_step) = self._moves
-        self.critic.backward(tape, critic_step * delta, out=value_step)
-        self.model.backward(model_tape, critic_step * error, out=model_step)
+        moved_critic, moved_model = self._moved
+        self.critic.ascend(tape, critic_step * delta, moved_critic)
+        self.model.ascend(model_tape, critic_step * error, moved_model)
         mu.addcmul_(reward - mu, critic_step)
         self.actor.ascend(actor_tape, (actor_step * team_delta).unsqueeze(-1) * score(action, pi))
-        return delta, error, value
+        return delta.square_().squeeze(1), error.square_().squeeze(1), value.squeeze(1)
 
-    def _metrics(self, delta: Tensor, error: Tensor, value: Tensor) -> Metrics:
+    def _metrics(self, loss: Tensor, model_loss: Tensor, value: Tensor) -> Metrics:
         metrics = {
-            "loss/td": delta.squeeze(1).square_(),
-            "loss/reward": error.squeeze(1).square_(),
-            "value/state": value.squeeze(1),
+            "loss/td": loss,
+            "loss/reward": model_loss,
+            "value/state": value,
             "value/average_reward": self.average,
         }
         if self.updates % LOOK_EVERY == 0:

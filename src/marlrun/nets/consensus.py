@@ -107,9 +107,14 @@ class Consensus:
             return reward
         return torch.where(self._faulty.squeeze(-1), -reward, reward)
 
+    def moved(self, w: Tensor) -> Tensor:
+        """Return what takes w's steps until it is mixed: itself, or zeros, where steps go their way."""
+        return torch.zeros_like(w) if self._increments or self.weights is not None else w
+
     def __call__(self, time: int, *adapted: tuple[Tensor, Tensor]) -> None:
         """Replace each w of pairs (w, step), both [R, N, K], by the mixed w + step.
 
+        A step that is w itself has been taken; others are left at 0.
         With `increments`, a trap in older code: by w + the mixed step, so that critics never agree.
         `time` counts steps from 1; agents communicate at every `interval`-th.
         """
@@ -120,14 +125,16 @@ class Consensus:
             sent = [self._hear(mixing, x) for x in sent]
             y = y if y is None else mixing(y)
         self.weights = y
-        for (w, _), x in zip(adapted, sent, strict=True):
+        for (w, step), x in zip(adapted, sent, strict=True):
             if self._increments:
                 w.add_(x)
-            else:
+            elif x is not w:
                 w.copy_(x if y is None else x / y)
+            if step is not w:
+                step.zero_()
 
     def _sent(self, w: Tensor, step: Tensor) -> Tensor:
-        if self._increments:
+        if self._increments or step is w:
             return step
         return w.add_(step) if self.weights is None else (w * self.weights).add_(step)
 

@@ -39,14 +39,13 @@ class StateCritic(Protocol):
     sight: Sight
 
     def forward(self, sight: Tensor) -> tuple[Tensor, Any]:
-        """Return values [R, B, N] and what `backward` needs."""
+        """Return values [R, B, N] and what `ascend` needs."""
         ...
 
-    def backward(self, tape: Any, grad: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return sum_B grad [R, B, N] times the gradient of the values by the parameters: [R, N, P].
+    def ascend(self, tape: Any, grad: Tensor, moved: Tensor) -> None:
+        """Add to `moved` [R, N, P] the gradient of sum_B grad [R, B, N] values by the parameters.
 
-        B may be less than in `forward`: the first samples. The result is in `out`, if given;
-        otherwise the next call may overwrite it.
+        B may be less than in `forward`: the first samples. `moved` may be the parameters.
         """
         ...
 
@@ -59,10 +58,10 @@ class ActionCritic(Protocol):
     sight: Sight
 
     def forward(self, sight: Tensor, action: Tensor) -> tuple[Tensor, Any]:
-        """Return values [R, B, N] of `action` [R, B, N], and what `backward` needs."""
+        """Return values [R, B, N] of `action` [R, B, N], and what `ascend` needs."""
         ...
 
-    def backward(self, tape: Any, grad: Tensor, out: Tensor | None = None) -> Tensor:
+    def ascend(self, tape: Any, grad: Tensor, moved: Tensor) -> None:
         """See `StateCritic`."""
         ...
 
@@ -80,12 +79,13 @@ class _Linear:
         self.sight = sight
         self.parameters = torch.zeros(len(seeds), num_agents, size, device=device)
 
-    def backward(self, tape: Tensor, grad: Tensor, out: Tensor | None = None) -> Tensor:
+    def ascend(self, tape: Tensor, grad: Tensor, moved: Tensor) -> None:
         """See `StateCritic`; the tape is the features."""
-        samples = grad.shape[1]
+        samples, grad = grad.shape[1], grad.unsqueeze(-1)
         if samples == 1:
-            return torch.mul(grad[:, 0, :, None], tape[:, 0], out=out)
-        return torch.sum(grad.unsqueeze(-1) * tape[:, :samples], 1, out=out)
+            moved.addcmul_(grad[:, 0], tape[:, 0])
+        else:
+            moved.add_((grad * tape[:, :samples]).sum(1))
 
     def _values(self, features: Tensor) -> Tensor:
         # Not a product with ones, though half as slow: its sums depend on the number of rows.
@@ -152,12 +152,11 @@ class _Neural:
         self._shape = len(seeds), num_agents
         self.parameters = self._net.rows.view(*self._shape, -1)
 
-    def backward(self, tape: list[Tensor], grad: Tensor, out: Tensor | None = None) -> Tensor:
+    def ascend(self, tape: list[Tensor], grad: Tensor, moved: Tensor) -> None:
         """See `StateCritic`."""
         grad = grad.transpose(1, 2).flatten(0, 1).unsqueeze(-1)
         tape = [x[:, : grad.shape[1]] for x in tape]
-        found = self._net.backward(tape, grad).view_as(self.parameters)
-        return found if out is None else out.copy_(found)
+        moved.add_(self._net.backward(tape, grad).view_as(moved))
 
     def _values(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the values [R, B, N] of what agents see, x [R, N, B, I]."""

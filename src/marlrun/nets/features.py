@@ -162,7 +162,8 @@ class TeamOfAction:
 
     def __call__(self, sight: Tensor, action: Tensor) -> Tensor:
         """See `ActionFeatures`."""
-        taken = _one_hot(action, self._num_actions).float().sub_(1 / self._num_actions)
+        others = torch.arange(1, self._num_actions, device=action.device)
+        taken = (action.unsqueeze(-1) == others).float().sub_(1 / self._num_actions)
         return torch.cat((sight[..., : self._num_states], taken.flatten(2)), -1).unsqueeze(2)
 
     def own_values(self, w: Tensor, sight: Tensor, action: Tensor) -> Tensor:
@@ -185,16 +186,15 @@ class LocalOfAction:
 
     def __call__(self, sight: Tensor, action: Tensor) -> Tensor:
         """See `ActionFeatures`."""
-        return torch.cat((sight, _one_hot(action, self._num_actions)), -1)
+        features = sight.new_empty(*sight.shape[:-1], self.size)
+        features[..., : self._obs_size] = sight
+        others = torch.arange(1, self._num_actions, device=action.device)
+        torch.eq(action.unsqueeze(-1), others, out=features[..., self._obs_size :])
+        return features
 
     def own_values(self, w: Tensor, sight: Tensor, action: Tensor) -> Tensor:
         """See `ActionFeatures`."""
         return _own_values(w[..., self._obs_size :], action)
-
-
-def _one_hot(action: Tensor, num_actions: int) -> Tensor:
-    """Return bool [.., A - 1]: where the action taken is, the first action's place left out."""
-    return action.unsqueeze(-1) == torch.arange(1, num_actions, device=action.device)
 
 
 def _own_values(of_action: Tensor, action: Tensor) -> Tensor:
@@ -203,5 +203,8 @@ def _own_values(of_action: Tensor, action: Tensor) -> Tensor:
 
 
 def first_zero(x: Tensor) -> Tensor:
-    """Return x with a 0 before the first of its last dimension."""
-    return torch.cat((x.new_zeros(*x.shape[:-1], 1), x), -1)
+    """Return x [.., N, A - 1] with a 0 before the first of its last dimension."""
+    # Agents last in memory, as `score` has them.
+    padded = x.new_zeros(*x.shape[:-2], x.shape[-1] + 1, x.shape[-2]).mT
+    padded[..., 1:] = x
+    return padded

@@ -34,64 +34,59 @@ class Recorded:
     def __init__(self, function: Callable[..., Sequence[Tensor]]):
         self._function = function
         self._calls: list[Call] = []
-        self._places: list[Tensor] = []
-        self._sources: list[int] = []
+        self._places: dict[int, Tensor] = {}
+        """By number of what is given; of twins the first's."""
+        self._twins: list[tuple[int, int]] = []
         self._outputs: Sequence[Tensor] = ()
 
-    @torch.inference_mode()
     def __call__(self, *inputs: Given) -> list[Tensor]:
         """Return what the function returns."""
-        given = _tensors(inputs)
-        sources = _sources(inputs)
-        if self._calls and sources == self._sources:
-            for number in dict.fromkeys(sources):
-                assert self._places[number].shape == given[number].shape, number
-                self._places[number].copy_(given[number])
-            for call in self._calls:
-                call()
-        else:
-            self._sources = sources
-            self._record(inputs)
-        return [output.clone() for output in self._outputs]
+        given = [part for value in inputs for part in _parts(value)]
+        with torch.inference_mode():
+            if self._calls and all(given[one] is given[other] for one, other in self._twins):
+                for number, place in self._places.items():
+                    assert place.shape == given[number].shape, number
+                    place.copy_(given[number])
+                for call in self._calls:
+                    call()
+            else:
+                self._record(inputs)
+            return [output.clone() for output in self._outputs]
 
     def _record(self, inputs: Sequence[Given]) -> None:
         """Make room for the inputs, once for those that are given twice, and run the function."""
-        self._calls, self._places = [], []
-        arguments = [self._place(_parts(value)) for value in inputs]
+        self._calls, self._places, self._twins = [], {}, []
+        known: list[Tensor] = []
+        arguments: list[Tensor] = []
+        for value in inputs:
+            if isinstance(value, tuple):
+                arguments.append(self._joined(value, len(known)))
+            else:
+                arguments.append(self._place(value, known))
+            known += _parts(value)
         with _Recorder() as recorder:
             self._outputs = self._function(*arguments)
         self._calls = recorder.calls
 
-    def _place(self, parts: tuple[Tensor, ...]) -> Tensor:
-        """Return a copy of an argument that the function may keep."""
-        number = len(self._places)
-        if self._sources[number] < number:
-            place = self._places[self._sources[number]]
-            self._places.append(place)
-        elif len(parts) == 1:
-            place = parts[0].clone()
-            self._places.append(place)
-        else:
-            place = torch.cat(parts, 1)
-            self._places += place.split([part.shape[1] for part in parts], 1)
+    def _joined(self, parts: tuple[Tensor, ...], number: int) -> Tensor:
+        place = torch.cat(parts, 1)
+        places = torch.split(place, [part.shape[1] for part in parts], 1)
+        self._places.update(enumerate(places, number))
+        return place
+
+    def _place(self, value: Tensor, known: Sequence[Tensor]) -> Tensor:
+        """Return a copy of an argument that the function may keep, given those `known` before."""
+        number = len(known)
+        for twin, other in enumerate(known):
+            if twin in self._places and other is value:
+                self._twins.append((number, twin))
+                return self._places[twin]
+        place = self._places[number] = value.clone()
         return place
 
 
 def _parts(value: Given) -> tuple[Tensor, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def _sources(inputs: Sequence[Given]) -> list[int]:
-    """Return, for each tensor, its number, or that of the one before which it is."""
-    first: dict[int, int] = {}
-    sources: list[int] = []
-    for value in inputs:
-        parts = _parts(value)
-        for part in parts:
-            number = len(sources)
-            known = first.setdefault(id(part), number)
-            sources.append(known if len(parts) == 1 else number)
-    return sources
 
 
 class _Recorder(TorchDispatchMode):

@@ -23,7 +23,8 @@ def score(action: Tensor, probabilities: Tensor) -> Tensor:
     """Return the gradient of log pi(a) by the logits of a softmax, 1{a} - pi: [..., N, A]."""
     # Agents last in memory: along a few actions a vector unit has nothing to do.
     actions = torch.arange(probabilities.shape[-1], device=action.device).unsqueeze(-1)
-    return (action.unsqueeze(-2) == actions).to(probabilities.dtype).mT.sub_(probabilities)
+    taken = torch.empty_like(probabilities.mT)
+    return torch.eq(action.unsqueeze(-2), actions, out=taken).mT.sub_(probabilities)
 
 
 def advantage(own_values: Tensor, scores: Tensor) -> Tensor:
