@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks import plain_networked
 from benchmarks.setting import CPU, Call, node
 from benchmarks.timing import Effort, Times, alternate, ratio
 from marlrun.graphs.network import Mixing, Network, SparseMixing
@@ -31,8 +32,9 @@ def scale(effort: Effort) -> list[dict[str, Any]]:
     An agent hears itself and four others, sees ten numbers (its neighbourhood's) and has two
     actions; critics and policies are linear in these. A step is `observe` and `update`: TD errors,
     actor, consensus; all that is mixed is W. Bare: G and H are given, and added in place; the product
-    is the faster of dense (`bmm`) and sparse (`mm` of CSR), into memory at hand. A second ratio has
-    marlrun's own product in the bare step. Edges are those of all replicas.
+    is the faster of dense (`bmm`) and sparse (`mm` of CSR), into memory at hand. A second ratio is
+    over a script for this setting alone (benchmarks.plain_networked) with the faster of these
+    products. Edges are those of all replicas.
     """
     rows: list[dict[str, Any]] = []
     for num_agents, replicas in SIZES:
@@ -43,6 +45,7 @@ def scale(effort: Effort) -> list[dict[str, Any]]:
             calls[name] = _warm(partial(next, _steps(learner, num_agents, replicas)))
             for kind, product in products(graph.draw(), num_agents, replicas).items():
                 calls[f"{name} {kind}"] = _bare(product, num_agents, replicas, *_sizes(learner))
+                calls[f"{name} plain {kind}"] = _plain(name, learner, product)
         times = alternate(calls, effort)
         rows += [_row(name, num_agents, replicas, times) for name in ALGORITHMS]
     return rows
@@ -50,8 +53,7 @@ def scale(effort: Effort) -> list[dict[str, Any]]:
 
 def _row(name: str, num_agents: int, replicas: int, times: Times) -> dict[str, Any]:
     edges = replicas * num_agents * LINKS // 2
-    kinds = [f"{name} {kind}" for kind in ("dense", "sparse") if f"{name} {kind}" in times]
-    bare = min(kinds, key=lambda kind: median(times[kind]))
+    bare, plain = (_fastest(f"{name}{kind}", times) for kind in ("", " plain"))
     middle, low, high = ratio(times[name], times[bare])
     return {
         "algorithm": name.removeprefix("networked_"),
@@ -63,9 +65,16 @@ def _row(name: str, num_agents: int, replicas: int, times: Times) -> dict[str, A
         "bare": bare.split()[1],
         "ratio": middle,
         "quartiles": [low, high],
-        "with_our_product": ratio(times[name], times[f"{name} ours"]).median,
+        "plain_ms": 1e3 * median(times[plain]),
+        "ratio_to_plain": ratio(times[name], times[plain]).median,
         "us_an_edge": 1e6 * median(times[name]) / edges,
     }
+
+
+def _fastest(name: str, times: Times) -> str:
+    """Return the call of that name with the faster product."""
+    found = [f"{name} {kind}" for kind in ("dense", "sparse") if f"{name} {kind}" in times]
+    return min(found, key=lambda call: median(times[call]))
 
 
 def _graph(num_agents: int, replicas: int) -> Network:
@@ -112,6 +121,41 @@ def _end(num_agents: int, replicas: int) -> Step:
     return Step(no, obs, torch.rand(replicas, 1, num_agents), no, no)
 
 
+def _plain(name: str, learner: Any, product: Product) -> Call:
+    """Return a call that takes a step of a script that knows what `learner` knows."""
+    agents = plain_agents(learner, product)
+    take = getattr(plain_networked, name)
+    replicas, num_agents = agents.average.shape
+    ends = [_end(num_agents, replicas) for _ in range(4)]
+    action = torch.randint(NUM_ACTIONS, (replicas, num_agents))
+    seen = cycle(
+        plain_networked.Transition(
+            before.obs[:, 0], action, after.reward[:, 0], after.obs[:, 0], action
+        )
+        for before, after in pairwise([*ends, ends[0]])
+    )
+    return lambda: take(agents, next(seen))
+
+
+def plain_agents(learner: Any, product: Product) -> plain_networked.Agents:
+    """Return agents of a script who know what `learner`'s know."""
+    critic = learner.critic.parameters.clone()
+    model = learner.model.parameters.clone() if hasattr(learner, "model") else critic[..., :0]
+    rooms = {x.shape: torch.empty_like(x) for x in (critic, model)}
+    theta = learner.actor.parameters.clone().unflatten(-1, (OBS_SIZE + 1, NUM_ACTIONS))
+    steps = learner.steps.at(1)
+    return plain_networked.Agents(
+        mixed=lambda x: product(x, rooms[x.shape]),
+        critic=critic,
+        model=model,
+        weight=theta[..., :OBS_SIZE, :],
+        bias=theta[..., OBS_SIZE, :],
+        average=learner.average.clone(),
+        critic_step=steps["critic"],
+        actor_step=steps["actor"],
+    )
+
+
 def _sizes(learner: Any) -> tuple[int, int]:
     """Return how many numbers an agent mixes, and how many its policy has."""
     critics = [learner.critic, *([learner.model] if hasattr(learner, "model") else [])]
@@ -133,7 +177,7 @@ def _bare(product: Product, num_agents: int, replicas: int, mixed: int, own: int
 
 
 def products(mixing: Mixing, num_agents: int, replicas: int) -> dict[str, Product]:
-    """Return ways to mix [R, N, K]: dense (where it fits), sparse, and marlrun's."""
+    """Return ways to mix [R, N, K]: dense (where it fits) and sparse."""
     if isinstance(mixing, SparseMixing):
         csr = mixing.csr
         dense = _dense(csr, num_agents, replicas) if num_agents <= 1000 else None
@@ -145,7 +189,7 @@ def products(mixing: Mixing, num_agents: int, replicas: int) -> dict[str, Produc
         flat = out.view(len(csr), -1)
         return torch.mm(csr, x.view(len(csr), -1), out=flat).view(x.shape)
 
-    found: dict[str, Product] = {"sparse": sparse, "ours": lambda x, out: mixing(x)}
+    found: dict[str, Product] = {"sparse": sparse}
     if dense is not None:
         found["dense"] = lambda x, out: torch.bmm(dense, x, out=out)
     return found

@@ -144,14 +144,42 @@ def test_the_report_is_timed_beside_bare_reading():
     assert rows[0]["ratio"] == 1 < rows[1]["ratio"]
 
 
+@pytest.mark.parametrize("name", ["networked_ac_q", "networked_ac_v"])
+def test_plain_networked_learns_what_the_learner_does(name):
+    """Algorithm 1 waits for the next action, so its last transition is learned by the script alone."""
+    scale, script = room("scale"), room("plain_networked")
+    graph = scale._graph(6, 2)
+    learner = scale._learner(name, graph)
+    agents = scale.plain_agents(learner, scale.products(graph.draw(), 6, 2)["dense"])
+    torch.manual_seed(0)
+    ends = [scale._end(6, 2) for _ in range(7)]
+    actions = torch.randint(2, (7, 2, 1, 6))
+    for before, action, after in zip(ends, actions[:-1], ends[1:], strict=False):
+        learner.observe(before, action, after)
+        learner.update()
+    pairs = list(zip(ends, actions, ends[1:], actions[1:], strict=False))
+    for before, action, after, following in pairs[: learner.updates]:
+        rewards = after.reward[:, 0]
+        seen = (before.obs[:, 0], action[:, 0], rewards, after.obs[:, 0], following[:, 0])
+        getattr(script, name)(agents, script.Transition(*seen))
+    theta = torch.cat((agents.weight.flatten(2), agents.bias), -1)
+    torch.testing.assert_close(learner.critic.parameters, agents.critic)
+    torch.testing.assert_close(learner.actor.parameters, theta)
+    torch.testing.assert_close(learner.average, agents.average)
+    if name == "networked_ac_v":
+        torch.testing.assert_close(learner.model.parameters, agents.model)
+    assert agents.critic.abs().min() > 1e-5
+
+
 def test_the_bare_products_mix_as_the_learners_do():
     scale = room("scale")
     for num_agents, replicas in ((6, 2), (300, 1), (300, 3)):
         graph = scale._graph(num_agents, replicas)
         x = torch.rand(replicas, num_agents, 5)
-        kinds = scale.products(graph.draw(), num_agents, replicas)
-        assert set(kinds) == {"dense", "sparse", "ours"}
-        heard = [mix(x, torch.zeros_like(x)) for mix in kinds.values()]
+        mixing = graph.draw()
+        kinds = scale.products(mixing, num_agents, replicas)
+        assert set(kinds) == {"dense", "sparse"}
+        heard = [mixing(x), *(mix(x, torch.zeros_like(x)) for mix in kinds.values())]
         for one in heard[1:]:
             torch.testing.assert_close(one, heard[0])
         torch.testing.assert_close(heard[0].mean(1), x.mean(1))
@@ -168,6 +196,7 @@ def test_many_agents_are_timed_beside_the_bare_step(monkeypatch):
         ("ac_q", 600),
         ("ac_v", 600),
     ]
+    assert all(row["plain_ms"] > 0 < row["ratio_to_plain"] for row in rows)
     assert all(row["bare_ms"] > 0 and 0 < row["quartiles"][0] <= row["ratio"] for row in rows)
 
 
