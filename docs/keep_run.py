@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
-MAX_BYTES = 300_000
+MAX_BYTES = 100_000
 
 
 def slim(rows: list[dict[str, Any]], max_bytes: int = MAX_BYTES) -> list[str]:

@@ -73,15 +73,16 @@ def table(found: list[tuple[Run, Run]], key: str, metric: str, scale: str | None
     """Return a Markdown table, a row a pair."""
     told = [k for k in found[0][0].settings if len({str(a.settings.get(k)) for a, _ in found}) > 1]
     told = [k for k in told if is_compared(k) and k != key]
-    rows: list[list[Any]] = [[*told, f"{key}, difference", "seeds", metric, "part of the scale"]]
-    rows.append(["---"] * len(rows[0]))
+    head = [*told, f"{key}, difference", "seeds", metric, "part of the scale"]
+    rows: list[list[Any]] = []
     for run, other in found:
         apart = difference(run, other, metric)
         part = "" if scale is None else _part(apart, distance(run, scale))
         what = f"{run.settings[key]} - {other.settings[key]}"
         shown = f"{apart.mean:.4f} [{apart.low:.4f}, {apart.high:.4f}]"
         rows.append([*(run.settings.get(k) for k in told), what, apart.num_values, shown, part])
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    lines = [head, ["---"] * len(head), *sorted(rows, key=str)]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def _part(apart: Estimate, whole: float) -> str:

@@ -238,6 +238,16 @@ def test_a_task_that_goes_on_is_told_per_step(tmp_path: Path):
     assert labels["optimum (exact)"] == 1.5
 
 
+@pytest.mark.parametrize(
+    ("values", "scale"), [([1.0, 1e-4], "log"), ([1.0, 0.1], "linear"), ([0.0, 1.0], "linear")]
+)
+def test_values_of_many_decades_are_drawn_on_a_logarithmic_axis(tmp_path: Path, values, scale):
+    write_run(tmp_path / "a", {0: values})
+    found = study_of(tmp_path).headline
+    drawn = figures.learning(found.tasks, found.curves, looks(["dec_hdrqn"]), found.y)
+    assert drawn.axes[0].get_yscale() == scale
+
+
 def test_long_names_leave_room_for_the_panels(tmp_path: Path):
     # That a figure's layout collapses is a warning, and so an error here.
     names = [f"networked_ac_{i} with a graph of weights=lazy_metropolis, {i}" * 2 for i in "qvw"]

@@ -13,7 +13,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import EngFormatter, MaxNLocator  # noqa: E402
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter  # noqa: E402
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 """Okabe & Ito's palette, its yellow replaced by a dark one that is seen on white."""
@@ -109,6 +109,13 @@ def count_axis(axes: Axes) -> None:
     """Write large counts as 50 k, 1 M."""
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+
+
+def decades_axis(axes: Axes) -> None:
+    """Make the y axis logarithmic, its numbers plain: names may hold what mathtext would read."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:

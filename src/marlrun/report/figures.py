@@ -14,6 +14,7 @@ from marlrun.report.drawing import (
     REFERENCES,
     Look,
     count_axis,
+    decades_axis,
     legend,
     mark_levels,
     name_axes,
@@ -29,6 +30,8 @@ Clock = Callable[[Curve], Floats]
 NUM_MARKERS = 8
 FEW_POINTS = 60
 """Up to so many points the edges of bands are drawn, too."""
+DECADES = 3
+"""Values that span more have a logarithmic axis, such as how far agents disagree."""
 UNITS = ((7200.0, 3600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """From so many seconds on, seconds per unit, unit."""
 
@@ -66,11 +69,20 @@ def _curves(
             if name in mine:
                 _curve(one, mine[name], clock(mine[name]), look, name)
         _references(one, task, looks)
+        if _spans_decades([mine[name].iqm for name in looks if name in mine]):
+            decades_axis(one)
         title(one, task.name)
         count_axis(one)
     name_axes(figure, axes, x, f"{y}\nIQM over seeds, 95 % interval")
     legend(figure, axes)
     return figure
+
+
+def _spans_decades(values: Sequence[Floats]) -> bool:
+    """Say whether all are positive and some more than DECADES powers of ten above others."""
+    every = np.concatenate([*values, [np.nan]])
+    every = every[np.isfinite(every)]
+    return bool(every.size) and 0 < every.min() * 10**DECADES < every.max()
 
 
 def _curve(axes: Axes, curve: Curve, x: Floats, look: Look, name: str) -> None:
