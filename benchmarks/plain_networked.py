@@ -1,7 +1,8 @@
 """Networked actor-critic in plain torch: what a script for one setting does at each step.
 
 Linear critics and policies of local features, constant step sizes, private rewards, one round of
-mixing (Zhang et al., ICML 2018, algorithms 1 and 2). R replicas, N agents, O observation, A actions.
+mixing (Zhang et al., ICML 2018, algorithms 1 and 2); no metrics, no ends of episodes, no choices.
+R replicas, N agents, O observation, A actions.
 """
 
 from collections.abc import Callable
@@ -79,7 +80,7 @@ def _features(obs: Tensor, action: Tensor, num_actions: int) -> Tensor:
 
 
 def _scores(agents: Agents, seen: Transition) -> Tensor:
-    logits = (seen.obs.unsqueeze(-1) * agents.weight).sum(-2) + agents.bias
+    logits = torch.einsum("rno,rnoa->rna", seen.obs, agents.weight) + agents.bias
     return one_hot(seen.action, logits.shape[-1]) - logits.softmax(-1)
 
 

@@ -1,6 +1,6 @@
 """Measure what is named; write docs/results/paper2_NAME/: a JSON file, some with a figure.
 
-`PYTHONPATH=docs python -m paper2 fixed_point_1 fixed_point_2 consensus refusal gradient`
+`PYTHONPATH=docs python -m paper2 fixed_point_1 fixed_point_2 consensus refuser gradient`
 """
 
 import argparse
@@ -23,7 +23,7 @@ PROOFS = {
     "fixed_point_1": (partial(fixed_point, "paper2_fixed_point_1"), None),
     "fixed_point_2": (partial(fixed_point, "paper2_fixed_point_2"), None),
     "consensus": (consensus, draw_consensus),
-    "refusal": (refusal, draw_refusal),
+    "refuser": (refusal, draw_refusal),
     "gradient": (gradient, None),
 }
 

@@ -21,7 +21,7 @@ def fixed_point(experiment: str, *typed: str, num_ticks: int | None = None) -> N
     cells: list[Node] = []
     asked = jobs(experiment, *typed)
     num_ticks, num_seeds = num_ticks or asked[0]["env_steps"], asked[0]["replicas"]
-    for _, same in groupby(asked, lambda job: (job["algo"], job["env"] | {"mdp": None})):
+    for _, same in groupby(asked, lambda job: job | {"env": job["env"] | {"mdp": None}}):
         alike = list(same)
         whole = _approach(at_work(alike, theta=1), num_ticks, num_seeds)
         for i, job in enumerate(alike):

@@ -91,7 +91,7 @@ def draw_refusal(found: Node, out: Path) -> None:
             ax.bar(at, means, 0.38, yerr=errors, color=colour, label=label)
         ax.set_title(game)
         ax.set_xticks(places, [cell["case"] for cell in cells], rotation=40, ha="right")
-    grid[0, 0].legend(fontsize="small")
     figure.supylabel("distance of the honest critics' mean")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(f"Agent 0 sends and does not listen; complete graph, {found['seeds']} seeds")
     figure.savefig(out, dpi=150)

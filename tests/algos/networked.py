@@ -19,7 +19,12 @@ VARIANTS = {
     "team": TEAM,
     "local": PAPER | {"features": "local", "policy": "neural", "policy_hidden": []},
     "neural": {"critic": "neural", "policy": "neural"},
-    "odd": {"critic": "neural", "policy": "neural", "critic_hidden": [25], "policy_hidden": [33, 5]},
+    "odd": {
+        "critic": "neural",
+        "policy": "neural",
+        "critic_hidden": [25],
+        "policy_hidden": [33, 5],
+    },
     "trim": TEAM | {"aggregate": "trim", "faulty_agents": [0]},
     "nearest": TEAM | {"aggregate": "nearest", "faulty_agents": [0], "fault": "oppose"},
 }

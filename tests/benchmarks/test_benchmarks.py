@@ -196,7 +196,6 @@ def test_many_agents_are_timed_beside_the_bare_step(monkeypatch):
         ("ac_q", 600),
         ("ac_v", 600),
     ]
-    assert all(row["plain_ms"] > 0 < row["ratio_to_plain"] for row in rows)
     assert all(row["bare_ms"] > 0 and 0 < row["quartiles"][0] <= row["ratio"] for row in rows)
 
 

@@ -9,9 +9,7 @@ from paper2.gradient import direction
 from paper2.worlds import ALGOS, at_work
 
 from marlrun.ops.consensus import disagreement
-from marlrun.schema import options
 
-CHANGING = set(options("experiment/graphs")) - {"none"}
 GOODS = ("experiment/games=public_goods", "env.mdp=1")
 FIXED_POINTS = ("paper2_fixed_point_1", "paper2_fixed_point_2")
 
@@ -27,8 +25,8 @@ def worst_disagreement(algo: str, graph: str, num_ticks: int) -> float:
 @pytest.mark.parametrize("algo", ALGOS)
 def test_critics_agree_on_changing_graphs(algo):
     """Claim 2a, also where half of the links of a ring fail; actors learn meanwhile."""
-    errors = {name: worst_disagreement(algo, name, 2_000) for name in CHANGING - {"gossip"}}
-    assert len(errors) == 2 and max(errors.values()) < 1e-3, errors
+    errors = [worst_disagreement(algo, name, 2_000) for name in ("redrawn", "failing_ring")]
+    assert max(errors) < 1e-3, errors
     assert worst_disagreement(algo, "none", 2_000) > 0.1
 
 

@@ -55,18 +55,27 @@ def test_increments_are_the_trap():
     assert combine(consensus, column(1.0, 4.0), column(1.0, 2.0)) == [2.25, 5.5]
 
 
-@pytest.mark.parametrize("kind", ["plain", "increments", "push_sum"])
+KINDS = {
+    "mean": {},
+    "increments": {"increments": True},
+    "push_sum": {},
+    "nobody": {"rounds": 0},
+    "seldom": {"interval": 2},
+    "twice": {"rounds": 2},
+    "nearest": {"aggregate": "nearest", "faulty_agents": [0]},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_steps_may_go_where_they_are_wanted(kind):
-    one, other = (
-        make(network(TWO, push_sum=kind == "push_sum"), increments=kind == "increments")
-        for _ in range(2)
-    )
-    w, v = column(1.0, 4.0), column(1.0, 4.0)
-    moved = one.moved(w)
-    assert (moved is w) == (kind == "plain")
-    for time in (1, 2):
-        moved.add_(column(1.0, 2.0))
-        assert combine(one, w, moved, time) == combine(other, v, column(1.0, 2.0), time)
+    matrix = [[0.5, 0.2, 0.2, 0.1]] * 4
+    one, other = (make(network(matrix, push_sum=kind == "push_sum"), **KINDS[kind]) for _ in "ab")
+    w, v = column(1.0, 4.0, 2.0, 7.0), column(1.0, 4.0, 2.0, 7.0)
+    moved, step = one.moved(w), column(1.0, 2.0, -1.0, 3.0)
+    assert (moved is w) == (kind not in ("increments", "push_sum"))
+    for time in (1, 2, 3):
+        moved.add_(step)
+        assert combine(one, w, moved, time) == combine(other, v, step.clone(), time)
 
 
 def test_rounds_and_interval():

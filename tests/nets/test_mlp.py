@@ -46,7 +46,9 @@ def test_members_start_apart():
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("num_agents", [1, 2, 3])
 @pytest.mark.parametrize("batch", [1, 2, 5, 32])
-@pytest.mark.parametrize("sizes", [[7, 25, 1], [61, 16, 9], [7, 30, 13, 6], [33, 13], [410, 1]])
+@pytest.mark.parametrize(
+    "sizes", [[7, 25, 1], [7, 3, 1], [61, 16, 9], [7, 30, 13, 6], [33, 13], [410, 1]]
+)
 def test_a_replica_is_alone_in_company(sizes, batch, num_agents):
     torch.manual_seed(0)
     x, grad = (torch.randn(3, num_agents, batch, size) for size in (sizes[0], sizes[-1]))

@@ -108,7 +108,7 @@ class Consensus:
         return torch.where(self._faulty.squeeze(-1), -reward, reward)
 
     def moved(self, w: Tensor) -> Tensor:
-        """Return what takes w's steps until it is mixed: itself, or zeros, where steps go their way."""
+        """Return where to add w's steps: w itself; or, with increments or push-sum, zeros beside it."""
         return torch.zeros_like(w) if self._increments or self.weights is not None else w
 
     def __call__(self, time: int, *adapted: tuple[Tensor, Tensor]) -> None:

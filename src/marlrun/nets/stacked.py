@@ -8,7 +8,8 @@ Where a member's matrices start within 16 bytes decides the order in which a CPU
 members' must start alike, or a member's last bits would depend on its company. Hence layers are
 rounded up to multiples of 4 units. The units added are dead: their weights, in and out, are zero, so
 what they say is zero (ReLU, LSTM, GRU) and so are all gradients, and any step and any mixing leaves
-them dead. Thin outputs are summed in an order of their own and need none.
+them dead. Rows are rounded up to 16, for Adam takes numbers so and rounds the rest of a tensor
+otherwise, and so does the sigmoid of a cell, whose units are rounded likewise. Thin outputs are summed in an order of their own and need none.
 """
 
 import math
@@ -61,7 +62,8 @@ def views(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
 
 def widened(rows: Tensor, live: Shapes, shapes: Shapes) -> Tensor:
     """Return `rows` [M, P] of shapes `live` among the zeros of dead units: rows of `shapes`."""
-    wide = rows.new_zeros(len(rows), rounded(row_size(shapes)))
+    size = row_size(shapes)
+    wide = rows.new_zeros(len(rows), size + -size % _VECTOR)
     parts = _parts(wide, shapes)
     for name, part in _parts(rows, live).items():
         parts[name][(..., *map(slice, live[name]))] = part
@@ -94,9 +96,8 @@ def xavier_rows(
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply each member's affine map: x [M, B, I], weight [M, I, J], bias [M, 1, J] -> [M, B, J]."""
-    if (
-        len(x) == 1
-    ):  # torch multiplies a lone matrix by another routine, which sums in another order
+    if len(x) == 1:
+        # torch multiplies a lone matrix by another routine, which sums in another order.
         return linear(*(y.expand(2, -1, -1) for y in (x, weight, bias)))[:1]
     if weight.shape[-1] < _THIN:
         return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
@@ -104,7 +105,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def placed(grad: Tensor, width: int) -> Tensor:
-    """Return the gradient [M, B, J] by outputs, members alike, with zeros for dead ones: J = `width`."""
+    """Return the gradient by outputs, [M, B, J], with zeros for dead ones: [M, B, `width`].
+
+    Every member's starts at a multiple of 16 bytes.
+    """
     _, batch, size = grad.shape
     if size < width:
         return torch.nn.functional.pad(grad, (0, width - size))
