@@ -9,7 +9,8 @@ members' must start alike, or a member's last bits would depend on its company. 
 rounded up to multiples of 4 units. The units added are dead: their weights, in and out, are zero, so
 what they say is zero (ReLU, LSTM, GRU) and so are all gradients, and any step and any mixing leaves
 them dead. Rows are rounded up to 16, for Adam takes numbers so and rounds the rest of a tensor
-otherwise, and so does the sigmoid of a cell, whose units are rounded likewise. Thin outputs are summed in an order of their own and need none.
+otherwise; so does the sigmoid of a cell, whose units are rounded likewise. Thin outputs are summed
+in an order of their own and need none.
 """
 
 import math
