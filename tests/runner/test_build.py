@@ -1,9 +1,8 @@
 import pytest
 import torch
-import yaml
-from algos.networked import CONF
 from envs.games import make
 from graphs.graphs_at_hand import node as graph_node
+from paper2.worlds import node
 
 from marlrun.runner.build import build, build_learner, refuse_hidden_targets, resolve
 from marlrun.types import Spec
@@ -102,7 +101,7 @@ def test_a_message_about_a_key_is_left_as_it_is(message, monkeypatch):
 
 
 def test_only_who_communicates_needs_a_connected_graph():
-    algo = yaml.safe_load((CONF / "networked_ac_q.yaml").read_text())
+    algo = node("algo", "networked_ac_q")
     env, apart = make("public_goods", 3), graph_node("geometric", radius=0.001)
     with pytest.raises(ValueError, match="^graph: disconnected in the mean"):
         build_learner(algo, env, (3,), CPU, [], 1, apart)
