@@ -1,5 +1,7 @@
 """Write the README's reproduction table from docs/results/claims.json (`make claims`).
 
+A row a claim there, and in claims.md beside the file also one for each of its cells.
+
 A claim is one object: claim, statement, paper, ours, interval [lo, hi], seeds, holds (true, false
 or "partly"), command, commit. `"exact": true` stands in for interval and seeds; `cells` lists the
 parts of a claim that has many, each {"cell": name, "ours": .., "paper": .., "interval": ..}, and
@@ -14,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
+TITLE = "# Claims, part by part\n\nMade from claims.json by `make claims`.\n\n"
 VERDICTS = {True: "yes", False: "no", "partly": "partly"}
 CLAIM = {
     "claim": "a string",
@@ -73,8 +76,8 @@ def check_claim(claim: Any, number: int) -> None:
         check(cell, CELL, {"paper", "interval"}, f"{where}, cell {cell.get('cell')}")
 
 
-def table(claims: list[dict[str, Any]]) -> str:
-    """Return the claims as a Markdown table, a row each and one for each cell."""
+def table(claims: list[dict[str, Any]], with_cells: bool = False) -> str:
+    """Return the claims as a Markdown table, a row each and, if asked for, one for each cell."""
     head = ["claim", "statement", "paper", "ours [95 % interval]", "seeds", "holds", "made by"]
     rows = [head, ["---"] * len(head)]
     for claim in claims:
@@ -83,7 +86,7 @@ def table(claims: list[dict[str, Any]]) -> str:
         holds = f"**{VERDICTS[claim['holds']]}**"
         name, statement = claim["claim"], claim["statement"]
         rows.append([name, statement, claim["paper"], _ours(claim), seeds, holds, made_by])
-        for cell in claim.get("cells", []):
+        for cell in claim.get("cells", []) if with_cells else []:
             rows.append([name, f"- {cell['cell']}", cell.get("paper"), _ours(cell), "", "", ""])
     return "\n".join(f"| {' | '.join(map(_text, row))} |" for row in rows)
 
@@ -108,21 +111,25 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def main(argv: list[str]) -> None:
-    """Rewrite the README's table, or say that it is out of date."""
+    """Rewrite the README's table and claims.md, or say that one is out of date."""
     parser = argparse.ArgumentParser(description="README's table from docs/results/claims.json")
     parser.add_argument("--claims", type=Path, default=ROOT / "docs/results/claims.json")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
     options = parser.parse_args(argv)
     try:
-        old = options.readme.read_text()
-        new = insert(old, read(options.claims))
+        claims = read(options.claims)
+        new = {
+            options.readme: insert(options.readme.read_text(), claims),
+            options.claims.with_suffix(".md"): f"{TITLE}{table(claims, with_cells=True)}\n",
+        }
     except (OSError, ValueError) as error:
         sys.exit(f"{options.claims.name}: {error}")
-    if not options.check:
-        options.readme.write_text(new)
-    elif new != old:
-        sys.exit("README.md: the table of claims is out of date, run `make claims`")
+    for path, text in new.items():
+        if not options.check:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"{path.name}: the table of claims is out of date, run `make claims`")
 
 
 def _is_interval(value: Any) -> bool:
@@ -135,13 +142,16 @@ def _is_interval(value: Any) -> bool:
 
 def _ours(entry: dict[str, Any]) -> str:
     low_high = entry.get("interval")
-    interval = f" [{_text(low_high[0])}, {_text(low_high[1])}]" if low_high else ""
-    return _text(entry["ours"]) + interval
+    interval = f" [{_plain(low_high[0])}, {_plain(low_high[1])}]" if low_high else ""
+    return _plain(entry["ours"]) + interval
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _text(value: Any) -> str:
-    text = "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return _plain(value).replace("|", "\\|").replace("\n", " ")
 
 
 if __name__ == "__main__":

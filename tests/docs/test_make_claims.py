@@ -39,8 +39,14 @@ def test_rewrites_only_what_is_between_the_markers(tmp_path: Path):
         "| 1a | A beats B | 0.76 | 0.75 [0.74, 0.76] | 5 | **yes** "
         "| `marlrun algo=a\\|b` at `012345678` |"
     )
-    assert lines[5] == "| 1a | - 4 x 4 |  | 0.9 [0.89, 0.91] |  |  |  |"
+    assert lines[5] == "<!-- claims:end -->"
+    parts = (tmp_path / "claims.md").read_text().splitlines()
+    assert parts[-2:] == [lines[4], "| 1a | - 4 x 4 |  | 0.9 [0.89, 0.91] |  |  |  |"]
     TOOL["main"]([*arguments, "--check"])
+    (tmp_path / "claims.md").write_text("old")
+    with pytest.raises(SystemExit, match=r"claims\.md: .* out of date"):
+        TOOL["main"]([*arguments, "--check"])
+    TOOL["main"](arguments)
     readme.write_text(readme.read_text().replace("0.75", "0.99"))
     with pytest.raises(SystemExit, match="out of date"):
         TOOL["main"]([*arguments, "--check"])
@@ -70,6 +76,12 @@ def test_exact_claims_need_no_seeds_and_cells_no_common_interval(tmp_path: Path)
     readme, arguments = files(tmp_path, [EXACT | {"exact": True}, many])
     TOOL["main"](arguments)
     assert "| exact | **yes** |" in readme.read_text()
+
+
+def test_a_bar_is_escaped_once(tmp_path: Path):
+    readme, arguments = files(tmp_path, [CLAIM | {"ours": "|w| is 0"}])
+    TOOL["main"](arguments)
+    assert r"| \|w\| is 0 [0.74" in readme.read_text()
 
 
 def test_a_readme_without_markers_is_refused(tmp_path: Path):
