@@ -20,7 +20,8 @@ def asked(experiment: str, *typed: str) -> list[list[str]]:
     loader = Loader(search_path(None))
     parser = OverridesParser.create(config_loader=loader)
     overrides = parser.parse_overrides([f"+experiment={experiment}", *typed])
-    checker = Checker(ROOT, NEEDS, True, True, parser, loader.repository_of(ROOT, overrides))
+    files = loader.repository_of(ROOT, overrides)
+    checker = Checker(ROOT, NEEDS, runs=True, is_sweep=True, parser=parser, repository=files)
     overrides = [*checker.sweeper_params(overrides), *overrides]
     checker.check(overrides)
     (batch,) = BasicSweeper.split_arguments(overrides, None)
