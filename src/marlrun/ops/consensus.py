@@ -35,9 +35,10 @@ def clipped(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
 def nearest(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     """Return sum_j C(i, j) x_j [R, N, K] without each agent's `tolerate` furthest neighbours.
 
-    Whole vectors count, by their Euclidean distance from the agent's own, which takes their weight
-    (nearest-neighbour averaging, Farhadkhani et al., ICML 2023); equals at the limit stay. Where honest agents nearly agree it
-    drops whoever does not, and no honest extreme on the other side, as `trimmed` does.
+    Whole vectors count, by their Euclidean distance from the agent's own, which takes their weight;
+    equals at the limit stay (nearest-neighbour averaging, Farhadkhani et al., ICML 2023). Where
+    honest agents nearly agree it drops whoever does not, and no honest extreme on the other side, as
+    `trimmed` does.
     """
     own, sent = x.unsqueeze(2), x.unsqueeze(1)
     distance = (sent - own).square().sum(-1)
