@@ -20,7 +20,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from marlrun.runner.console import say
+from marlrun.output import say
 from marlrun.runner.outcome import Outcome, one_line
 from marlrun.runner.signals import handling
 from marlrun.runner.sweepdir import Sweep

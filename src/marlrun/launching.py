@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from marlrun.composed import job_config
 from marlrun.handing import Handing, task_of
-from marlrun.runner.console import say
+from marlrun.output import say
 from marlrun.runner.outcome import Status, one_line
 from marlrun.runner.signals import handling
 from marlrun.runner.sweepdir import Sweep, short_name

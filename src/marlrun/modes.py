@@ -85,8 +85,8 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
     from marlrun.graphs import picture
     from marlrun.graphs.measures import measure
+    from marlrun.output import say
     from marlrun.runner.build import build_graph
-    from marlrun.runner.console import say
 
     node, size = config["graph"], config["num_agents"]
     name = node["_target_"].rpartition(".")[2]

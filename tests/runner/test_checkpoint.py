@@ -6,8 +6,8 @@ import zipfile
 import pytest
 import torch
 
+from marlrun.files import write_atomically
 from marlrun.runner.checkpoint import Checkpoints, load
-from marlrun.runner.files import write_atomically
 
 CPU = torch.device("cpu")
 STATE = {"learner": {"weights": torch.arange(1000.0), "names": ["a", "b"], "none": None}}

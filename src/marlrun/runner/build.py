@@ -13,7 +13,7 @@ import torch
 
 from marlrun.graphs.network import Network
 from marlrun.nested import leaves
-from marlrun.runner.console import say
+from marlrun.output import say
 from marlrun.types import Env, Learner, Seeds
 
 Kind = Literal["algo", "env", "graph"]

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 import torch
 
-from marlrun.runner.files import write_atomically
+from marlrun.files import write_atomically
 from marlrun.types import StateDict
 
 FORMAT = 1

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from marlrun.output import say, write
 from marlrun.runner.stats import estimate
 from marlrun.runner.sweepdir import Sweep
 
@@ -82,18 +83,6 @@ class Reporter:
         seconds = time.monotonic() - self._began
         left = timedelta(seconds=round(seconds / steps * max(0, self._total - self._read())))
         return f"{steps * self._num_replicas / seconds:,.0f} steps/s, {left} left"
-
-
-def say(line: str) -> None:
-    """Write one line of progress to stderr."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
-def write(line: str) -> None:
-    """Write one line of results to stdout."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def write_results(results: Mapping[str, Sequence[float]], unit: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from marlrun import exact
+from marlrun.output import say, write
 from marlrun.runner import console, rundir
 from marlrun.runner.build import Node, build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, load, restore
@@ -125,11 +126,11 @@ def evaluate_run(
         episodes=episodes,
         optimum=optimum_of(exact.solve(job.env)),
     )
-    console.say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
+    say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
     if video:
         policy = learner.policy(explore=False, seeds=filmed)
         gif = record(single, policy, directory, job.seeds[0], state["env_steps"])
-        console.say(f"video of the evaluated policy: {gif}")
+        say(f"video of the evaluated policy: {gif}")
     return _tell(columns, directory)
 
 
@@ -141,5 +142,5 @@ def _tell(columns: Mapping[str, Tensor], directory: Path) -> Outcome:
     else:
         episodes = {tag: floats(values[0]) for tag, values in columns.items()}
         console.write_results(episodes, "episode")
-    console.write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
+    write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)

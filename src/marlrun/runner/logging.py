@@ -18,8 +18,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.summary.writer import record_writer
 
+from marlrun.files import write_atomically
 from marlrun.runner.console import HEADLINE
-from marlrun.runner.files import write_atomically
 from marlrun.runner.stats import estimate
 from marlrun.types import Seeds
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import yaml
 
 import marlrun
-from marlrun.runner.files import write_atomically
+from marlrun.files import write_atomically
 
 Record = dict[str, Any]
 

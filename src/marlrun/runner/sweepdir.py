@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from marlrun.runner.files import exclusive, write_atomically
+from marlrun.files import exclusive, write_atomically
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.rundir import holds_run, locked, now
 from marlrun.runner.sweepfile import Record, SweepJob, in_text, is_outside, parsed, shared

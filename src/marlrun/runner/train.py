@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from marlrun.output import say
 from marlrun.runner import console, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
 from marlrun.runner.device import choose, describe, set_up
@@ -30,7 +31,7 @@ def train(config: Config, directory: Path, argv: Sequence[str]) -> Outcome:
     if rundir.holds_run(directory):
         record = rundir.read_record(directory)
         _refuse_unless_unfinished(config, directory, record)
-        console.say(f"{directory} holds this job, unfinished: going on")
+        say(f"{directory} holds this job, unfinished: going on")
     return _run(job, config, directory, argv, record, plugins)
 
 
@@ -49,7 +50,7 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
         config["env_steps"] = env_steps
     job = read_job(config)
     if record is not None and record["status"] == "finished" and (env_steps or 0) <= done:
-        console.say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
+        say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
         return Outcome("finished", directory, record.get("results", {}))
     return _run(job, config, directory, (), record, plugins)
 
@@ -84,7 +85,7 @@ def _run(
             record = record or rundir.new_record(config, argv, job.seeds, describe(device))
             if again:
                 saved = f"going on from env step {training.env_steps:,}"
-                console.say(saved if training.begun else "nothing was saved before: starting anew")
+                say(saved if training.begun else "nothing was saved before: starting anew")
                 record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
             rundir.write_config(directory, config)
             record |= {"status": "running", "env_steps": training.env_steps}
@@ -117,9 +118,7 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
         console.write_results(results, "seed")
         console.write_directory(directory)
     elif status == "interrupted":
-        console.say(
-            f"interrupted at env step {training.env_steps:,}; to go on: {_go_on(directory)}"
-        )
+        say(f"interrupted at env step {training.env_steps:,}; to go on: {_go_on(directory)}")
     where = f"{error} (see {directory / 'marlrun.log'})" if error else None
     return Outcome(status, directory, results, where)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from marlrun.runner.files import write_atomically
+from marlrun.files import write_atomically
 from marlrun.runner.logging import Board, board_directory
 from marlrun.types import Env, Policy
 
