@@ -26,18 +26,25 @@ MOST_NODES = 200_000
 """Values of a YAML document that are still read, each counted as often as aliases repeat it."""
 
 
-def read_bytes(path: Path, limit: int = LARGEST) -> bytes:
-    """Return what a regular file holds.
+@contextmanager
+def opened(path: Path) -> Generator[BinaryIO]:
+    """Lend a regular file to read.
 
-    ValueError, in one line that names the file, for anything that is none (a pipe would keep us
-    waiting) and for more than `limit` bytes; OSError if it cannot be opened.
+    ValueError, in one line that names the file, for anything that is none: a pipe would keep us
+    waiting. OSError if it cannot be opened.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | _NONBLOCK | _CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError(f"{path}: expected a regular file")
-        if status.st_size > limit:
-            raise ValueError(f"{path}: {status.st_size} bytes, expected at most {limit}")
+        yield file
+
+
+def read_bytes(path: Path, limit: int = LARGEST) -> bytes:
+    """Return what a regular file holds; ValueError for more than `limit` bytes, or as `opened`."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ValueError(f"{path}: {size} bytes, expected at most {limit}")
         return file.read()
 
 

@@ -10,11 +10,11 @@ import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import torch
 
-from marlrun.files import write_atomically
+from marlrun.files import opened, write_atomically
 from marlrun.types import StateDict
 
 FORMAT = 1
@@ -73,7 +73,13 @@ class Checkpoints:
         for path in candidates:
             if path is not None and path.is_file():
                 return path
-        raise ValueError(f"checkpoint={name}: no such checkpoint in {self._directory}")
+        where = f"no such checkpoint in {self._directory}"
+        raise ValueError(f"checkpoint={name}: {where}{self.hint(name)}")
+
+    def hint(self, name: str) -> str:
+        """Return what to say of another checkpoint where the one called `name` is no good."""
+        has_other = name != "latest" and self.latest() is not None
+        return "; checkpoint=latest is the newest" if has_other else ""
 
     def _write(self, path: Path, env_steps: int, state: StateDict) -> None:
         self._directory.mkdir(exist_ok=True)
@@ -89,12 +95,10 @@ def step_of(path: Path) -> int:
 def load(path: Path, device: torch.device) -> StateDict:
     """Read a checkpoint onto `device`, running none of its code; ValueError if it is damaged."""
     try:
-        # PyTorch's own reader lets flipped bits pass; the archive's checksums do not.
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"wrong checksum of {damaged}")
-        content: Any = torch.load(path, map_location=device, weights_only=True)
+        with opened(path) as file:
+            _refuse_damage(file)
+            file.seek(0)
+            content: Any = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path} is damaged or no checkpoint: {reason}") from error
@@ -102,6 +106,16 @@ def load(path: Path, device: torch.device) -> StateDict:
     if state.get("format") != FORMAT or not isinstance(state.get("env_steps"), int):
         raise ValueError(f"{path} is no checkpoint of this version of marlrun")
     return state
+
+
+def _refuse_damage(file: BinaryIO) -> None:
+    """Raise an error unless all of an archive is there; PyTorch lets flipped bits pass."""
+    with zipfile.ZipFile(file) as archive:
+        # A small file must not become a large one in memory; PyTorch compresses nothing.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed")
+        if damaged := archive.testzip():
+            raise ValueError(f"wrong checksum of {damaged}")
 
 
 def restore(checkpoint: StateDict, path: Path, **parts: Stateful) -> None:

@@ -105,6 +105,8 @@ def evaluate_run(
 
     ValueError for whatever is wrong with the directory, the checkpoint or the configuration.
     """
+    if video:
+        rundir.refuse_links_in(directory)
     job = read_job(rundir.read_config(directory))
     place = choose(device)
     set_up(threads)
@@ -112,8 +114,12 @@ def evaluate_run(
     filmed = [derive(seed, "video") for seed in seeds]
     single = build_env(job.env, filmed, place, plugins, num_envs=1)
     learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs, job.graph)
-    path = Checkpoints(directory).named(checkpoint)
-    state = load(path, place)
+    checkpoints = Checkpoints(directory)
+    path = checkpoints.named(checkpoint)
+    try:
+        state = load(path, place)
+    except ValueError as error:
+        raise ValueError(f"{error}{checkpoints.hint(checkpoint)}") from error
     restore(state, path, learner=learner)
 
     columns = evaluate(

@@ -3,12 +3,15 @@
 # pyright: reportMissingTypeStubs=false
 
 import json
+import math
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from itertools import takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,7 +21,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.summary.writer import record_writer
 
-from marlrun.files import write_atomically
+from marlrun.files import appending, opened, write_atomically
+from marlrun.output import say
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.stats import estimate
 from marlrun.types import Seeds
@@ -43,21 +47,50 @@ class Log:
     """Writes rows; after a resume everything that came after its checkpoint is taken back."""
 
     def __init__(self, directory: Path, seeds: Seeds, end: int, env_steps: int):
-        """Open the log as it was when it had `end` bytes; ValueError if it is shorter now.
+        """Check the log as it was when it had `end` bytes, and change nothing yet.
 
-        `env_steps` is the step of its last row, or later.
+        `env_steps` is the step of its last row, or later. ValueError, naming file and line, if the
+        log is shorter now or holds what is none of its rows.
         """
-        self._path, self._seeds = directory / "metrics.jsonl", seeds
-        self._path.touch()
-        if self._path.stat().st_size < end:
-            raise ValueError(f"{self._path} is shorter than its checkpoint says: {end} bytes")
-        os.truncate(self._path, end)
-        if end == 0:
-            shutil.rmtree(directory / "tb", ignore_errors=True)
-        self.boards = [Board(board_directory(directory, seed)) for seed in seeds]
-        self._mean = Board(directory / "tb" / "mean") if len(seeds) > 1 else None
-        if end > 0:
-            self._take_back(env_steps)
+        self._directory, self._seeds = directory, seeds
+        self._path, self._end, self._env_steps = directory / "metrics.jsonl", end, env_steps
+        for _ in self._rows():
+            pass
+        self.boards: list[Board] = []
+        self._mean: Board | None = None
+
+    def open(self) -> None:
+        """Take back what came after the checkpoint, and be ready to write."""
+        with appending(self._path) as file:
+            file.truncate(self._end)
+        if self._end == 0:
+            shutil.rmtree(self._directory / "tb", ignore_errors=True)
+        self._open_boards()
+        if self._end > 0:
+            self._take_back()
+
+    def _open_boards(self) -> None:
+        self.boards = [Board(board_directory(self._directory, seed)) for seed in self._seeds]
+        if len(self._seeds) > 1:
+            self._mean = Board(self._directory / "tb" / "mean")
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the lines that the checkpoint knows, parsed; ValueError for one that is none."""
+        if self._end == 0:
+            return
+        read = 0
+        with suppress(FileNotFoundError), opened(self._path) as file:
+            for number, line in enumerate(file, start=1):
+                read += len(line)
+                seed = self._seeds[(number - 1) % len(self._seeds)]
+                if read > self._end or not (row := _parsed(line, seed)):
+                    raise ValueError(f"{self._path}: line {number} is damaged; {_WAY_OUT}")
+                yield row
+                if read == self._end:
+                    return
+        raise ValueError(
+            f"{self._path} is shorter than its checkpoint says: {self._end} bytes; {_WAY_OUT}"
+        )
 
     def write(self, env_steps: int, row: Row) -> None:
         """Append one line per seed, and the same to TensorBoard's directories."""
@@ -66,9 +99,12 @@ class Log:
             for index in range(len(self._seeds))
         ]
         self._show(env_steps, known)
-        with self._path.open("a", encoding="utf-8") as file:
-            for seed, numbers in zip(self._seeds, known, strict=True):
-                file.write(json.dumps({"env_steps": env_steps, "seed": seed, **numbers}) + "\n")
+        lines = [
+            json.dumps({"env_steps": env_steps, "seed": seed, **numbers}) + "\n"
+            for seed, numbers in zip(self._seeds, known, strict=True)
+        ]
+        with appending(self._path) as file:
+            file.write("".join(lines).encode())
 
     def _show(self, env_steps: int, known: Sequence[Mapping[str, float]]) -> None:
         """Show what is known of each seed and, of an evaluation, the mean over seeds."""
@@ -79,20 +115,43 @@ class Log:
                 self._mean.layout(known[0])
             self._mean.scalars(env_steps, _bands(known))
 
-    def _take_back(self, env_steps: int) -> None:
-        """Make TensorBoard forget all from `env_steps` on, but for the rows that are kept.
+    def _take_back(self) -> None:
+        """Make TensorBoard forget all from the checkpoint's step on, but for the rows kept there.
 
-        At step 0 nothing comes after the checkpoint.
+        At step 0 nothing comes after the checkpoint. Where TensorBoard lacks rows of the log, its
+        files were lost or damaged, and all rows are shown again.
         """
-        env_steps = max(1, env_steps)
-        for board in self.boards if self._mean is None else (*self.boards, self._mean):
-            board.forget(env_steps)
-        lines = map(json.loads, reversed(self._path.read_text("utf-8").splitlines()))
-        last = list(takewhile(lambda line: line["env_steps"] == env_steps, lines))[::-1]
-        for line in last:
-            del line["env_steps"], line["seed"]
-        for start in range(0, len(last), len(self._seeds)):
-            self._show(env_steps, last[start : start + len(self._seeds)])
+        env_steps = max(1, self._env_steps)
+        boards = self.boards if self._mean is None else [*self.boards, self._mean]
+        logged: list[list[int]] = [[] for _ in boards]
+        again: Iterable[tuple[int, list[dict[str, float]]]] = []
+        for step, known in self._groups():
+            if step >= env_steps:
+                again.append((step, known))
+                continue
+            shown = [*map(bool, known), HEADLINE in known[0]]
+            for steps, is_shown in zip(logged, shown, strict=False):
+                steps += [step] * is_shown
+        if [board.forget(env_steps) for board in boards] != logged:
+            say(f"marlrun: {self._directory / 'tb'} lacks rows of {self._path.name}: written anew")
+            shutil.rmtree(self._directory / "tb")
+            self._open_boards()
+            again = self._groups()
+        for step, known in again:
+            self._show(step, known)
+
+    def _groups(self) -> Iterator[tuple[int, list[dict[str, float]]]]:
+        """Yield (step, numbers of every seed) of the rows that the checkpoint knows."""
+        rows = self._rows()
+        for first in rows:
+            group = [first, *islice(rows, len(self._seeds) - 1)]
+            yield (
+                first["env_steps"],
+                [
+                    {tag: row[tag] for tag in row if tag not in ("env_steps", "seed")}
+                    for row in group
+                ],
+            )
 
     def hyperparameters(self, values: Mapping[str, Scalar]) -> None:
         """Write the run's hyperparameters beside every seed's curves, in place of earlier ones."""
@@ -101,9 +160,35 @@ class Log:
 
     def settle(self) -> int:
         """Force what was written to the disk and return its length in bytes."""
-        with self._path.open("ab") as file:
+        with appending(self._path) as file:
             os.fsync(file.fileno())
             return file.tell()
+
+
+def holds_rows(path: Path) -> bool:
+    """Say whether a log holds a row of training, after that of the untrained learner."""
+    with suppress(FileNotFoundError), opened(path) as file:
+        return any(re.search(rb'"env_steps": [1-9]', line) for line in file)
+    return False
+
+
+_WAY_OUT = "put the whole file back to go on; mode=eval measures the run as it is"
+
+
+def _parsed(line: bytes, seed: int) -> dict[str, Any] | None:
+    """Return a line of the log as we write it for a seed, None for any other."""
+    try:
+        content: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    row = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    is_row = row.get("seed") == seed and type(row.get("env_steps")) is int
+    is_whole = line.endswith(b"}\n") and all(map(_is_number, row.values()))
+    return row if is_row and is_whole else None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def board_directory(directory: Path, seed: int) -> Path:
@@ -121,15 +206,19 @@ class Board:
         self._path = directory / f"{_EVENTS}{max(numbers, default=0) + 1:06d}"
         self._write(_version())
 
-    def forget(self, env_steps: int) -> None:
+    def forget(self, env_steps: int) -> list[int]:
         """Cut everything from `env_steps` on out of the files there are.
 
-        A `SessionLog.START` would say it without that, but TensorBoard's fast loader ignores it.
+        Returns the steps of the rows that are left. A `SessionLog.START` would say it without that,
+        but TensorBoard's fast loader ignores it.
         """
+        steps: list[int] = []
         for path in self._path.parent.glob(f"{_EVENTS}[0-9]*"):
-            found = _loader.LegacyEventFileLoader(str(path)).Load()
-            kept = [event for event in found if event.step < env_steps]
+            events = _loader.LegacyEventFileLoader(str(path)).Load()
+            kept = [event for event in events if event.step < env_steps]
             write_atomically(path, partial(_append, kept))
+            steps += [event.step for event in kept if _is_row(event)]
+        return sorted(steps)
 
     def scalars(self, env_steps: int, numbers: Mapping[str, float]) -> None:
         """Write numbers by tag."""
@@ -171,7 +260,7 @@ class Board:
         self._write(_event(env_steps, summary=summary))
 
     def _write(self, event: Any) -> None:
-        with self._path.open("ab") as file:
+        with appending(self._path) as file:
             _append((event,), file)
 
 
@@ -209,6 +298,10 @@ def _layout(tags: Iterable[str]) -> Any:
 
 
 _EVENTS = "events.out.tfevents."
+
+
+def _is_row(event: Any) -> bool:
+    return any(value.HasField("simple_value") for value in event.summary.value)
 
 
 def _version() -> Any:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from marlrun.files import appending
+
 Status = Literal["finished", "interrupted", "failed", "refused"]
 
 
@@ -30,10 +32,16 @@ def attempt(work: Callable[[], Outcome], directory: Path) -> Outcome:
         return Outcome("refused", directory, error=one_line(error))
     except Exception as error:
         log = directory / "marlrun.log"
-        with suppress(OSError), log.open("a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+        with suppress(OSError):
+            log_traceback(log)
         cause = f"{type(error).__name__}: {one_line(error)}"
         return Outcome("failed", directory, error=f"{cause} (traceback in {log})")
+
+
+def log_traceback(log: Path) -> None:
+    """Append the traceback of the exception that is being handled; OSError if that fails."""
+    with appending(log) as file:
+        file.write(traceback.format_exc().encode())
 
 
 def one_line(error: BaseException) -> str:

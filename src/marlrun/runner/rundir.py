@@ -13,9 +13,26 @@ from typing import Any, cast
 import yaml
 
 import marlrun
-from marlrun.files import write_atomically
+from marlrun.files import exclusive, read_json, read_yaml, refuse_links, write_atomically
 
 Record = dict[str, Any]
+
+WRITTEN = (
+    "config.yaml",
+    "run.json",
+    "metrics.jsonl",
+    "marlrun.log",
+    "checkpoints",
+    "inputs",
+    "tb",
+    "videos",
+)
+"""What a run writes in its directory."""
+
+
+def refuse_links_in(directory: Path) -> None:
+    """Raise ValueError if anything that a run writes in its directory is a link."""
+    refuse_links(directory, WRITTEN)
 
 
 def holds_run(directory: Path) -> bool:
@@ -41,11 +58,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     Only plain YAML is understood: no tags, and nothing is interpolated.
     """
     path = _existing(directory, "config.yaml")
-    try:
-        config: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not plain YAML: {reason}") from error
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise ValueError(f"{path}: expected a mapping of keys to values")
     return cast(dict[str, Any], config)
@@ -56,10 +69,7 @@ def read_record(directory: Path) -> Record | None:
     path = directory / "run.json"
     if not path.exists():
         return None
-    try:
-        record: Any = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    record = read_json(path)
     if not isinstance(record, dict) or "status" not in record:
         raise ValueError(f"{path}: expected an object with a status")
     return cast(Record, record)
@@ -121,15 +131,17 @@ def git_commit() -> str | None:
 @contextmanager
 def locked(directory: Path) -> Generator[None]:
     """Hold the run directory for this process; ValueError if another holds it."""
-    with (directory / "metrics.jsonl").open("ab") as file:
-        with suppress(ImportError):
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ValueError(f"{directory}: another process is training this run") from error
-        yield
+    path = directory / "metrics.jsonl"
+    is_new = not path.exists()
+    try:
+        with exclusive(path, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise ValueError(f"{directory}: another process is training this run") from error
+    except ValueError:  # a refusal leaves nothing behind
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _existing(directory: Path, name: str) -> Path:

@@ -1,7 +1,7 @@
 """Training from the outside: begin or go on with a run, and leave a true record of its end."""
 
-import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from marlrun.runner import console, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
 from marlrun.runner.device import choose, describe, set_up
 from marlrun.runner.job import Job, read_job, with_graph
-from marlrun.runner.logging import flat
-from marlrun.runner.outcome import Outcome
+from marlrun.runner.logging import flat, holds_rows
+from marlrun.runner.outcome import Outcome, log_traceback
 from marlrun.runner.signals import Stop
 from marlrun.runner.stats import estimate
 from marlrun.runner.training import Training, assemble
@@ -25,6 +25,7 @@ def train(config: Config, directory: Path, argv: Sequence[str]) -> Outcome:
     If the same job was interrupted there, it goes on. ValueError, in one line, if the
     configuration is no good or the directory holds another run.
     """
+    rundir.refuse_links_in(directory)
     plugins = list(config.get("plugins") or [])
     job, config = with_graph(read_job(config), config, plugins)
     record = None
@@ -41,18 +42,39 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
     Plugins that the stored configuration names count for nothing. ValueError if the directory, its
     newest checkpoint or `env_steps` is no good.
     """
+    rundir.refuse_links_in(directory)
     config, record = rundir.read_config(directory), rundir.read_record(directory)
-    newest = Checkpoints(directory).latest()
-    done = 0 if newest is None else step_of(newest)
+    done = _done(directory, record)
     if env_steps is not None:
         if env_steps < done:
             raise ValueError(f"env_steps={env_steps}: the run has {done} already, expected more")
         config["env_steps"] = env_steps
     job = read_job(config)
-    if record is not None and record["status"] == "finished" and (env_steps or 0) <= done:
+    if record is not None and record["status"] == "finished" and job.env_steps <= done:
         say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
         return Outcome("finished", directory, record.get("results", {}))
     return _run(job, config, directory, (), record, plugins)
+
+
+def _done(directory: Path, record: rundir.Record | None) -> int:
+    """Return the environment steps of a run so far."""
+    newest = Checkpoints(directory).latest()
+    if newest is not None:
+        return step_of(newest)
+    steps = 0 if record is None else record.get("env_steps")
+    return steps if isinstance(steps, int) else 0
+
+
+def _refuse_lost_checkpoints(directory: Path, record: rundir.Record | None) -> None:
+    """Raise ValueError if a run was trained and has no checkpoint: to start anew would empty it."""
+    has_results = record is not None and bool(record.get("results"))
+    if Checkpoints(directory).latest() is None and (
+        has_results or holds_rows(directory / "metrics.jsonl")
+    ):
+        raise ValueError(
+            f"{directory} was trained and has no checkpoint to go on from: put checkpoints/ back, "
+            "or type its command again for another directory"
+        )
 
 
 def _refuse_unless_unfinished(
@@ -80,6 +102,7 @@ def _run(
         parts = assemble(job, device, plugins)
         directory.mkdir(parents=True, exist_ok=True)
         with rundir.locked(directory):
+            _refuse_lost_checkpoints(directory, record)
             training = Training(parts, directory)
             again = record is not None
             record = record or rundir.new_record(config, argv, job.seeds, describe(device))
@@ -87,10 +110,12 @@ def _run(
                 saved = f"going on from env step {training.env_steps:,}"
                 say(saved if training.begun else "nothing was saved before: starting anew")
                 record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
-            rundir.write_config(directory, config)
             record |= {"status": "running", "env_steps": training.env_steps}
             record |= {"finished": None, "results": {}, "error": None}
+            # In this order: a kill between the two must not leave a run that is called finished
+            # below the env_steps of its config.yaml.
             rundir.write_record(directory, record)
+            rundir.write_config(directory, config)
             return _drive(training, directory, stop, record)
 
 
@@ -106,8 +131,8 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
         status = "interrupted"
     except Exception as cause:
         status, error = "failed", _one_line(cause)
-        with (directory / "marlrun.log").open("a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+        with suppress(OSError):
+            log_traceback(directory / "marlrun.log")
     rundir.write_record(
         directory,
         record
@@ -131,6 +156,7 @@ def _work(
     record["continuing"] = training.env.spec.continuing
     rundir.write_record(directory, record)
     labels = {key: record[key] for key in ("name", "algo", "env", "graph") if record.get(key)}
+    training.open()
     training.log.hyperparameters(labels | flat(training.job.hyperparameters))
     training.begin()
     training.advance(stop)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from marlrun import exact
+from marlrun.output import say
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
@@ -51,7 +52,10 @@ class Training:
     """
 
     def __init__(self, parts: Parts, directory: Path):
-        """Go on from the newest checkpoint in `directory`, or be ready to begin."""
+        """Take the newest checkpoint in `directory`, or be ready to begin; change no file.
+
+        ValueError, in one line, if there is nothing to go on with where there should be.
+        """
         self._parts, self.job = parts, parts.job
         self.env, self.learner = parts.env, parts.learner
         self.policy = self.learner.policy(explore=True, seeds=self.job.seeds)
@@ -79,6 +83,21 @@ class Training:
     def exact(self) -> dict[str, float] | None:
         """Exact values of the game, None where it cannot be solved; that may take half a minute."""
         return exact.solve(self.job.env)
+
+    def open(self) -> None:
+        """Take back in the directory what came after the checkpoint."""
+        if self.begun:
+            self.checkpoints.take_back_best()
+            self._check_best()
+        self.log.open()
+
+    def _check_best(self) -> None:
+        """Let the next evaluation be the best one if best.pt is lost or damaged."""
+        try:
+            load(self.checkpoints.named("best"), torch.device("cpu"))
+        except ValueError as error:
+            say(f"marlrun: {error}; the best evaluation from here on takes its place")
+            self._best = -float("inf")
 
     def begin(self) -> None:
         """Start the clock; evaluate and save the untrained learner, unless that was done before."""
@@ -161,7 +180,6 @@ class Training:
             seconds = state.get("seconds")
             self.clock = Clock(None if seconds is None else float(seconds))
         self.env_steps = self._saved_at = state["env_steps"]
-        self.checkpoints.take_back_best()
         return log_end
 
     def _way_out(self, damaged: Path) -> str:
