@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu check format bench claims tensorboard clean
+.PHONY: help install demo test test-slow test-gpu reliability check format bench claims tensorboard clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,10 @@ test-slow: install  ## the long proofs
 
 test-gpu: install  ## what needs a CUDA device
 	$(BIN)/python -m pytest -m gpu
+
+SEED ?= $(shell date +%s)
+reliability: install  ## kills, damage, links, wrong input, drawn from SEED: docs/reliability.md, about half an hour
+	PYTHONPATH=tests $(BIN)/python -m reliability --seed $(SEED) --out docs/reliability.md
 
 check: install  ## format, lint, arrows between rooms, types
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""Accidents, damage and mistakes, drawn by a seeded generator: `make reliability SEED=..`."""
