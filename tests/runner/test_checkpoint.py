@@ -3,6 +3,7 @@ import os
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +91,30 @@ def test_pickled_code_never_runs(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="damaged or no checkpoint"):
         load(path, CPU)
     assert not (tmp_path / "exploded").exists()
+
+
+FOREIGN = {
+    "an array": lambda path: torch.save({"weights": np.zeros(3)}, path),
+    "a module": lambda path: torch.save(torch.nn.Linear(2, 2), path),
+    "TorchScript": lambda path: write_script(path),
+}
+
+
+def write_script(path):
+    """Write what PyTorch takes for TorchScript, by one of its names."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("constants.pkl", "data.pkl", "version"):
+            archive.writestr(f"model/{name}", b"")
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_nothing_advises_to_run_the_code_of_a_foreign_checkpoint(tmp_path, kind):
+    path = tmp_path / "x.pt"
+    FOREIGN[kind](path)
+    with pytest.raises(ValueError, match="x.pt is damaged or no checkpoint: ") as told:
+        load(path, CPU)
+    script, objects = "it is a TorchScript model", "it holds other objects than tensors and plain values"
+    assert str(told.value).endswith(script if kind == "TorchScript" else objects)
 
 
 def test_another_zip_is_no_checkpoint(tmp_path):

@@ -6,6 +6,7 @@ at which a kill leaves the directory in doubt. `best_before.pt` is put aside whe
 the run made it be evaluated: training for longer brings it back.
 """
 
+import pickle
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -99,6 +100,10 @@ def load(path: Path, device: torch.device) -> StateDict:
             _refuse_damage(file)
             file.seek(0)
             content: Any = torch.load(file, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch advises to load it without weights_only, which would run a stranger's code.
+        reason = "it holds other objects than tensors and plain values"
+        raise ValueError(f"{path} is damaged or no checkpoint: {reason}") from error
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path} is damaged or no checkpoint: {reason}") from error
@@ -116,6 +121,9 @@ def _refuse_damage(file: BinaryIO) -> None:
             raise ValueError("it is compressed")
         if damaged := archive.testzip():
             raise ValueError(f"wrong checksum of {damaged}")
+        # PyTorch would warn, and advise to run its code.
+        if any(entry.filename.endswith("/constants.pkl") for entry in archive.infolist()):
+            raise ValueError("it is a TorchScript model")
 
 
 def restore(checkpoint: StateDict, path: Path, **parts: Stateful) -> None:

@@ -107,7 +107,9 @@ def evaluate_run(
     """
     if video:
         rundir.refuse_links_in(directory)
-    job = read_job(rundir.read_config(directory))
+    config = rundir.read_config(directory)
+    with rundir.naming_config(directory):
+        job = read_job(config)
     place = choose(device)
     set_up(threads)
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))

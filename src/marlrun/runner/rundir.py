@@ -52,16 +52,35 @@ def write_record(directory: Path, record: Record) -> None:
     write_atomically(directory / "run.json", lambda file: file.write(text.encode()))
 
 
+@contextmanager
+def _advising(way_out: str) -> Generator[None]:
+    """Say in a ValueError about a damaged document what can be done."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; {way_out}") from error
+
+
 def read_config(directory: Path) -> dict[str, Any]:
     """Return a run's configuration; ValueError if it is missing or no mapping.
 
     Only plain YAML is understood: no tags, and nothing is interpolated.
     """
     path = _existing(directory, "config.yaml")
-    config = read_yaml(path)
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected a mapping of keys to values")
+    with _advising("restore it from a copy, or train again in another directory"):
+        config = read_yaml(path)
+        if not isinstance(config, dict):
+            raise ValueError(f"{path}: expected a mapping of keys to values")
     return cast(dict[str, Any], config)
+
+
+@contextmanager
+def naming_config(directory: Path) -> Generator[None]:
+    """Name config.yaml in a ValueError about one of its keys."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{directory / 'config.yaml'}: {error}") from error
 
 
 def read_record(directory: Path) -> Record | None:
@@ -69,9 +88,10 @@ def read_record(directory: Path) -> Record | None:
     path = directory / "run.json"
     if not path.exists():
         return None
-    record = read_json(path)
-    if not isinstance(record, dict) or "status" not in record:
-        raise ValueError(f"{path}: expected an object with a status")
+    with _advising("delete it, and mode=resume goes on from the newest checkpoint"):
+        record = read_json(path)
+        if not isinstance(record, dict) or "status" not in record:
+            raise ValueError(f"{path}: expected an object with a status")
     return cast(Record, record)
 
 

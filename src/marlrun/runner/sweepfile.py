@@ -73,7 +73,10 @@ def parsed(text: bytes, path: str) -> Record:
     try:
         content: Any = json.loads(text)
         record = Record(**content | {"jobs": [SweepJob(**job) for job in content["jobs"]]})
-    except (ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
+        go_on = f"mode=resume run={Path(path).parent}/JOB goes on with one of its jobs"
+        raise ValueError(f"{path} is damaged, not JSON ({error}); {go_on}") from error
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{path}: no sweep of this version ({error})") from error
     _check(record, path)
     return record

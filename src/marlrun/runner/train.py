@@ -49,7 +49,8 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
         if env_steps < done:
             raise ValueError(f"env_steps={env_steps}: the run has {done} already, expected more")
         config["env_steps"] = env_steps
-    job = read_job(config)
+    with rundir.naming_config(directory):
+        job = read_job(config)
     if record is not None and record["status"] == "finished" and job.env_steps <= done:
         say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
         return Outcome("finished", directory, record.get("results", {}))
