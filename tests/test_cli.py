@@ -114,7 +114,7 @@ WRONG = [
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
     (["mode=eval", "env.size=3", "run=x"], "env.size: no such key in eval.yaml"),
     (["mode=eval", "hydra.run.dir=x", "run=x"], "hydra.run.dir: only mode=train has"),
-    (["mode=eval"], "run missing: expected run=str (the run directory)"),
+    (["mode=eval"], "run missing: expected run=path (the run directory)"),
     (["mode=eval", "run=nowhere"], "run=nowhere: no such directory"),
     (["mode=resume", "run=."], "run=.: expected a run directory"),
     (["mode=resume", "run=.", "env_steps=-1"], "env_steps=-1: expected int [0, inf) or null ("),
@@ -329,7 +329,7 @@ def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
     Path("run").mkdir()
     Path("run/config.yaml").touch()
     assert marlrun("mode=eval", "run=run", "episodes=7", "video=true").code == 0
-    assert marlrun("mode=resume", "run=run", "env_steps=9", "plugins=[mine]").code == 0
+    assert marlrun("mode=resume", "run=run", "env_steps=9", "plugins=[email]").code == 0
     evaluated, resumed = asked
     assert evaluated[0] == (Path("run"),)
     assert evaluated[1] == {
@@ -341,7 +341,7 @@ def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
         "threads": 1,
         "plugins": [],
     }
-    assert resumed == ((Path("run"), 9, ["mine"]), {})
+    assert resumed == ((Path("run"), 9, ["email"]), {})
     assert [path.name for path in Path.cwd().iterdir()] == ["run"]
 
 

@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import pwd
 
 import pytest
 
@@ -132,3 +133,15 @@ def test_a_file_system_without_locks_is_told_once_and_used(tmp_path, monkeypatch
             pass
     said = capsys.readouterr().err
     assert said.count("no locks on this file system") == 1 and os.strerror(number) in said
+
+
+def test_the_home_directory_stands_in_for_a_leading_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.expand_home("~") == str(tmp_path)
+    assert files.expand_home("~/a b/~c") == f"{tmp_path}/a b/~c"
+    user = pwd.getpwuid(os.getuid())
+    assert files.expand_home(f"~{user.pw_name}/x") == f"{user.pw_dir}/x"
+    for path in ("", ".", "a/~", "./~/a", "/~"):
+        assert files.expand_home(path) == path
+    with pytest.raises(ValueError, match=r"^out=~nobody-here: ~nobody-here has no home directory"):
+        files.expand_home("~nobody-here", "out")

@@ -24,6 +24,8 @@ DECLARING = sorted(
         ("float", [1, -0.5, float("inf")], ["1", True, None]),
         ("bool", [True, False], [0, 1, "true", None]),
         ("str", ["a", ""], [1, None, True]),
+        ("text", ["a", " "], ["", 1, None, True]),
+        ("best | latest or path", ["best", "~/x", "a/b.pt"], ["", 1, None]),
         ("int [0, 9] or null", [0, None], [10, "null"]),
         ("lstm | gru", ["lstm", "gru"], ["rnn", "lstm | gru", None, True]),
         ("static | random or [int, int]", ["static", [1, -1]], [[1], [1, 0.5], [1, 1, 1], "x", 1]),

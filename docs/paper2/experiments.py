@@ -6,7 +6,8 @@ from hydra.types import RunMode
 
 from marlrun.composed import plain
 from marlrun.modes import MODES
-from marlrun.overrides import Checker, Loader, search_path
+from marlrun.overrides import Checker
+from marlrun.sources import Loader, search_path
 from paper2.summaries import Node
 
 ROOT, NEEDS = MODES["train"].root, MODES["train"].needs

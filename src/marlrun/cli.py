@@ -22,7 +22,6 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import run_job
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import HydraContext, RunMode
@@ -31,14 +30,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from marlrun import __version__
-from marlrun.composed import job_config, plain
+from marlrun.composed import job_config, name_directory, plain, refuse_output_subdir
 from marlrun.help import help_text
 from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
-from marlrun.overrides import Checker, Loader, search_path
+from marlrun.overrides import Checker
+from marlrun.plugins import import_plugins
 from marlrun.runner.outcome import Outcome, Status, attempt
 from marlrun.runner.sweepdir import Sweep, holds_sweep
 from marlrun.schema import Schema, did_you_mean
+from marlrun.sources import Loader, search_path
+from marlrun.typed import check_flags, check_places, mode_of, quoted
 
 EXIT_CODES = {"finished": 0, "failed": 1, "refused": 2, "interrupted": 130}
 
@@ -86,8 +88,8 @@ def _main(argv: list[str]) -> int:
         return 0
     flags = Parser(prog="marlrun", add_help=False, parents=[get_args_parser()])
     parsed = flags.parse_intermixed_args(argv)
-    parsed.overrides = list(map(_literal, parsed.overrides))
-    _check_flags(parsed)
+    parsed.overrides = list(map(quoted, parsed.overrides))
+    check_flags(parsed)
     hydra = _start_hydra(parsed.config_dir)
     if parsed.hydra_help:
         hydra.hydra_help(None, flags, parsed)
@@ -98,27 +100,6 @@ def _main(argv: list[str]) -> int:
     else:
         return _act(_request(argv, parsed, hydra))
     return 0
-
-
-def _literal(override: str) -> str:
-    """Quote a path to a run: names of jobs hold `=` and `,`, which Hydra reads as more."""
-    key, _, value = override.partition("=")
-    is_path = key == "run" or (key == "checkpoint" and "/" in value)
-    if not is_path or not value or value[0] in "'\"?":
-        return override
-    text = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{text}'"
-
-
-def _check_flags(flags: argparse.Namespace) -> None:
-    if flags.config_path:
-        raise ValueError("--config-path: use --config-dir DIR, it adds to what marlrun has")
-    if flags.experimental_rerun:
-        raise ValueError("--experimental-rerun: use mode=resume run=DIR")
-    doing = {"--cfg": flags.cfg, "--info": flags.info, "-m": flags.multirun, "-r": flags.run}
-    chosen = [name for name, value in doing.items() if value]
-    if len(chosen) > 1:
-        raise ValueError(f"{' and '.join(chosen)}: expected only one of them")
 
 
 def _start_hydra(config_dir: str | None) -> Hydra:
@@ -135,8 +116,8 @@ def _request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Reques
     loader = cast(Loader, hydra.config_loader)
     parser = OverridesParser.create(config_loader=loader)
     overrides = parser.parse_overrides(flags.overrides)
-    mode = _mode_of(overrides)
-    _check_mode(mode, flags, overrides)
+    mode = mode_of(overrides)
+    check_places(mode, flags, overrides)
     root = flags.config_name or mode.root
     repository = loader.repository_of(root, overrides)
     runs = not (flags.help or flags.cfg or flags.info)
@@ -147,22 +128,8 @@ def _request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Reques
     overrides = [*params, *overrides]
     swept = [one.get_key_element().lstrip("+") for one in overrides if one.is_sweep_override()]
     schema = checker.check(overrides)
+    loader.paths = checker.paths
     return Request(argv, flags, mode, root, hydra, repository, schema, list(dict.fromkeys(swept)))
-
-
-def _mode_of(overrides: list[Override]) -> Mode:
-    named = [override for override in overrides if override.key_or_group == "mode"]
-    mode = named[-1].get_value_string() if named else "train"
-    if mode not in MODES:
-        raise ValueError(f"mode={mode}: expected {' | '.join(MODES)}{did_you_mean(mode, MODES)}")
-    return MODES[mode]
-
-
-def _check_mode(mode: Mode, flags: argparse.Namespace, overrides: list[Override]) -> None:
-    places = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
-    given = [one.key_or_group for one in overrides if one.key_or_group in places]
-    if not mode.makes_directory and (flags.multirun or given):
-        raise ValueError(f"{(given or ['-m'])[0]}: only mode=train has run directories")
 
 
 def _act(request: Request) -> int:
@@ -187,6 +154,7 @@ def _run(request: Request) -> int:
     config = plain(cfg)
     for key, value in leaves(config):
         request.schema.check(key, value)
+    import_plugins(config.get("plugins", []))
     if request.mode.makes_directory:
         return _report(_run_in_directory(request, cfg))
     if request.root == "resume" and holds_sweep(Path(config["run"])):
@@ -208,7 +176,8 @@ def _run_in_place(request: Request, config: Config) -> Outcome:
 
 
 def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
-    directory = Path(cfg.hydra.run.dir)
+    refuse_output_subdir(cfg)
+    directory = name_directory(cfg, "hydra.run.dir")
     if holds_sweep(directory):
         raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
     with _making("hydra.run.dir"):
@@ -299,7 +268,10 @@ def _say(message: str, code: int) -> int:
 def _one_line(error: BaseException) -> str:
     """Return what an error of Hydra's says, without advice that would let a typo through."""
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: expected KEY=VALUE, special characters in quotes within quotes"
+        word = error.override
+        if mode := did_you_mean(word, MODES):
+            return f"{word}: expected KEY=VALUE{mode.replace('mean ', 'mean mode=')}"
+        return f"{word}: expected KEY=VALUE, special characters in quotes within quotes"
     advice = r"\n(?:Config search path|Search path|See https|To append|\s+full_key)"
     text = " ".join(re.split(advice, str(error) or type(error).__name__)[0].split())
     if isinstance(error, OmegaConfBaseException) and error.full_key:

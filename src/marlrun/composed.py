@@ -1,10 +1,13 @@
 """What Hydra composed, as plain data."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
+from marlrun.files import expand_home
 from marlrun.modes import Config
 
 
@@ -19,3 +22,37 @@ def plain(cfg: DictConfig) -> Config:
     """Return the resolved configuration without Hydra's own node."""
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     return cast(Config, OmegaConf.to_container(own, resolve=True))
+
+
+def name_directory(cfg: DictConfig, key: str) -> Path:
+    """Return the directory of a run or a sweep that hydra.run.dir or hydra.sweep.dir names.
+
+    In `cfg` it stands without `~` afterwards. ValueError if it is a directory that is for other
+    things.
+    """
+    typed = str(OmegaConf.select(cfg, key))
+    directory = Path(expand_home(typed, key))
+    shared = [Path.cwd(), Path("/")]
+    with suppress(RuntimeError):  # there is none
+        shared.append(Path.home())
+    if any(_is_same(directory, path) for path in shared):
+        expected = "expected another than the current directory, the home directory and /"
+        raise ValueError(f"{key}={typed}: {expected}")
+    with read_write(cfg.hydra):
+        OmegaConf.update(cfg, key, str(directory))
+    return directory
+
+
+def _is_same(directory: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return directory.samefile(other)
+    return False
+
+
+def refuse_output_subdir(cfg: DictConfig) -> None:
+    """Raise ValueError if Hydra is to write files of its own into a run directory."""
+    subdir = cfg.hydra.output_subdir
+    if subdir is not None:
+        raise ValueError(
+            f"hydra.output_subdir={subdir}: expected null, config.yaml is all there is to keep"
+        )

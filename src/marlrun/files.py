@@ -135,6 +135,21 @@ def _parts(value: Any) -> Iterable[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
+def expand_home(path: str, key: str = "") -> str:
+    """Return a path with the home directory in place of a leading `~`, or that of `~user`.
+
+    ValueError, in one line that names `key` and the path, if there is none.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        named, user = f"{key}={path}" if key else path, path.partition("/")[0]
+        expected = f"{user} has no home directory; a file of this name is ./{path}"
+        raise ValueError(f"{named}: {expected}") from error
+
+
 def refuse_links(top: Path, names: Iterable[str]) -> None:
     """Raise ValueError if one of `names` in `top`, or anything below one, is a link.
 

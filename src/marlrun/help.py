@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from hydra._internal.config_repository import IConfigRepository
 
-from marlrun.overrides import text_of
 from marlrun.schema import Schema, show, title
+from marlrun.sources import text_of
 
 _HEAD = """\
 marlrun: train, evaluate and compare decentralised multi-agent reinforcement learning.
@@ -44,8 +44,16 @@ def help_text(repository: IConfigRepository, schema: Schema) -> Iterator[str]:
         typed = "-m +experiment" if group == "experiment" else group
         yield from [f"{heading} ({typed}=..):"] if options else []
         for option in options:
-            yield f"  {option:<{width}}  {title(text_of(repository, f'{group}/{option}'))}"
+            yield f"  {option:<{width}}  {_about(repository, f'{group}/{option}')}"
     yield "\nKeys (KEY=VALUE):"
     for key, rule in schema.rules.items():
         if rule.meaning:
             yield f"  {f'{key}={show(rule.default)}':<32} {rule.kind}: {rule.meaning}"
+
+
+def _about(repository: IConfigRepository, path: str) -> str:
+    """Return what a file says it is; where it cannot be read, why."""
+    try:
+        return title(text_of(repository, path))
+    except (ValueError, OSError) as error:
+        return str(error)

@@ -3,7 +3,7 @@
 A launcher composes a job's configuration where and when the job runs, so an edit of conf/ would
 change jobs that have not begun, and it knows nothing of what it started if it dies. Here a batch
 is composed before its first job starts, and sweep.json keeps it. With cli.py, help.py,
-overrides.py, composed.py and handing.py the only module that knows Hydra.
+overrides.py, sources.py, typed.py, composed.py and handing.py the only module that knows Hydra.
 """
 
 import logging
@@ -27,9 +27,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from marlrun.composed import job_config
+from marlrun.composed import job_config, name_directory, refuse_output_subdir
 from marlrun.handing import Handing, task_of
 from marlrun.output import say
+from marlrun.plugins import import_plugins
 from marlrun.runner.outcome import Status, one_line
 from marlrun.runner.signals import handling
 from marlrun.runner.sweepdir import Sweep, short_name
@@ -58,7 +59,7 @@ def run_sweep(
     OmegaConf.register_new_resolver("job_name", name_of, replace=True)
     _set_defaults()
     cfg = _compose(hydra, root, overrides, swept, groups)
-    directory = Path(cfg.hydra.sweep.dir)
+    directory = name_directory(cfg, "hydra.sweep.dir")
     cfg.hydra.sweep.dir = str(directory.absolute())
     sweep = Sweep(directory)
     sweep.begin(argv, swept)
@@ -131,6 +132,8 @@ def _compose(
         run_mode=RunMode.MULTIRUN,
         with_log_configuration=True,
     )
+    refuse_output_subdir(cfg)
+    import_plugins(cfg.plugins)
     shared = _raw(cfg.hydra.overrides.task)
     cfg.hydra.overrides.task = [one for one in overrides if one in shared or is_late(one)]
     _amend(cfg)

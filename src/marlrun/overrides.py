@@ -5,25 +5,21 @@ The checks themselves are in schema.py.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.defaults_list import DefaultsList, create_defaults_list
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, Sweep
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from marlrun.published import check_published
 from marlrun.schema import Schema, did_you_mean, show
+from marlrun.sources import text_of
 
 _EXTRAS = {
     "joblib": "joblib",
@@ -33,27 +29,6 @@ _EXTRAS = {
     "optuna": "optuna",
 }
 """Launchers and sweepers, and which of our extras has them."""
-
-
-def search_path(config_dir: str | None) -> ConfigSearchPath:
-    """Return where config files are looked for: marlrun's, then the user's `config_dir`."""
-    path = create_config_search_path("pkg://marlrun.conf")
-    if config_dir is not None:
-        if not Path(config_dir).is_dir():
-            raise ValueError(f"--config-dir={config_dir}: no such directory")
-        where = f"file://{Path(config_dir).resolve()}"
-        path.prepend("command-line", where, anchor=SearchPathQuery(provider="schema"))
-    return path
-
-
-class Loader(ConfigLoaderImpl):
-    """Hydra's loader, which also shows where it reads."""
-
-    def repository_of(self, root: str, overrides: list[Override]) -> CachingConfigRepository:
-        """Return all files of the search path, with what `hydra.searchpath` adds to it."""
-        repository = CachingConfigRepository(self.repository)
-        self._process_config_searchpath(root, overrides, repository)
-        return repository
 
 
 @dataclass(frozen=True)
@@ -68,6 +43,8 @@ class Checker:
     is_sweep: bool
     parser: OverridesParser
     repository: IConfigRepository
+    paths: set[str] = field(default_factory=set[str])
+    """Keys that take a path, of all combinations of groups; `check` fills it."""
 
     def check(self, overrides: Sequence[Override]) -> Schema:
         """Raise ValueError, in one line, unless every key and every value of a sweep may be.
@@ -80,6 +57,7 @@ class Checker:
         schema = Schema()
         for chosen in itertools.product(*map(self._expand, groups)):
             schema, missing = self._read_files([*hydras, *chosen])
+            self.paths.update(schema.paths)
             for override in keys:
                 # A key of a group that was not chosen is no typo.
                 if override.key_or_group.split(".")[0] not in missing:
@@ -125,6 +103,7 @@ class Checker:
 
     def _expand(self, override: Override) -> list[Override]:
         """Return an override for each value of a sweep."""
+        _refuse_nested_sweep(override)
         if not override.is_sweep_override():
             return [override]
         if not self.is_sweep:
@@ -195,6 +174,10 @@ class Checker:
         return defaults
 
     def _check_option(self, choice: Override) -> None:
+        if choice.is_delete() and choice.key_or_group in self.needs:
+            group = choice.key_or_group
+            expected = f"leave it out, or choose one by {group}={self._options(group)}"
+            raise ValueError(f"~{group}: a group cannot be deleted; {expected}")
         group, value = choice.key_or_group, choice.value()
         several = choice.is_add() and isinstance(value, list)
         for option in cast(list[Any], value if several else [value]):
@@ -205,9 +188,12 @@ class Checker:
                 raise ValueError(f"{group}={show(option)}: expected {self._options(group)}{guess}")
 
     def _refuse_group(self, choice: Override) -> NoReturn:
-        loaded = self.repository.load_config(f"{choice.key_or_group}/{choice.value()}")
+        path = f"{choice.key_or_group}/{choice.value()}"
+        loaded = self.repository.load_config(path)
         is_global = loaded is not None and loaded.header["package"] == "_global_"
         hint = f"; add it by +{choice.input_line}" if is_global else ""
+        if choice.is_add() and loaded is not None and "_target_" not in loaded.config:
+            hint = f"; expected `# @package _global_` on the first line of {path}.yaml"
         raise ValueError(f"{choice.input_line}: no {choice.key_or_group} in {self.root}.yaml{hint}")
 
 
@@ -216,6 +202,15 @@ def _first(override: Override) -> str:
     if not override.is_discrete_sweep():
         return str(override.input_line)
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def _refuse_nested_sweep(override: Override) -> None:
+    """Raise ValueError for range(..), interval(..) and glob(..) among other values: Hydra crashes."""
+    value = override.value()
+    items = value.list if isinstance(value, ChoiceSweep) else value
+    if isinstance(items, list) and any(isinstance(item, Sweep | Glob) for item in items):
+        expected = "expected range(..), interval(..) or glob(..) alone, or all values one by one"
+        raise ValueError(f"{override.input_line}: {expected}")
 
 
 def _check_required(schema: Schema, keys: list[Override]) -> None:
@@ -244,16 +239,3 @@ def _read_file(repository: IConfigRepository, schema: Schema, default: ResultDef
         schema.read(package, values, text_of(repository, path), may_add)
     except ValueError as error:
         raise ValueError(f"{path}.yaml: {error}") from error
-
-
-def text_of(repository: IConfigRepository, path: str) -> str:
-    """Return a config file as written; "" for one that is no file but a structured config."""
-    for source in repository.get_sources():
-        if source.is_config(path):
-            if source.scheme() == "file":
-                return (Path(source.path) / f"{path}.yaml").read_text(encoding="utf-8")
-            if source.scheme() == "pkg":
-                file = resources.files(source.path) / f"{path}.yaml"
-                return file.read_text(encoding="utf-8")
-            break
-    return ""

@@ -4,6 +4,8 @@ The comment behind a key says what the key takes: `key: default  # TYPE: meaning
 alternative, or several joined by " or ":
 
     null    bool    str    list    dict      a value of that kind; a dict takes any keys
+    text    path                             a str that is not empty; a path names a file or a
+                                             directory, and may begin with `~`
     int     int [1, inf)    float (0, 1]     a number, perhaps of a range; an int is a float too
     list of TYPE    list of 4 TYPE           any number of elements, or so many
     [TYPE, TYPE]                             exactly these elements, none of a range
@@ -21,12 +23,16 @@ from typing import Any, cast
 
 import yaml
 
+from marlrun.files import expand_home
 from marlrun.nested import leaves
 
 _KINDS: dict[str, type] = {"null": type(None), "bool": bool, "str": str, "list": list, "dict": dict}
+_TEXTS = ("text", "path")
 _NUMBER = re.compile(r"(int|float)(?: ([\[(])(\S+), (\S+)([\])]))?")
 _LIST = re.compile(r"list of (?:(\d+) )?(.+)")
 _WORDS = re.compile(r"[\w-]+( \| [\w-]+)*")
+_MOST_EXACT = 2**53
+"""Whole numbers up to here are exact as floats."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class Rule:
     kind: str
     meaning: str
     default: Any
+
+    @property
+    def is_path(self) -> bool:
+        """Whether a value may be a path."""
+        return "path" in self.kind.split(" or ")
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.meaning})" if self.meaning else self.kind
@@ -58,6 +69,7 @@ class Schema:
         replace a declared default, or declare a key if the file `may_add` some.
         ValueError names a key that does not exist or a value that does not fit.
         """
+        scalars = {name: value for name, _, value in _nodes(text) if _is_plain(value)}
         notes = annotations(text)
         for name, value in leaves(values):
             key = f"{package}.{name}" if package else name
@@ -67,7 +79,12 @@ class Schema:
                 self.rules[key] = Rule(self.rules[key].kind, self.rules[key].meaning, value)
             elif may_add:
                 self.rules[key] = Rule(kind_of(value), "", value)
-            self.check(key, value)
+            self.check(key, value, written=scalars[name].value if name in scalars else None)
+
+    @property
+    def paths(self) -> set[str]:
+        """The keys that take a path."""
+        return {key for key, rule in self.rules.items() if rule.is_path}
 
     def check_all(self, values: Mapping[str, Any], package: str = "") -> dict[str, Any]:
         """Raise ValueError, in one line, unless `values` hold every key, final and fitting.
@@ -82,20 +99,24 @@ class Schema:
                 raise ValueError(f"{key}: missing in the configuration, expected {rule}")
         return given
 
-    def check(self, key: str, value: Any, *, is_final: bool = False) -> None:
+    def check(
+        self, key: str, value: Any, *, is_final: bool = False, written: str | None = None
+    ) -> None:
         """Raise ValueError, in one line, unless `key` exists and takes `value`.
 
         What says that the value comes later, `???` or `${..}`, passes unless it `is_final`.
+        `written` is how a file writes a scalar without quotes.
         """
         if key not in self.rules:
             return self._check_branch(key, value, is_final)
         rule = self.rules[key]
         is_later = isinstance(value, str) and (value == "???" or "${" in value)
         if (is_later and not is_final) or fits(rule.kind, value):
+            if rule.is_path and isinstance(value, str):
+                expand_home(value, key)
             return None
-        is_number = isinstance(value, int | float) and fits(rule.kind, str(value))
-        hint = f"""; a number as text is written {key}="'{value}'" """.rstrip() if is_number else ""
         guess = did_you_mean(str(value), _words(rule.kind))
+        hint = _how_to_write(key, rule.kind, value, written)
         raise ValueError(f"{key}={show(value)}: expected {rule}{guess}{hint}")
 
     def _check_branch(self, key: str, value: Any, is_final: bool) -> None:
@@ -122,6 +143,28 @@ class Schema:
         guess = did_you_mean(key, self.rules if inner and dot else [*self.rules, *self._groups])
         takes = f"; {group} takes {', '.join(inner)}" if inner and dot and not guess else ""
         return f"no such key{self._where}{guess}{takes.replace(' _target_,', '')}"
+
+
+def _how_to_write(key: str, kind: str, value: Any, written: str | None) -> str:
+    """Return how to write what was probably meant: a text that was read as a number, an int."""
+    name = key.rpartition(".")[2]
+    if written is not None and fits(kind, written):
+        return f'; as a text it is written {name}: "{written}"'
+    if isinstance(value, int | float) and fits(kind, show(value)):
+        return f"""; as a text it is written {key}="'{show(value)}'\""""
+    whole = _whole(value)
+    if isinstance(whole, int) and fits(kind, whole):
+        grouped = f" or {whole:_}" if abs(whole) >= 1000 else ""
+        return f"; an int is written {whole}{grouped}"
+    return f"; ints are written {show(whole)}" if fits(kind, whole) else ""
+
+
+def _whole(value: Any) -> Any:
+    """Return a value with ints in place of the floats that are whole numbers."""
+    if isinstance(value, list):
+        return [_whole(item) for item in cast(list[Any], value)]
+    is_whole = isinstance(value, float) and abs(value) <= _MOST_EXACT and value.is_integer()
+    return int(value) if is_whole else value
 
 
 def options(group: str) -> list[str]:
@@ -156,6 +199,8 @@ def fits(kind: str, value: Any) -> bool:
 def _fits(kind: str, value: Any) -> bool:
     if kind in _KINDS:
         return isinstance(value, _KINDS[kind])
+    if kind in _TEXTS:
+        return isinstance(value, str) and value != ""
     if number := _NUMBER.fullmatch(kind):
         return _in_range(number, value)
     if kind.startswith("[") or _LIST.fullmatch(kind):
@@ -206,19 +251,32 @@ def show(value: Any) -> str:
 def annotations(text: str) -> dict[str, tuple[str, str]]:
     """Read a YAML text: dotted key -> (TYPE, meaning), for the keys that have a valid comment."""
     lines = text.splitlines()
-    root = cast(yaml.Node | None, yaml.compose(text, Loader=yaml.CSafeLoader))  # pyright: ignore[reportUnknownMemberType]
-    return dict(_annotations(root, lines, "")) if isinstance(root, yaml.MappingNode) else {}
+    notes = ((name, _note(lines, key, value)) for name, key, value in _nodes(text))
+    return {name: note for name, note in notes if note}
 
 
-def _annotations(
-    node: yaml.MappingNode, lines: list[str], prefix: str
-) -> Iterator[tuple[str, tuple[str, str]]]:
+def _nodes(text: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Yield (dotted key, node of the key, node of the value) for every leaf of a YAML text."""
+    root = _root(text)
+    return _leaf_nodes(root, "") if isinstance(root, yaml.MappingNode) else iter(())
+
+
+def _root(text: str) -> yaml.Node | None:
+    return cast(yaml.Node | None, yaml.compose(text, Loader=yaml.CSafeLoader))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _leaf_nodes(node: yaml.MappingNode, prefix: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
     for key, value in node.value:
         name = f"{prefix}{key.value}"
         if isinstance(value, yaml.MappingNode) and value.value:
-            yield from _annotations(value, lines, f"{name}.")
-        elif note := _note(lines, key, value):
-            yield name, note
+            yield from _leaf_nodes(value, f"{name}.")
+        else:
+            yield name, key, value
+
+
+def _is_plain(node: yaml.Node) -> bool:
+    """Say whether this is a scalar without quotes."""
+    return isinstance(node, yaml.ScalarNode) and not node.style
 
 
 def _note(lines: list[str], key: yaml.Node, value: yaml.Node) -> tuple[str, str] | None:

@@ -92,7 +92,7 @@ def test_published_values_are_typed_and_stored(tmp_path):
         ("threads", 99999999999999, "int [1, 1024] ("),
         ("seed", -1, "int [0, 4294967295] ("),
         ("device", "tpu", "auto | cpu | cuda ("),
-        ("name", 7, "str or null ("),
+        ("name", 7, "text or null ("),
         ("plugins", "mypkg", "list of str ("),
         ("paper", [0.76], "list of dict ("),
         ("log.every", 0, "int [1, inf) ("),

@@ -12,6 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import track
 
+from marlrun.files import expand_home
 from marlrun.report import tables
 from marlrun.report.references import RETURN
 from marlrun.report.study import study
@@ -86,8 +87,8 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("directories", type=Path, nargs="+", metavar="DIR", help="run, sweep, or above them")
-    add("--out", type=Path, default=Path("report"), metavar="DIR", help="default: %(default)s")
+    add("directories", type=_path, nargs="+", metavar="DIR", help="run, sweep, or above them")
+    add("--out", type=_path, default=Path("report"), metavar="DIR", help="default: %(default)s")
     add(
         "--by",
         default="",
@@ -96,6 +97,16 @@ def _parser() -> Parser:
     )
     add("--metric", default=RETURN, metavar="TAG,..", help=METRIC)
     return parser
+
+
+def _path(text: str) -> Path:
+    """Return a path that was typed, with the home directory for `~`: not every shell does that."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, not an empty text")
+    try:
+        return Path(expand_home(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _track(paths: Sequence[Path]) -> Iterable[Path]:
