@@ -112,6 +112,14 @@ def test_the_home_of_nobody_is_refused(marlrun, trained, argv: list[str], key: s
     assert here() == [] and trained == []
 
 
+def test_a_path_with_an_interpolation_is_expanded(marlrun, trained, home, monkeypatch):
+    monkeypatch.setenv("PLACE", "~/runs")
+    where = ["graph.file=~/${name}.txt", "name=g", "hydra.run.dir=${oc.env:PLACE}/a"]
+    assert marlrun(*LINKED, *where).code == 0
+    assert trained[0][0]["graph"]["file"] == f"{home}/g.txt"
+    assert trained[0][1] == home / "runs/a" and here() == []
+
+
 def test_a_tilde_that_is_no_path_stays(marlrun, trained, home):
     assert marlrun(*PAIR, "name=~/x").code == 0
     assert trained[0][0]["name"] == "~/x"
@@ -131,7 +139,7 @@ def test_the_report_expands_home(home, capsys, monkeypatch, tmp_path):
 
 # Accepted in silence
 
-NO_PLACE = "expected another than the current directory, the home directory and /"
+NO_PLACE = "expected a directory other than the current one, home and /"
 SWEEPS = "only a sweep has it; expected hydra.run.dir=DIR, or -m too"
 SILENT = [
     *(([*PAIR, f"hydra.run.dir={at}"], f"hydra.run.dir={at}: {NO_PLACE}") for at in ("", "/", ".")),
@@ -361,7 +369,9 @@ def test_files_that_hydra_can_read_are_read(marlrun, trained):
     write("mine/algo/own.yaml", "\ufeff# Own\n_target_: own.Own\nlr: 1e-3  # float (0, 1]: rate\n")
     chosen = ["--config-dir=mine", "env=matrix_game", "algo=own"]
     assert marlrun(*chosen, "+experiment=fine").code == 0
-    config = trained[0][0]
+    assert marlrun(*chosen, "+experiment=fine.yaml").code == 0
+    config, again = trained[0][0], trained[1][0]
+    assert config == again
     assert (config["name"], config["env_steps"], config["seed"]) == ("010", 1000, 16)
     assert refused(marlrun(*chosen, "algo.lr=2")) == "algo.lr=2: expected float (0, 1] (rate)"
 

@@ -27,16 +27,16 @@ def plain(cfg: DictConfig) -> Config:
 def name_directory(cfg: DictConfig, key: str) -> Path:
     """Return the directory of a run or a sweep that hydra.run.dir or hydra.sweep.dir names.
 
-    In `cfg` it stands without `~` afterwards. ValueError if it is a directory that is for other
-    things.
+    `cfg` names it without `~` afterwards. ValueError if the directory is the current one, home or /,
+    where a run's files would lie among others.
     """
     typed = str(OmegaConf.select(cfg, key))
     directory = Path(expand_home(typed, key))
     shared = [Path.cwd(), Path("/")]
-    with suppress(RuntimeError):  # there is none
+    with suppress(RuntimeError):  # No home directory is known.
         shared.append(Path.home())
     if any(_is_same(directory, path) for path in shared):
-        expected = "expected another than the current directory, the home directory and /"
+        expected = "expected a directory other than the current one, home and /"
         raise ValueError(f"{key}={typed}: {expected}")
     with read_write(cfg.hydra):
         OmegaConf.update(cfg, key, str(directory))
@@ -54,5 +54,5 @@ def refuse_output_subdir(cfg: DictConfig) -> None:
     subdir = cfg.hydra.output_subdir
     if subdir is not None:
         raise ValueError(
-            f"hydra.output_subdir={subdir}: expected null, config.yaml is all there is to keep"
+            f"hydra.output_subdir={subdir}: expected null, marlrun itself writes config.yaml"
         )

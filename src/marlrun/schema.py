@@ -34,6 +34,9 @@ _WORDS = re.compile(r"[\w-]+( \| [\w-]+)*")
 _MOST_EXACT = 2**53
 """Whole numbers up to here are exact as floats."""
 
+_Leaf = tuple[str, yaml.Node, yaml.Node]
+"""The dotted key of a value that is no mapping, the node of the key and that of the value."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -69,8 +72,9 @@ class Schema:
         replace a declared default, or declare a key if the file `may_add` some.
         ValueError names a key that does not exist or a value that does not fit.
         """
-        scalars = {name: value for name, _, value in _nodes(text) if _is_plain(value)}
-        notes = annotations(text)
+        nodes = list(_nodes(text))
+        notes = _notes(nodes, text.splitlines())
+        scalars = {name: value for name, _, value in nodes if _is_plain(value)}
         for name, value in leaves(values):
             key = f"{package}.{name}" if package else name
             if name in notes:
@@ -250,13 +254,16 @@ def show(value: Any) -> str:
 
 def annotations(text: str) -> dict[str, tuple[str, str]]:
     """Read a YAML text: dotted key -> (TYPE, meaning), for the keys that have a valid comment."""
-    lines = text.splitlines()
-    notes = ((name, _note(lines, key, value)) for name, key, value in _nodes(text))
+    return _notes(_nodes(text), text.splitlines())
+
+
+def _notes(nodes: Iterable[_Leaf], lines: list[str]) -> dict[str, tuple[str, str]]:
+    notes = ((name, _note(lines, key, value)) for name, key, value in nodes)
     return {name: note for name, note in notes if note}
 
 
-def _nodes(text: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """Yield (dotted key, node of the key, node of the value) for every leaf of a YAML text."""
+def _nodes(text: str) -> Iterator[_Leaf]:
+    """Yield every leaf of a YAML text."""
     root = _root(text)
     return _leaf_nodes(root, "") if isinstance(root, yaml.MappingNode) else iter(())
 
@@ -265,7 +272,7 @@ def _root(text: str) -> yaml.Node | None:
     return cast(yaml.Node | None, yaml.compose(text, Loader=yaml.CSafeLoader))  # pyright: ignore[reportUnknownMemberType]
 
 
-def _leaf_nodes(node: yaml.MappingNode, prefix: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+def _leaf_nodes(node: yaml.MappingNode, prefix: str) -> Iterator[_Leaf]:
     for key, value in node.value:
         name = f"{prefix}{key.value}"
         if isinstance(value, yaml.MappingNode) and value.value:

@@ -54,27 +54,36 @@ class Repository(ConfigRepository):
         """Read a file; ValueError, in one line, if it cannot be a part of a configuration."""
         source = next((source for source in self.sources if source.is_config(config_path)), None)
         if source is not None and source.scheme() == "file":
-            _check_file(Path(source.path) / f"{config_path}.yaml")
+            _check_file(Path(source.path) / _file_name(config_path))
         return super().load_config(config_path)
 
 
+def _file_name(config_path: str) -> str:
+    """Return the name of a file, which Hydra takes with and without its ending."""
+    return f"{config_path.removesuffix('.yaml')}.yaml"
+
+
 def _check_file(path: Path) -> None:
-    """Raise ValueError unless a file is a mapping within bounds, with its header where it counts."""
+    """Raise ValueError unless a file is a mapping within bounds that says what it seems to say."""
     content = read_yaml(path)
     if not isinstance(content, dict | None):
         raise ValueError(f"{path}: expected a mapping of keys to values")
     text = read_text(path)
+    _refuse_other_bases(text, path)
+    _refuse_hidden_header(text, path)
+
+
+def _refuse_other_bases(text: str, path: Path) -> None:
     for token in cast(Any, yaml).scan(text, Loader=yaml.CSafeLoader):
-        if (
-            isinstance(token, yaml.ScalarToken)
-            and token.plain
-            and _OTHER_BASE.fullmatch(token.value)
-        ):
+        is_plain = isinstance(token, yaml.ScalarToken) and token.plain
+        if is_plain and _OTHER_BASE.fullmatch(token.value):
             value, line = yaml.safe_load(token.value), token.start_mark.line + 1
-            expected = f'expected "{token.value}" in quotes, or {value}'
-            raise ValueError(
-                f"{path}: YAML reads {token.value} on line {line} as {value}: {expected}"
-            )
+            reading = f"YAML reads {token.value} on line {line} as {value}"
+            raise ValueError(f'{path}: {reading}: expected "{token.value}" in quotes, or {value}')
+
+
+def _refuse_hidden_header(text: str, path: Path) -> None:
+    """Raise ValueError if a file has a `# @package` line where Hydra takes it for a comment."""
     try:
         package = ConfigSource._get_header_dict(text)["package"]  # pyright: ignore[reportPrivateUsage]
     except ValueError as error:
@@ -82,11 +91,9 @@ def _check_file(path: Path) -> None:
     lines = [] if package else text.splitlines()
     for number, line in enumerate(lines, start=1):
         if _HEADER.fullmatch(line):
-            mark = " after a byte order mark" if line.startswith("\ufeff") else ""
-            header = line.strip("\ufeff \t")
-            raise ValueError(
-                f"{path}: {header} is on line {number}{mark}, expected at the beginning of the file"
-            )
+            where = f"line {number}" + (" after a byte order mark" if "\ufeff" in line else "")
+            header, expected = line.strip("\ufeff \t"), "expected at the beginning of the file"
+            raise ValueError(f"{path}: {header} is on {where}, {expected}")
 
 
 class Loader(ConfigLoaderImpl):
@@ -122,9 +129,9 @@ def text_of(repository: IConfigRepository, path: str) -> str:
     for source in repository.get_sources():
         if source.is_config(path):
             if source.scheme() == "file":
-                return read_text(Path(source.path) / f"{path}.yaml")
+                return read_text(Path(source.path) / _file_name(path))
             if source.scheme() == "pkg":
-                file = resources.files(source.path) / f"{path}.yaml"
+                file = resources.files(source.path) / _file_name(path)
                 return file.read_text(encoding="utf-8")
             break
     return ""

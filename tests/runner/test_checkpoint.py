@@ -113,7 +113,10 @@ def test_nothing_advises_to_run_the_code_of_a_foreign_checkpoint(tmp_path, kind)
     FOREIGN[kind](path)
     with pytest.raises(ValueError, match="x.pt is damaged or no checkpoint: ") as told:
         load(path, CPU)
-    script, objects = "it is a TorchScript model", "it holds other objects than tensors and plain values"
+    script, objects = (
+        "it is a TorchScript model",
+        "it holds other objects than tensors and plain values",
+    )
     assert str(told.value).endswith(script if kind == "TorchScript" else objects)
 
 
