@@ -1,5 +1,11 @@
 """Our games pass PettingZoo's own tests, and are what they are elsewhere."""
 
+import copy
+import multiprocessing
+import pickle
+import re
+from queue import Empty
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +15,72 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from marlrun.envs.pettingzoo import parallel_env
 
 
+def played(game, steps=40, seed=None):
+    """Return all that a game says in so many steps, as text; `seed` begins with a new episode."""
+    said = []
+    if seed is not None:
+        said.append(game.reset(seed=seed))
+    for time in range(steps):
+        if not game.agents:
+            said.append(game.reset())
+        actions = {
+            agent: (time + i) % game.action_space(agent).n for i, agent in enumerate(game.agents)
+        }
+        said.append(game.step(actions))
+    return str(said)
+
+
+def play_and_tell(game, queue):
+    """Go on with a game in another process, then begin one there."""
+    queue.put((played(game), played(game, seed=9)))
+
+
+def elsewhere(game, method, seconds):
+    """Return what `play_and_tell` tells in a process that is started by `method`."""
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    child = context.Process(target=play_and_tell, args=(game, queue), daemon=True)
+    child.start()
+    try:
+        return queue.get(timeout=seconds)
+    except Empty:
+        pytest.fail("the other process hangs")
+    finally:
+        child.kill()
+        child.join()
+
+
+@pytest.fixture
+def two_threads():
+    """With one thread nothing could hang."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize(("name", "changes"), VARIANTS, ids=IDS)
 class TestEveryGame:
+    @pytest.mark.parametrize(
+        "copied", [copy.deepcopy, lambda game: pickle.loads(pickle.dumps(game))]
+    )
+    def test_a_copy_goes_on_with_the_same_numbers(self, name, changes, copied):
+        game = parallel_env(name, render_mode="ansi", **changes)
+        fresh = copied(game)
+        assert str(fresh.reset()) == str(game.reset())
+        played(game, 7, seed=5)
+        twin = copied(game)
+        assert (twin.agents, twin.render()) == (game.agents, game.render())
+        before = played(game)
+        assert played(twin) == before
+        assert played(twin, seed=6) == played(game, seed=6)
+
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_goes_on_in_a_forked_process(self, name, changes, two_threads):
+        game = parallel_env(name, **changes)
+        played(game, 3, seed=5)
+        assert elsewhere(game, "fork", 30) == (played(game), played(game, seed=9))
+
     def test_api(self, name, changes):
         parallel_api_test(parallel_env(name, **changes), num_cycles=100)
 
@@ -104,3 +174,41 @@ def test_refuses_a_wrong_action(actions):
     game.reset()
     with pytest.raises(ValueError, match="action of agent_[01]: got .*, expected Discrete"):
         game.step(actions)
+
+
+@pytest.mark.parametrize("seed", [-1, np.int64(-1), 1.5, 1.0, True, np.True_, "1"])
+def test_refuses_what_is_no_seed(seed):
+    game = parallel_env("meeting_grid")
+    game.reset(seed=0)
+    before = played(copy.deepcopy(game))
+    expected = f"seed={seed}: expected a whole number of at least 0"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        game.reset(seed=seed)
+    assert played(game) == before
+
+
+def test_a_seed_may_be_numpys():
+    first, second = parallel_env("meeting_grid"), parallel_env("meeting_grid")
+    assert played(first, seed=7) == played(second, seed=np.uint32(7))
+
+
+def test_nothing_goes_before_the_first_reset():
+    game = parallel_env("matrix_game", render_mode="ansi")
+    for call, name in ((lambda: game.step({}), "step"), (game.render, "render")):
+        with pytest.raises(ValueError, match=rf"^{name}\(\) before reset\(\): expected reset"):
+            call()
+    game.reset()
+    game.step({"agent_0": 0, "agent_1": 0})
+    assert game.step({}) == ({}, {}, {}, {}, {})
+
+
+def test_leaves_the_number_of_threads_alone(two_threads):
+    played(parallel_env("target_capture", render_mode="ansi"), 3)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("name", ["target_capture", "networked_mdp"])
+def test_goes_on_in_a_spawned_process(name):
+    game = parallel_env(name)
+    played(game, 3, seed=5)
+    assert elsewhere(game, "spawn", 120) == (played(game), played(game, seed=9))
