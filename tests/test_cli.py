@@ -48,7 +48,7 @@ def trained(monkeypatch) -> list[tuple[dict, Path, list[str]]]:
 
     asked = []
 
-    def train(config, directory, argv) -> Outcome:
+    def train(config, directory, argv, sweep=None) -> Outcome:
         asked.append((config, directory, argv))
         if config["name"] == "refuse":
             raise ValueError("device=cuda: there is none")

@@ -36,6 +36,7 @@ from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
 from marlrun.overrides import Checker
 from marlrun.plugins import import_plugins
+from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome, Status, attempt
 from marlrun.runner.sweepdir import Sweep, holds_sweep
 from marlrun.schema import Schema, did_you_mean
@@ -183,6 +184,8 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     with _making("hydra.run.dir"):
         created = [path for path in (directory, *directory.parents) if not path.exists()]
         config = job_config(cfg, request.mode.groups)
+        if cfg.hydra.job.chdir:
+            config = inputs.absolute(config)
         outcome = _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
     if outcome.status == "refused":
         with suppress(OSError):

@@ -10,6 +10,9 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -46,6 +49,19 @@ def read_bytes(path: Path, limit: int = LARGEST) -> bytes:
         if size > limit:
             raise ValueError(f"{path}: {size} bytes, expected at most {limit}")
         return file.read()
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a configuration names: its path, as messages name it, and its content."""
+
+    path: str
+    content: bytes = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """The first 12 hexadecimal digits of the content's SHA-256."""
+        return sha256(self.content).hexdigest()[:12]
 
 
 def read_text(path: Path, limit: int = LARGEST) -> str:

@@ -28,9 +28,11 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from marlrun.composed import job_config, name_directory, refuse_output_subdir
+from marlrun.files import InputFile
 from marlrun.handing import Handing, task_of
 from marlrun.output import say
 from marlrun.plugins import import_plugins
+from marlrun.runner import inputs
 from marlrun.runner.outcome import Status, one_line
 from marlrun.runner.signals import handling
 from marlrun.runner.sweepdir import Sweep, short_name
@@ -212,6 +214,7 @@ class _Recorder(Launcher):
         self._sweep, self._hand_out = sweep, hand_out
         self._context, self._cfg, self._groups = context, cfg, groups
         self._searches = searches
+        self._files: dict[str, InputFile] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -226,7 +229,7 @@ class _Recorder(Launcher):
             say(f"marlrun: composing {len(job_overrides)} jobs")
         numbered = enumerate(job_overrides, start=initial_job_idx)
         jobs = [self._composed(number, list(overrides)) for number, overrides in numbered]
-        self._sweep.add(jobs)
+        self._sweep.add(jobs, self._files.values())
         self._hand_out(self._sweep, jobs)
         if self._sweep.is_stopping:
             raise KeyboardInterrupt
@@ -239,7 +242,9 @@ class _Recorder(Launcher):
             cfg.hydra.job.num = number
         HydraConfig.instance().set_config(cfg)
         directory = str(cfg.hydra.sweep.subdir)
-        return SweepJob(number, overrides, directory, job_config(cfg, self._groups))
+        config = job_config(cfg, self._groups)
+        files = inputs.read_typed(config, self._files)
+        return SweepJob(number, overrides, directory, inputs.stored(config, files))
 
     def _returned(self, job: SweepJob) -> JobReturn:
         """Return what the sweeper hears of a job: its objective, or why there is none.

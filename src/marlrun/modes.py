@@ -86,9 +86,11 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
     from marlrun.graphs import picture
     from marlrun.graphs.measures import measure
     from marlrun.output import say
+    from marlrun.runner import inputs
     from marlrun.runner.build import build_graph
 
-    node, size = config["graph"], config["num_agents"]
+    node = inputs.put(config, inputs.read_typed(config))["graph"]
+    size = config["num_agents"]
     name = node["_target_"].rpartition(".")[2]
     out = Path(config["out"] or f"{name}_{size}.png")
     picture.check_file(out)

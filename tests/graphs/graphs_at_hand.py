@@ -1,7 +1,10 @@
 """Networks as the configuration builds them."""
 
+from pathlib import Path
+
 import torch
 
+from marlrun.files import InputFile
 from marlrun.graphs.links import Links, join
 from marlrun.graphs.network import Network
 from marlrun.runner.build import build
@@ -20,6 +23,9 @@ def node(name: str, **keys: object) -> dict[str, object]:
 
 
 def network(name: str, num_agents: int, seeds=(0,), **keys: object) -> Network:
+    if (file := keys.get("file")) is not None:
+        path = Path(str(file))
+        keys["file"] = InputFile(str(file), path.read_bytes() if path.exists() else b"")
     return build(node(name, **keys), "graph", [], num_agents, list(seeds), CPU)
 
 

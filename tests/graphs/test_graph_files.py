@@ -21,6 +21,8 @@ def here(tmp_path, monkeypatch):
 def written(name: str, content) -> str:
     if isinstance(content, str):
         Path(name).write_text(content)
+    elif isinstance(content, bytes):
+        Path(name).write_bytes(content)
     elif name.endswith(".npy"):
         np.save(name, content)
     else:
@@ -89,13 +91,20 @@ def test_a_matrix_that_keeps_agents_apart_is_a_problem(here):
 @pytest.mark.parametrize(
     ("name", "content", "weights", "expected"),
     [
-        ("g.txt", "hello world\n", "metropolis", "expected a table of numbers"),
-        ("g.txt", "1 2\n3\n", "metropolis", "expected a table of numbers"),
-        ("g.txt", "", "metropolis", "expected a table of finite numbers"),
-        ("g.npy", "no array", "metropolis", "expected a table of numbers"),
-        ("g.npy", np.array([{}], dtype=object), "metropolis", "expected a table of numbers"),
-        ("g.npy", np.zeros(4), "metropolis", "expected a table of finite numbers"),
-        ("g.npy", np.full((4, 4), np.nan), "metropolis", "expected a table of finite numbers"),
+        ("g.txt", "hello world\n", "metropolis", r"line 1 is 'hello world', expected only"),
+        ("g.txt", "#\n1 2\n\n3\n", "metropolis", "line 4 has 1 numbers, expected 2 as in line 2"),
+        ("g.txt", "", "metropolis", "expected a table of numbers, it is empty"),
+        ("g.csv", "# nothing\n\n", "metropolis", "expected a table of numbers, it is empty"),
+        ("g.npy", "", "metropolis", "expected an array of numbers: "),
+        ("g.npy", "no array", "metropolis", "expected an array of numbers: "),
+        ("g.npy", np.array([{}], dtype=object), "metropolis", "expected an array of numbers: "),
+        ("g.npy", RING * 1j, "metropolis", "expected an array of numbers, its dtype is complex128"),
+        ("g.npy", RING.astype(str), "metropolis", "expected an array of numbers, its dtype is <U"),
+        ("g.npy", np.zeros(4), "metropolis", r"expected a table .* its shape is \(4,\)"),
+        ("g.npy", np.zeros((0, 2)), "metropolis", r"expected a table .* its shape is \(0, 2\)"),
+        ("g.npy", np.full((4, 4), np.nan), "metropolis", r"entry \(0, 0\) is nan, expected finite"),
+        ("g.npy", -1 * RING, "metropolis", r"entry \(0, 1\) is -1, expected 0 where there is no"),
+        ("g.csv", "0,1,0\n" * 3, "from_file", "a table of 3 x 3, expected 4 x 4"),
         ("g.json", "{}", "metropolis", "expected a file .npy, .csv or .txt"),
         ("g.npy", np.ones((5, 5)), "metropolis", "a table of 5 x 5, expected 4 x 4"),
         ("g.npy", np.ones((4, 3)), "metropolis", "a table of 4 x 3, expected 4 x 4"),
@@ -111,9 +120,84 @@ def test_what_is_no_graph_is_named(here, name, content, weights, expected):
         network("from_file", 4, file=written(name, content), weights=weights)
 
 
+LINKS = "0,1\n1,2\n2,3\n3,0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("g.csv", b"\xef\xbb\xbf" + LINKS.encode()),
+        ("G.CSV", LINKS.encode()),
+        ("g.Txt", LINKS.replace(",", "\t").encode()),
+        ("g.csv", LINKS.replace("\n", "\r\n").encode()),
+        ("g.csv", LINKS.replace("\n", "\r").rstrip().encode()),
+        ("g.csv", LINKS.replace(",", " , ").encode()),
+    ],
+)
+def test_files_of_other_programs_are_read(here, name, content):
+    found = network("from_file", 4, file=written(name, content)).draw().matrix
+    assert found.equal(network("ring", 4).draw().matrix)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (LINKS.encode("utf-16"), "expected text in UTF-8, this is UTF-16"),
+        (b"0,1\n\xe9,2\n", "expected text in UTF-8, byte 4 is none"),
+        (
+            LINKS.replace(",", ";").encode(),
+            "line 1 is '0;1', expected only numbers with commas between them",
+        ),
+        (
+            b"# a ring\nfrom,to\n" + LINKS.encode(),
+            "line 2 is 'from,to', expected only numbers with commas between them",
+        ),
+        (
+            LINKS.replace("\n", ",\n").encode(),
+            "line 1 is '0,1,', expected only numbers with commas between them",
+        ),
+        (b"0,1\n1,2,\n", "line 2 is '1,2,', expected only numbers with commas between them"),
+        (b"0 1\n1 2\n", "line 1 is '0 1', expected only numbers with commas between them"),
+        (b"", "expected a table of numbers, it is empty"),
+        (
+            b"1,2\n2,3\n3,4\n4,1\n",
+            "link 2 is 3 4, expected two agents of 0 .. 3; agents are numbered from 0, not from 1",
+        ),
+        (b"0,1\n1,2\n2,4\n", "link 2 is 2 4, expected two agents of 0 .. 3"),
+    ],
+)
+def test_files_of_other_programs_are_refused_by_what_is_wrong(here, content, expected):
+    with pytest.raises(ValueError) as caught:
+        network("from_file", 4, file=written("g.csv", content))
+    assert str(caught.value) == f"graph.file=g.csv: {expected}"
+
+
+def test_an_archive_is_not_unpacked(here):
+    np.savez_compressed("g.npz", RING)
+    Path("g.npz").rename("g.npy")
+    with pytest.raises(
+        ValueError, match="graph.file=g.npy: expected an array of numbers: the magic"
+    ):
+        network("from_file", 4, file="g.npy")
+
+
+def test_an_array_that_promises_more_than_there_is_is_refused(here):
+    header = np.lib.format.header_data_from_array_1_0(RING) | {"shape": (2**30, 2**30)}
+    with Path("g.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(ValueError, match="graph.file=g.npy: expected an array of numbers: [^\n]*$"):
+        network("from_file", 4, file="g.npy")
+
+
+def test_a_file_is_parsed_once(here, monkeypatch):
+    calls = []
+    loadtxt = np.loadtxt
+    monkeypatch.setattr(np, "loadtxt", lambda *a, **k: calls.append(1) or loadtxt(*a, **k))
+    network("from_file", 4, [0, 1, 2], file=written("c.csv", DOUBLY), weights="from_file")
+    assert calls == [1]
+
+
 def test_more_that_is_named(here):
-    with pytest.raises(ValueError, match="^graph.file=gone.npy: no such file$"):
-        network("from_file", 4, file="gone.npy")
     file = written("c.npy", DOUBLY)
     with pytest.raises(ValueError, match=r"c.npy: entry \(0, 3\) has weight, but is no link"):
         network("path", 4, file=file, weights="from_file")

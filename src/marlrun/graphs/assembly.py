@@ -9,7 +9,7 @@ from torch import Tensor
 from marlrun.graphs import assumptions, draws
 from marlrun.graphs.assumptions import Rules, afford
 from marlrun.graphs.draws import Draw
-from marlrun.graphs.files import TOLERANCE, read_matrix
+from marlrun.graphs.files import TOLERANCE, Table, matrix_in, read_table
 from marlrun.graphs.links import Links, join, union
 from marlrun.graphs.network import Mixing, Network
 from marlrun.graphs.rounds import Drawn, Failing, Repeated, Rounds, weighted
@@ -19,15 +19,23 @@ from marlrun.types import Seeds
 
 
 def network(
-    links: Links, seeds: Seeds, device: torch.device, rules: Rules, others: Sequence[Links] = ()
+    links: Links,
+    seeds: Seeds,
+    device: torch.device,
+    rules: Rules,
+    others: Sequence[Links] = (),
+    table: Table | None = None,
 ) -> Network:
     """Return the network of `links` under `rules`; `others` are what they switch among.
+
+    `table` is what the rules' file holds, if it was read already.
 
     ValueError, in one line, for rules that do not go together.
     """
     assumptions.check(rules)
     if rules["weights"] == "from_file":
-        return _from_file(links, seeds, device, rules)
+        assert rules["file"] is not None
+        return _from_file(links, seeds, device, table or read_table(rules["file"]))
     parts = [links, *others]
     for part in parts:
         assumptions.check_directed(part.is_directed, rules)
@@ -125,11 +133,11 @@ def _matrix(links: Links, seeds: Seeds, device: torch.device, weights: str) -> T
     return matrix.clamp_(min=0.0)
 
 
-def _from_file(links: Links, seeds: Seeds, device: torch.device, rules: Rules) -> Network:
+def _from_file(links: Links, seeds: Seeds, device: torch.device, table: Table) -> Network:
     """Return the network whose matrix is a file's; its links are those that have weight."""
-    size, file = links.num_agents, str(rules["file"])
+    size, file = links.num_agents, table.path
     afford(size, seeds, "graph.weights=from_file")
-    matrix = read_matrix(file, size)
+    matrix = matrix_in(table, size)
     hearer, heard = np.nonzero(matrix)
     found = join([np.stack((heard, hearer), 1)] * len(seeds), size, is_directed=True)
     if len(extra := np.setdiff1d(found.places, links.places)):

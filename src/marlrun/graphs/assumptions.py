@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 import numpy as np
 from torch import Tensor
 
+from marlrun.files import InputFile
 from marlrun.graphs.links import Ints, Links
 from marlrun.graphs.weights import LOCAL, Weights
 from marlrun.types import Seeds
@@ -32,7 +33,7 @@ class Rules(TypedDict):
     every: int
     failure: float | None
     among: Sequence[str] | None
-    file: str | None
+    file: InputFile | None
 
 
 def check(rules: Rules) -> None:

@@ -4,86 +4,168 @@ A square matrix with a row an agent is read as a matrix: row i, what agent i hea
 two columns are read as a list of links, not directed, agents numbered from 0.
 """
 
-from pathlib import Path
-from typing import Any
+import codecs
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marlrun.files import InputFile
 from marlrun.graphs.links import Ints
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4
 """How far sums of a matrix may be from 1: files are written with few digits."""
+_DELIMITERS = {".csv": ",", ".txt": None}
+_BETWEEN = {",": "commas", None: "blanks"}
+_SHOWN = 40
+"""Characters of a line that a message shows."""
 
 
-def read_pairs(path: str, num_agents: int) -> tuple[Ints, bool]:
-    """Return the graph in a file as pairs [E, 2], and whether it is directed.
+class Table(NamedTuple):
+    """The numbers of a file, and how messages name it."""
+
+    path: str
+    numbers: Floats
+
+
+def read_table(file: InputFile) -> Table:
+    """Return the numbers in a file, finite, in rows and columns.
+
+    ValueError, in one line that says what is wrong and where, if there are none.
+    """
+    suffix = PurePath(file.path).suffix.lower()
+    try:
+        if suffix == ".npy":
+            return Table(file.path, _checked(_array(file.content)))
+        if suffix in _DELIMITERS:
+            return Table(file.path, _checked(_numbers(_text(file.content), _DELIMITERS[suffix])))
+        raise ValueError("expected a file .npy, .csv or .txt")
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"graph.file={file.path}: {reason}") from error
+
+
+def pairs_in(table: Table, num_agents: int) -> tuple[Ints, bool]:
+    """Return the graph in a table as pairs [E, 2], and whether it is directed.
 
     ValueError, in one line, if it is no graph of so many agents.
     """
-    table = _read(path)
-    if table.shape == (num_agents, num_agents):
-        hearer, heard = np.nonzero(table)
+    numbers = table.numbers
+    if numbers.shape == (num_agents, num_agents):
+        _refuse_negative(table, "0 where there is no link, a positive number where there is one")
+        hearer, heard = np.nonzero(numbers)
         pairs = np.stack((heard, hearer), 1)
-        return pairs, not np.array_equal(table != 0, table.T != 0)
-    if table.shape[1] != 2:
-        raise ValueError(_misfit(path, table, num_agents, "or a list of links in two columns"))
-    wrong = (table < 0) | (table >= num_agents) | (table != np.floor(table))
+        return pairs, not np.array_equal(numbers != 0, numbers.T != 0)
+    if numbers.shape[1] != 2:
+        raise ValueError(_misfit(table, num_agents, "or a list of links in two columns"))
+    wrong = (numbers < 0) | (numbers >= num_agents) | (numbers != np.floor(numbers))
     if wrong.any():
         (row, _), *_ = np.argwhere(wrong)
-        link = " ".join(f"{end:g}" for end in table[row])
+        link = " ".join(f"{end:g}" for end in numbers[row])
         expected = f"expected two agents of 0 .. {num_agents - 1}"
-        raise ValueError(f"graph.file={path}: link {row} is {link}, {expected}")
-    return table.astype(np.int64), False
+        from_one = numbers.min() == 1 and numbers.max() == num_agents
+        hint = "; agents are numbered from 0, not from 1" if from_one else ""
+        raise ValueError(f"graph.file={table.path}: link {row} is {link}, {expected}{hint}")
+    return numbers.astype(np.int64), False
 
 
-def read_matrix(path: str, num_agents: int) -> Floats:
-    """Return the consensus matrix [N, N] in a file, its rows summing to 1.
+def matrix_in(table: Table, num_agents: int) -> Floats:
+    """Return the consensus matrix [N, N] in a table, its rows summing to 1.
 
     ValueError, in one line, if it is none: not square, of another size, negative, not
     row-stochastic.
     """
-    table = _read(path)
-    if table.shape != (num_agents, num_agents):
-        raise ValueError(_misfit(path, table, num_agents, "for graph.weights=from_file"))
-    if (table < 0).any():
-        (row, column), *_ = np.argwhere(table < 0)
-        entry = f"entry ({row}, {column}) is {table[row, column]:g}"
-        raise ValueError(f"graph.file={path}: {entry}, expected weights of at least 0")
-    sums = table.sum(1)
+    numbers = table.numbers
+    if numbers.shape != (num_agents, num_agents):
+        raise ValueError(_misfit(table, num_agents, "for graph.weights=from_file"))
+    _refuse_negative(table, "weights of at least 0")
+    sums = numbers.sum(1)
     row = int(np.abs(sums - 1).argmax())
     if abs(sums[row] - 1) > TOLERANCE:
         expected = f"row {row} sums to {sums[row]:g}, expected 1"
-        raise ValueError(f"graph.file={path}: not row-stochastic, {expected}")
-    return table / sums[:, None]
+        raise ValueError(f"graph.file={table.path}: not row-stochastic, {expected}")
+    return numbers / sums[:, None]
 
 
-def _misfit(path: str, table: Floats, num_agents: int, otherwise: str) -> str:
-    rows, columns = table.shape
+def _refuse_negative(table: Table, expected: str) -> None:
+    if (table.numbers < 0).any():
+        (row, column), *_ = np.argwhere(table.numbers < 0)
+        entry = f"entry ({row}, {column}) is {table.numbers[row, column]:g}"
+        raise ValueError(f"graph.file={table.path}: {entry}, expected {expected}")
+
+
+def _misfit(table: Table, num_agents: int, otherwise: str) -> str:
+    rows, columns = table.numbers.shape
     square = f"{num_agents} x {num_agents}, a row an agent"
-    return f"graph.file={path}: a table of {rows} x {columns}, expected {square}, {otherwise}"
+    return f"graph.file={table.path}: a table of {rows} x {columns}, expected {square}, {otherwise}"
 
 
-def _read(path: str) -> Floats:
-    """Return the numbers in a file as a table."""
-    file = Path(path)
-    delimiters = {".csv": ",", ".txt": None}
-    if file.suffix not in (".npy", *delimiters):
-        raise ValueError(f"graph.file={path}: expected a file .npy, .csv or .txt")
-    if not file.is_file():
-        raise ValueError(f"graph.file={path}: no such file")
+def _array(content: bytes) -> NDArray[Any]:
+    """Return the array of a .npy file."""
+    # Unlike numpy.load it opens no archives, which may unpack to any size.
+    read_array: Any = np.lib.format.read_array
     try:
-        if file.suffix == ".npy":
-            found: Any = np.load(file, allow_pickle=False)
-        else:
-            lines = file.read_text("utf-8").splitlines()
-            lines = [line for line in lines if line.partition("#")[0].strip()]
-            found = np.loadtxt(lines, delimiter=delimiters[file.suffix], ndmin=2) if lines else []
-        table = np.asarray(found, dtype=np.float64)
-    except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"graph.file={path}: expected a table of numbers: {reason}") from error
-    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
-        raise ValueError(f"graph.file={path}: expected a table of finite numbers")
+        array: NDArray[Any] = read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:
+        raise ValueError(f"expected an array of numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"expected an array of numbers, its dtype is {array.dtype}")
+    return array
+
+
+def _text(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("expected text in UTF-8, this is UTF-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected text in UTF-8, byte {error.start} is none") from error
+
+
+def _numbers(text: str, delimiter: str | None) -> NDArray[Any]:
+    """Return the numbers in a text; what follows a # counts for nothing."""
+    bare = (line.partition("#")[0].strip() for line in text.splitlines())
+    lines = {number: line for number, line in enumerate(bare, start=1) if line}
+    if not lines:
+        raise ValueError("expected a table of numbers, it is empty")
+    try:
+        return np.loadtxt(list(lines.values()), delimiter=delimiter, comments=None, ndmin=2)
+    except ValueError as error:
+        raise ValueError(next(_mistakes(lines, delimiter), str(error))) from error
+
+
+def _mistakes(lines: Mapping[int, str], delimiter: str | None) -> Iterator[str]:
+    """Say which lines are no rows of the table, by the numbers of the lines."""
+    first, *_ = lines
+    width = len(lines[first].split(delimiter))
+    for number, line in lines.items():
+        parts = line.split(delimiter)
+        if not all(map(_is_number, parts)):
+            between = f"numbers with {_BETWEEN[delimiter]} between them"
+            yield f"line {number} is {line[:_SHOWN]!r}, expected only {between}"
+        if len(parts) != width:
+            yield f"line {number} has {len(parts)} numbers, expected {width} as in line {first}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked(array: NDArray[Any]) -> Floats:
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"expected a table of rows and columns, its shape is {array.shape}")
+    table = array.astype(np.float64)
+    if not np.isfinite(table).all():
+        (row, column), *_ = np.argwhere(~np.isfinite(table))
+        raise ValueError(
+            f"entry ({row}, {column}) is {table[row, column]}, expected finite numbers"
+        )
     return table

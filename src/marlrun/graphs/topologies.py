@@ -15,7 +15,7 @@ import torch
 from marlrun.graphs.assembly import network, redrawn_network
 from marlrun.graphs.assumptions import Rules, afford_links, check_redrawn
 from marlrun.graphs.draws import random_pairs, random_positions, stream_of
-from marlrun.graphs.files import read_pairs
+from marlrun.graphs.files import pairs_in, read_table
 from marlrun.graphs.links import Links, join, pairs_of
 from marlrun.graphs.network import Network
 from marlrun.streams import derive
@@ -203,9 +203,10 @@ def from_file(
     """A file's graph: a list of links, or a matrix that is not zero where there is a link."""
     if rules["file"] is None:
         raise ValueError("graph.file=null: expected a file, graph=from_file")
-    pairs, is_directed = read_pairs(rules["file"], num_agents)
+    table = read_table(rules["file"])
+    pairs, is_directed = pairs_in(table, num_agents)
     links = join([pairs] * len(seeds), num_agents, is_directed)
-    return network(links, seeds, device, rules, _others(num_agents, seeds, rules))
+    return network(links, seeds, device, rules, _others(num_agents, seeds, rules), table)
 
 
 def _fixed(
@@ -283,6 +284,6 @@ def _hypercube(num_agents: int) -> Graph:
 def _refuse_file(rules: Rules) -> None:
     if rules["file"] is not None and rules["weights"] != "from_file":
         raise ValueError(
-            f"graph.file={rules['file']}: expected null, or graph=from_file, "
+            f"graph.file={rules['file'].path}: expected null, or graph=from_file, "
             "or graph.weights=from_file"
         )

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from marlrun import exact
 from marlrun.output import say, write
-from marlrun.runner import console, rundir
+from marlrun.runner import console, inputs, rundir
 from marlrun.runner.build import Node, build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, load, restore
 from marlrun.runner.device import choose, set_up
-from marlrun.runner.job import read_job
+from marlrun.runner.job import read_job, with_files
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.video import record
@@ -109,7 +109,7 @@ def evaluate_run(
         rundir.refuse_links_in(directory)
     config = rundir.read_config(directory)
     with rundir.naming_config(directory):
-        job = read_job(config)
+        job = with_files(read_job(config), inputs.read_stored(config, directory))
     place = choose(device)
     set_up(threads)
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))

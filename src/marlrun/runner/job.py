@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
+from marlrun.files import InputFile
+from marlrun.runner import inputs
 from marlrun.runner.build import Kind, Node, refuse_hidden_targets, takes_graph
 from marlrun.schema import Rule, Schema, declared, options
 
@@ -39,15 +41,27 @@ class Job:
 
     @property
     def hyperparameters(self) -> Node:
-        """What distinguishes this job from others, but for its seeds."""
-        nodes = {"algo": self.algo, "env": self.env}
-        if self.graph is not None:
-            nodes["graph"] = self.graph
+        """What distinguishes this job from others, but for its seeds; files by their copies."""
         values = {
-            kind: {key: value for key, value in node.items() if key != "_target_"}
-            for kind, node in nodes.items()
+            kind: {key: _named(value) for key, value in node.items() if key != "_target_"}
+            for kind, node in self._nodes.items()
         }
         return values | {"env_steps": self.env_steps}
+
+    @property
+    def files(self) -> list[InputFile]:
+        """The files that its nodes hold."""
+        values = [value for node in self._nodes.values() for value in node.values()]
+        return [value for value in values if isinstance(value, InputFile)]
+
+    @property
+    def _nodes(self) -> dict[str, Node]:
+        nodes = {"algo": self.algo, "env": self.env}
+        return nodes if self.graph is None else nodes | {"graph": self.graph}
+
+
+def _named(value: Any) -> Any:
+    return inputs.stored_name(value) if isinstance(value, InputFile) else value
 
 
 def read_job(config: Mapping[str, Any]) -> Job:
@@ -104,6 +118,11 @@ def with_graph(
     node = {key.removeprefix("graph."): rule.default for key, rule in rules}
     named = {"graph": node, "choices": {**chosen, "graph": _USUAL_GRAPH}}
     return replace(job, graph=node), {**config, **named}
+
+
+def with_files(job: Job, files: Mapping[str, InputFile]) -> Job:
+    """Return a job whose nodes hold these files where they held their paths."""
+    return Job(**inputs.put(vars(job), files))
 
 
 def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import os
 import re
 import socket
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from marlrun.files import exclusive, write_atomically
+from marlrun.files import InputFile, exclusive, write_atomically
+from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.rundir import holds_run, locked, now
 from marlrun.runner.sweepfile import Record, SweepJob, in_text, is_outside, parsed, shared
@@ -108,14 +109,18 @@ class Sweep:
             yield record
             self._write(record)
 
-    def add(self, jobs: Sequence[SweepJob]) -> None:
-        """Add jobs; ValueError if two would share a directory, or one is not in the sweep's."""
+    def add(self, jobs: Sequence[SweepJob], files: Iterable[InputFile] = ()) -> None:
+        """Add jobs, and copies of the files that they name.
+
+        ValueError if two would share a directory, or one is not in the sweep's.
+        """
         with self.changing() as record:
             record.jobs += jobs
             for job in jobs:
                 self._refuse_outside(job)
             if twice := shared(record.jobs):
                 raise ValueError(f"hydra.sweep.subdir={twice}: expected another for every job")
+            inputs.write(files, self.directory)
 
     def start(self, directory: str) -> SweepJob | None:
         """Note that a job runs in this process and return it; None if it is not to run (any more).

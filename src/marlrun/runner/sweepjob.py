@@ -27,14 +27,14 @@ def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
         return
     whole = record.read()
     if (job.host, job.pid) == (whole.host, whole.pid):
-        outcome = _train(job, sweep / directory, plugins)
+        outcome = _train(job, sweep, plugins)
         record.settle(directory, outcome)
         if outcome.status == "interrupted":
             record.stop()
         return
     where = sweep / directory
     with _saved_first(), _parent_watched(whole.pid) as is_orphan, _quiet(where) as tell:
-        outcome = _train(job, where, plugins)
+        outcome = _train(job, sweep, plugins)
         record.settle(directory, outcome)
         tell(f"job {job.number} {outcome.status}  {outcome.error or ''}".rstrip())
     if is_orphan():
@@ -42,7 +42,8 @@ def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
         os._exit(1)
 
 
-def _train(job: SweepJob, directory: Path, plugins: Sequence[str]) -> Outcome:
+def _train(job: SweepJob, sweep: Path, plugins: Sequence[str]) -> Outcome:
+    directory = sweep / job.directory
     with Stop() as early:
         from marlrun.runner import train  # imports torch, which takes a while
     if early.requested:
@@ -52,7 +53,7 @@ def _train(job: SweepJob, directory: Path, plugins: Sequence[str]) -> Outcome:
         if holds_run(directory):
             return train.resume(directory, None, plugins)
         config = job.config | {"plugins": list(plugins)}
-        return train.train(config, directory, ["marlrun", *job.overrides])
+        return train.train(config, directory, ["marlrun", *job.overrides], sweep)
 
     directory.mkdir(parents=True, exist_ok=True)
     return attempt(run, directory)

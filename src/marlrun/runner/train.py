@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from marlrun.output import say
-from marlrun.runner import console, rundir
+from marlrun.runner import console, inputs, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
 from marlrun.runner.device import choose, describe, set_up
-from marlrun.runner.job import Job, read_job, with_graph
+from marlrun.runner.job import Job, read_job, with_files, with_graph
 from marlrun.runner.logging import flat, holds_rows
 from marlrun.runner.outcome import Outcome, log_traceback
 from marlrun.runner.signals import Stop
@@ -19,21 +19,26 @@ from marlrun.runner.training import Training, assemble
 Config = Mapping[str, Any]
 
 
-def train(config: Config, directory: Path, argv: Sequence[str]) -> Outcome:
+def train(
+    config: Config, directory: Path, argv: Sequence[str], sweep: Path | None = None
+) -> Outcome:
     """Run the job that `config` describes in `directory`.
 
-    If the same job was interrupted there, it goes on. ValueError, in one line, if the
-    configuration is no good or the directory holds another run.
+    If the same job was interrupted there, it goes on. The files that the configuration names are
+    read as typed, those of a job of a sweep from the copies in the directory `sweep`. ValueError,
+    in one line, if the configuration is no good or the directory holds another run.
     """
     rundir.refuse_links_in(directory)
     plugins = list(config.get("plugins") or [])
     job, config = with_graph(read_job(config), config, plugins)
+    files = inputs.read_typed(config) if sweep is None else inputs.read_stored(config, sweep)
+    config = inputs.stored(config, files)
     record = None
     if rundir.holds_run(directory):
         record = rundir.read_record(directory)
         _refuse_unless_unfinished(config, directory, record)
         say(f"{directory} holds this job, unfinished: going on")
-    return _run(job, config, directory, argv, record, plugins)
+    return _run(with_files(job, files), config, directory, argv, record, plugins)
 
 
 def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Outcome:
@@ -54,6 +59,7 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
     if record is not None and record["status"] == "finished" and job.env_steps <= done:
         say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
         return Outcome("finished", directory, record.get("results", {}))
+    job = with_files(job, inputs.read_stored(config, directory))
     return _run(job, config, directory, (), record, plugins)
 
 
@@ -107,7 +113,10 @@ def _run(
             training = Training(parts, directory)
             again = record is not None
             record = record or rundir.new_record(config, argv, job.seeds, describe(device))
-            if again:
+            if not again:
+                inputs.write(job.files, directory)
+                record["inputs"] = {inputs.stored_name(file): file.path for file in job.files}
+            else:
                 saved = f"going on from env step {training.env_steps:,}"
                 say(saved if training.begun else "nothing was saved before: starting anew")
                 record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))

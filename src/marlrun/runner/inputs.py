@@ -1,0 +1,128 @@
+"""Input files: what a configuration names outside is kept in its run's directory.
+
+As typed, a key of `KEYS` holds any path. As stored it holds `inputs/HASH-NAME`, the path of a copy
+relative to the run's or the sweep's directory: so the configuration tells the content as well,
+and what happens to the original changes nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from marlrun.files import InputFile, read_bytes, refuse_links, write_atomically
+from marlrun.output import say
+from marlrun.runner.rundir import read_record
+
+Config = Mapping[str, Any]
+KEYS = ("graph.file",)
+"""Keys of a configuration whose value is the path of a file."""
+_STORED = re.compile(r"inputs/([0-9a-f]{12})-[^/]+")
+_LONGEST_NAME = 100
+
+
+def read_typed(config: Config, files: dict[str, InputFile] | None = None) -> dict[str, InputFile]:
+    """Return the files that a configuration as typed names, by key.
+
+    `files` holds those that were read before, by path, and takes up those that are read now.
+    ValueError, in one line that names the key, if one is no regular file or too large.
+    """
+    files = {} if files is None else files
+    paths = dict(_paths(config))
+    for key, path in paths.items():
+        if path not in files:
+            files[path] = _read(key, path)
+    return {key: files[path] for key, path in paths.items()}
+
+
+def read_stored(config: Config, directory: Path) -> dict[str, InputFile]:
+    """Return the kept files that a configuration stored in `directory` names, by key.
+
+    Runs that an older version began name the original instead, which is then read, and that is
+    said. ValueError, in one line that names the key, if a copy is missing, was changed, or does not
+    lie in the directory.
+    """
+    paths = dict(_paths(config))
+    if not paths:
+        return {}
+    refuse_links(directory, ["inputs"])
+    record = read_record(directory)
+    is_older = record is not None and "inputs" not in record
+    return {
+        key: _read_original(key, path, directory)
+        if is_older and not _STORED.fullmatch(path)
+        else _read_copy(key, path, directory)
+        for key, path in paths.items()
+    }
+
+
+def absolute(config: Config) -> dict[str, Any]:
+    """Return a configuration as typed that is true in every working directory."""
+    return put(config, {key: str(Path(path).absolute()) for key, path in _paths(config)})
+
+
+def put(nodes: Config, values: Mapping[str, object]) -> dict[str, Any]:
+    """Return a configuration with other values at some dotted keys."""
+    changed = dict(nodes)
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        changed[group] = {**changed[group], name: value}
+    return changed
+
+
+def stored(config: Config, files: Mapping[str, InputFile]) -> dict[str, Any]:
+    """Return a configuration that names the copies of these files."""
+    return put(config, {key: stored_name(file) for key, file in files.items()})
+
+
+def stored_name(file: InputFile) -> str:
+    """Return the path of a file's copy, relative to the directory that keeps it."""
+    name = re.sub(r"[^A-Za-z0-9_.,=+-]+", "-", Path(file.path).name)
+    # A copy of a copy is called as the copy.
+    name = name if _STORED.fullmatch(f"inputs/{name}") is None else name[13:]
+    return f"inputs/{file.digest}-{name[-_LONGEST_NAME:]}"
+
+
+def write(files: Iterable[InputFile], directory: Path) -> None:
+    """Write copies of files into `directory`; ValueError if links lie in the way."""
+    refuse_links(directory, ["inputs"])
+    for file in files:
+        path = directory / stored_name(file)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, lambda copy, file=file: copy.write(file.content))
+
+
+def _paths(config: Config) -> Iterator[tuple[str, str]]:
+    for key in KEYS:
+        group, _, name = key.partition(".")
+        node: Any = config.get(group)
+        if isinstance(node, Mapping) and isinstance(path := cast(Config, node).get(name), str):
+            yield key, path
+
+
+def _read(key: str, path: str) -> InputFile:
+    try:
+        return InputFile(path, read_bytes(Path(path)))
+    except FileNotFoundError as error:
+        raise ValueError(f"{key}={path}: no such file") from error
+    except OSError as error:
+        raise ValueError(f"{key}={path}: expected a file: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{key}={path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def _read_original(key: str, path: str, directory: Path) -> InputFile:
+    file = _read(key, path)
+    reason = f"the version that began {directory} kept no copy, it is read as it is now"
+    say(f"marlrun: {key}={path}: {reason}")
+    return file
+
+
+def _read_copy(key: str, path: str, directory: Path) -> InputFile:
+    match = _STORED.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{key}={path}: expected a file kept in {directory}/inputs")
+    file = _read(key, str(directory / path))
+    if file.digest != match[1]:
+        raise ValueError(f"{key}={file.path}: was changed, expected a content of hash {match[1]}")
+    return file
