@@ -141,7 +141,9 @@ def test_links_are_not_followed(place, name):
     link.symlink_to(target)
     for call in (evaluate, lambda run, plugins: resume(run, 120, plugins)):
         assert refusal(call, Path("run"), plugins=PLUGINS).startswith(f"{link} is a link: ")
-    assert begin("other", 40, file=Path("run") / stored(SLOW)).status == "finished"  # what was typed may be a link
+    assert (
+        begin("other", 40, file=Path("run") / stored(SLOW)).status == "finished"
+    )  # what was typed may be a link
 
 
 def test_copies_are_not_written_through_links(place):
