@@ -12,12 +12,6 @@ DOUBLY = np.array(
 )
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def written(name: str, content) -> str:
     if isinstance(content, str):
         Path(name).write_text(content)

@@ -9,8 +9,8 @@ from torch import Tensor
 from marlrun.graphs import assumptions, draws
 from marlrun.graphs.assumptions import Rules, afford
 from marlrun.graphs.draws import Draw
-from marlrun.graphs.files import TOLERANCE, Table, matrix_in, read_table
-from marlrun.graphs.links import Links, join, union
+from marlrun.graphs.files import NEGLIGIBLE, TOLERANCE, Table, matrix_in, read_table
+from marlrun.graphs.links import Links, join, period, union
 from marlrun.graphs.network import Mixing, Network
 from marlrun.graphs.rounds import Drawn, Failing, Repeated, Rounds, weighted
 from marlrun.graphs.sparse import Pattern
@@ -117,7 +117,9 @@ def _changing(parts: Sequence[Links], seeds: Seeds, device: torch.device, rules:
         return Failing(Pattern(links, weights, device), failures, every)
     afford(links.num_agents, seeds, f"graph.dynamics={dynamics}")
     if dynamics == "redrawn":
-        draw = draws.relabelled(stream, _matrix(links, seeds, device, weights))
+        matrix = _matrix(links, seeds, device, weights)
+        assumptions.check_exchange(matrix, weights, seeds)
+        draw = draws.relabelled(stream, matrix)
     elif dynamics == "gossip":
         assumptions.check_linked(links, seeds)
         draw = weighted(draws.one_link(stream, links), weights)
@@ -138,12 +140,16 @@ def _from_file(links: Links, seeds: Seeds, device: torch.device, table: Table) -
     size, file = links.num_agents, table.path
     afford(size, seeds, "graph.weights=from_file")
     matrix = matrix_in(table, size)
-    hearer, heard = np.nonzero(matrix)
+    hearer, heard = np.nonzero(matrix > NEGLIGIBLE)
     found = join([np.stack((heard, hearer), 1)] * len(seeds), size, is_directed=True)
     if len(extra := np.setdiff1d(found.places, links.places)):
         entry = f"entry ({extra[0] // size % size}, {extra[0] % size})"
         raise ValueError(f"graph.file={file}: {entry} has weight, but is no link of the graph")
     apart = found.disconnected()
+    problem = assumptions.disconnected(seeds, apart)
+    if problem is None and period(hearer, heard, size) > 1:
+        expected = "expected weights that mix, such as some on the diagonal"
+        problem = f"graph.file={file}: the agents {assumptions.NEVER_AGREE}; {expected}"
     sums = matrix.sum(0)
     worst = int(np.abs(sums - 1).argmax())
     told = f"graph.file={file}: not column-stochastic, column {worst} sums to {sums[worst]:.3g}"
@@ -155,7 +161,7 @@ def _from_file(links: Links, seeds: Seeds, device: torch.device, table: Table) -
         period=1,
         is_directed=not np.array_equal(matrix != 0, matrix.T != 0),
         connected=not len(apart),
-        problem=assumptions.disconnected(seeds, apart),
+        problem=problem,
         warning=f"{told}: the team's mean is weighted"
         if abs(sums[worst] - 1) > TOLERANCE
         else None,

@@ -19,6 +19,7 @@ LISTED_LINKS = 5e6
 """Links of a graph that networkx may still list."""
 ROUNDING = 1e-6
 """How far below 0 an entry may be that ought to be 0."""
+NEVER_AGREE = "only exchange what they have and never agree, rho is 1"
 IRREGULAR = (
     "graph.weights=uniform_row: not column-stochastic where agents hear unequally many, the team's "
     "mean is weighted by degree; metropolis does not do that"
@@ -85,6 +86,18 @@ def check_positive(matrix: Tensor, weights: str, seeds: Seeds) -> None:
         replica, agent = map(int, (matrix == lowest).nonzero()[0, :2])
         where = f"{float(lowest):.3g} on agent {agent} of seed {seeds[replica]}"
         raise ValueError(f"graph.weights={weights}: negative ({where}); expected metropolis")
+
+
+def check_exchange(matrix: Tensor, weights: str, seeds: Seeds) -> None:
+    """Raise ValueError if agents exchange what they have in every round that redraws a matrix.
+
+    The matrix is [R, N, N]. Where each row has one entry, other places of the agents change nothing.
+    """
+    keeps = matrix.diagonal(dim1=-2, dim2=-1) > ROUNDING
+    exchanges = (matrix > 1 - ROUNDING).any(-1).all(-1) & ~keeps.all(-1)
+    if exchanges.any():
+        never = f"the agents of seed {seeds[int(exchanges.nonzero()[0])]} {NEVER_AGREE}"
+        raise ValueError(f"graph.weights={weights}: {never}; expected metropolis")
 
 
 def afford(num_agents: int, seeds: Seeds, key: str) -> None:

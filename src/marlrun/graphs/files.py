@@ -19,6 +19,8 @@ from marlrun.graphs.links import Ints
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4
 """How far sums of a matrix may be from 1: files are written with few digits."""
+NEGLIGIBLE = 1e-9
+"""Weights of a matrix up to which nothing is heard: what mixes by them alone never ends."""
 _DELIMITERS = {".csv": ",", ".txt": None}
 _BETWEEN = {",": "commas", None: "blanks"}
 _SHOWN = 40

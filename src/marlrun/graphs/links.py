@@ -88,6 +88,17 @@ def union(parts: Sequence[Links]) -> Links:
     return Links(first.num_replicas, first.num_agents, is_directed, places)
 
 
+def period(hearer: Ints, heard: Ints, num_agents: int) -> int:
+    """Return the greatest common divisor of the lengths of all cycles.
+
+    The links [E] may lead from agents to themselves, and connect the agents strongly.
+    """
+    ones = np.ones(len(hearer), dtype=np.int8)
+    graph = sparse.csr_array((ones, (hearer, heard)), shape=(num_agents, num_agents))
+    distance = csgraph.shortest_path(graph, unweighted=True, indices=0).astype(np.int64)
+    return int(np.gcd.reduce(distance[hearer] + 1 - distance[heard]))
+
+
 def pairs_of(edges: Iterable[tuple[int, int]]) -> Ints:
     """Return pairs [E, 2]."""
     flat = np.fromiter((agent for edge in edges for agent in edge), dtype=np.int64)
