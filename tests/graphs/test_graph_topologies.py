@@ -36,6 +36,7 @@ def test_who_hears_how_many(name):
 
 def test_parameters_count():
     assert degrees("k_regular", k=6) == {6: 16}
+    assert degrees("k_regular", k=13) == {13: 16}
     assert degrees("watts_strogatz", probability=0.0, k=6) == {6: 16}
     assert degrees("grid", shape=[1, 16]) == degrees("path")
     assert degrees("torus", 6, shape=[2, 3]) == {3: 6}
@@ -84,6 +85,45 @@ def test_the_yaml_is_the_signature(name):
 REFUSED = [
     ("k_regular", 5, {"k": 3}, "graph.k=3: expected fewer than the 5 agents, k times agents even"),
     ("k_regular", 4, {"k": 4}, "graph.k=4: expected fewer than the 4"),
+    ("k_regular", 20_000, {"k": 9999}, r"graph.k=9999: 1e\+08 links are too many to list"),
+    ("watts_strogatz", 200_000, {"k": 100_000}, r"graph.k=100000: 1e\+10 links are too many"),
+    ("barabasi_albert", 200_000, {"m": 100_000}, r"graph.m=100000: 1e\+10 links are too many"),
+    (
+        "ring",
+        200_000,
+        {"dynamics": "switching", "among": ["path", "complete"]},
+        r"graph.among=\['path', 'complete'\]: 2e\+10 links are too many to list",
+    ),
+    (
+        "ring",
+        10_000,
+        {"dynamics": "switching", "among": ["ring"] * 1000},
+        r"graph.among=\['ring', .*\]: 2e\+07 links are too many to list",
+    ),
+    (
+        "ring",
+        4000,
+        {"dynamics": "switching", "among": ["path"] * 9, "weights": "best_constant"},
+        "graph.weights=best_constant: 10 dense matrices of 4000 x 4000 do not fit into memory",
+    ),
+    (
+        "ring",
+        7,
+        {"dynamics": "switching", "among": ["grid"]},
+        r"graph.among=\['grid'\]: 7 agents are prime, expected another number",
+    ),
+    (
+        "ring",
+        7,
+        {"dynamics": "switching", "among": ["hypercube"]},
+        r"graph.among=\['hypercube'\]: expected a power of 2 agents, there are 7",
+    ),
+    (
+        "ring",
+        7,
+        {"dynamics": "switching", "among": []},
+        r"graph.among=\[\]: expected a value with graph.dynamics=switching",
+    ),
     ("watts_strogatz", 9, {"k": 3}, "graph.k=3: expected an even number"),
     ("barabasi_albert", 2, {}, "graph.m=2: expected fewer than the 2"),
     ("hypercube", 12, {}, "graph=hypercube: expected a power of 2 agents, there are 12"),
@@ -99,7 +139,7 @@ REFUSED = [
     ("ring", 9, {"failure": 0.5}, "graph.failure=0.5: expected graph.dynamics=link_failure"),
     ("ring", 9, {"dynamics": "link_failure"}, "graph.failure missing"),
     ("ring", 9, {"dynamics": "switching"}, "graph.among missing"),
-    ("ring", 9, {"dynamics": "switching", "among": []}, "graph.among missing"),
+    ("ring", 9, {"dynamics": "switching"}, "graph.among missing"),
     ("ring", 9, {"among": ["star"]}, r"graph.among=\['star'\]: expected graph.dynamics=switching"),
     ("ring", 9, {"file": "x.npy"}, "graph.file=x.npy: expected null"),
     ("star", 9, {"weights": "best_constant"}, r"graph.weights=best_constant: negative \(-0.6"),

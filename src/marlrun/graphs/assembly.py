@@ -100,7 +100,7 @@ def _repeated(parts: Sequence[Links], seeds: Seeds, device: torch.device, rules:
         if is_sparse(links, weights):
             holds = torch.ones(len(links.places), device=device)
             return Pattern(links, weights, device).mixing(holds)
-        afford(links.num_agents, seeds, f"graph.weights={weights}")
+        afford(links.num_agents, seeds, f"graph.weights={weights}", len(parts))
         return Mixing(_matrix(links, seeds, device, weights))
 
     return Repeated([mixing(links) for links in parts], rules["every"])

@@ -41,8 +41,9 @@ def check(rules: Rules) -> None:
     """Raise ValueError if a rule lacks its value, or one is set that would count for nothing."""
     dynamics, weights = rules["dynamics"], rules["weights"]
     for key, owner in (("failure", "link_failure"), ("among", "switching")):
-        if not rules[key] and rules[key] != 0 and dynamics == owner:
-            raise ValueError(f"graph.{key} missing: expected a value with graph.dynamics={owner}")
+        if rules[key] in (None, []) and dynamics == owner:
+            given = "=[]" if rules[key] == [] else " missing"
+            raise ValueError(f"graph.{key}{given}: expected a value with graph.dynamics={owner}")
         if rules[key] is not None and dynamics != owner:
             raise ValueError(f"graph.{key}={rules[key]}: expected graph.dynamics={owner} with it")
     if rules["every"] > 1 and dynamics == "static":
@@ -100,10 +101,14 @@ def check_exchange(matrix: Tensor, weights: str, seeds: Seeds) -> None:
         raise ValueError(f"graph.weights={weights}: {never}; expected metropolis")
 
 
-def afford(num_agents: int, seeds: Seeds, key: str) -> None:
-    """Raise ValueError, naming `key`, if the replicas' dense matrices take too much memory."""
-    if len(seeds) * num_agents**2 > DENSE_ENTRIES:
-        much = f"{len(seeds)} dense matrices of {num_agents} x {num_agents} do not fit into memory"
+def afford(num_agents: int, seeds: Seeds, key: str, graphs: int = 1) -> None:
+    """Raise ValueError, naming `key`, if the replicas' dense matrices take too much memory.
+
+    Each replica has one for each of the `graphs` that follow each other.
+    """
+    count = len(seeds) * graphs
+    if count * num_agents**2 > DENSE_ENTRIES:
+        much = f"{count} dense matrices of {num_agents} x {num_agents} do not fit into memory"
         rest = f"dynamics static or link_failure with weights {', '.join(LOCAL)}"
         raise ValueError(f"{key}: {much}; expected few links and {rest}")
 

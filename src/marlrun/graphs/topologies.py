@@ -102,9 +102,15 @@ def k_regular(
     if k >= num_agents or k * num_agents % 2:
         expected = f"expected fewer than the {num_agents} agents, k times agents even"
         raise ValueError(f"graph.k={k}: {expected}")
-    return _random(
-        lambda seed: nx.random_regular_graph(k, num_agents, seed), num_agents, seeds, device, rules
-    )
+    afford_links(k * num_agents / 2, f"graph.k={k}")
+
+    def draw(seed: int) -> Graph:
+        if k <= 3 * num_agents / 4:
+            return nx.random_regular_graph(k, num_agents, seed)
+        # networkx would search for minutes; the links that are missing are soon found.
+        return nx.complement(nx.random_regular_graph(num_agents - 1 - k, num_agents, seed))
+
+    return _random(draw, num_agents, seeds, device, rules)
 
 
 def watts_strogatz(
@@ -119,6 +125,7 @@ def watts_strogatz(
     """Everyone hears the k nearest on a ring, some links lead elsewhere; always connected."""
     if k >= num_agents or k % 2:
         raise ValueError(f"graph.k={k}: expected an even number below the {num_agents} agents")
+    afford_links(k * num_agents / 2, f"graph.k={k}")
     return _random(
         lambda seed: nx.connected_watts_strogatz_graph(num_agents, k, probability, 1000, seed),
         num_agents,
@@ -134,6 +141,7 @@ def barabasi_albert(
     """Agents come one by one and choose m others, popular ones more often."""
     if m >= num_agents:
         raise ValueError(f"graph.m={m}: expected fewer than the {num_agents} agents")
+    afford_links(m * (num_agents - m), f"graph.m={m}")
     return _random(
         lambda seed: nx.barabasi_albert_graph(num_agents, m, seed), num_agents, seeds, device, rules
     )
@@ -247,9 +255,20 @@ SWITCHED: dict[str, Callable[[int], Graph]] = {
 
 
 def _others(num_agents: int, seeds: Seeds, rules: Rules) -> list[Links]:
-    """Return the graphs that are switched to, after the chosen one."""
+    """Return the graphs that are switched to, after the chosen one.
+
+    ValueError, in one line, if one does not fit the agents or all are too large.
+    """
     names = rules["among"] or []
-    return [_links(SWITCHED[name](num_agents), num_agents, len(seeds)) for name in names]
+    key = f"graph.among={list(names)}"
+    # All but the complete graph have a few links an agent.
+    links = names.count("complete") * (num_agents - 1) / 2 + 2 * len(names)
+    afford_links(links * num_agents, key)
+    try:
+        graphs = [SWITCHED[name](num_agents) for name in names]
+    except ValueError as error:
+        raise ValueError(f"{key}: {str(error).partition(': ')[2]}") from error
+    return [_links(graph, num_agents, len(seeds)) for graph in graphs]
 
 
 def _links(graph: Graph, num_agents: int, num_replicas: int) -> Links:
