@@ -109,7 +109,8 @@ def evaluate_run(
         rundir.refuse_links_in(directory)
     config = rundir.read_config(directory)
     with rundir.naming_config(directory):
-        job = with_files(read_job(config), inputs.read_stored(config, directory))
+        job = read_job(config)
+    job = with_files(job, inputs.read_stored(config, directory))
     place = choose(device)
     set_up(threads)
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
