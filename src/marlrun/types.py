@@ -79,7 +79,11 @@ class Spec:
 
 
 class Env(Protocol):
-    """A batched game. Built as `Cls(seeds, device, *, num_envs, ...)`, the rest from its YAML."""
+    """A batched game. Built as `Cls(seeds, device, *, num_envs, ...)`, the rest from its YAML.
+
+    A class that cannot have 1,024 copies a replica in an evaluation says how many it can have at
+    most, `max_evaluation_copies: ClassVar[int] = 16`; more episodes are played in turn.
+    """
 
     spec: Spec
     num_envs: int

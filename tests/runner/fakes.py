@@ -75,6 +75,12 @@ class Blind(Walk):
     render = None
 
 
+class Few(Walk):
+    """Cannot have many copies."""
+
+    max_evaluation_copies = 3
+
+
 class Bandit:
     """Learns the mean reward of every action by momentum, and remembers the last rewards.
 

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import yaml
 from runner.compare import record
 from runner.fakes import Blind, Walk, config
 
-from marlrun import exact
+from marlrun import exact, room
 from marlrun.algos.random import Random
 from marlrun.runner import evaluate as evaluation
 from marlrun.runner.build import build_env
@@ -86,7 +87,7 @@ def test_every_copy_counts_once_however_short_its_episode():
     result = play(walk(2, goal=4, horizon=40), Uneven())
     assert result["eval/length_mean"].tolist() == [[2, 4], [2, 4]]
     assert result["agent/left/return"].tolist() == [[3.0, 1.875], [3.0, 1.875]]
-    assert means(result)["agent/left/return"].tolist() == [2.4375, 2.4375]
+    assert means([result])["agent/left/return"].tolist() == [2.4375, 2.4375]
 
 
 def test_no_fraction_without_a_positive_optimum():
@@ -202,17 +203,131 @@ def test_the_optimum_makes_the_fraction(tmp_path, monkeypatch):
     assert results["eval/return_fraction"] == [value / 4 for value in returns]
 
 
-def test_every_purpose_and_seed_has_fresh_episodes_and_the_same_ones_again():
-    node = yaml.safe_load((CONF / "env/matrix_game.yaml").read_text())
+MATRIX_GAME = yaml.safe_load((CONF / "env/matrix_game.yaml").read_text())
 
-    def returns(seed, purpose):
-        env = build_env(node, [0], CPU, [])
-        learner = Random(env.spec, [0], CPU, num_envs=1)
-        result = evaluation.evaluate(
-            node, learner, [seed], CPU, [], purpose=purpose, episodes=30, optimum=None
+
+def blocks(episodes, seeds=(0,), purpose="final", node=MATRIX_GAME, plugins=()):
+    """Return the blocks of an evaluation of random actions."""
+    env = build_env(node, [0], CPU, plugins, num_envs=1)
+    return list(
+        evaluation.evaluate(
+            node,
+            Random(env.spec, [0], CPU, num_envs=1),
+            seeds,
+            CPU,
+            plugins,
+            purpose=purpose,
+            episodes=episodes,
+            optimum=None,
         )
-        return result["eval/return_mean"].tolist()
+    )
+
+
+def test_every_purpose_and_seed_has_fresh_episodes_and_the_same_ones_again():
+    def returns(seed, purpose):
+        (block,) = blocks(30, [seed], purpose)
+        return block["eval/return_mean"].tolist()
 
     assert returns(0, "final") == returns(0, "final")
     assert returns(0, "final") != returns(0, "eval/0")
     assert returns(0, "final") != returns(1, "final")
+
+
+def test_a_block_plays_the_episodes_that_were_always_played():
+    # Measured before there were blocks.
+    (block,) = blocks(1024)
+    assert means([block])["eval/return_mean"].tolist() == [-4.119140625]
+    assert block["eval/return_mean"][0, :8].tolist() == [5, -30, 7, 0, 5, 0, -30, -30]
+
+
+def test_more_episodes_are_played_in_blocks_of_one_size():
+    tag = "eval/return_mean"
+    first, second, last = blocks(2500, [0, 7])
+    assert [block[tag].shape for block in (first, second, last)] == [(2, 1024), (2, 1024), (2, 452)]
+    assert torch.equal(first[tag], blocks(1024, [0, 7])[0][tag])
+    assert torch.equal(second[tag], blocks(1024, [0, 7], "final/1")[0][tag])
+    assert torch.equal(last[tag], blocks(452, [0, 7], "final/2")[0][tag])
+    every = torch.cat([first[tag], second[tag], last[tag]], 1)
+    assert every.shape == (2, 2500)
+    assert means([first, second, last])[tag].tolist() == (every.sum(1) / 2500).tolist()
+
+
+def test_blocks_of_a_replica_do_not_depend_on_its_company():
+    tag = "eval/return_mean"
+    company, alone = blocks(1030, [5, 6, 7]), blocks(1030, [6])
+    assert all(
+        torch.equal(many[tag][1], one[tag][0]) for many, one in zip(company, alone, strict=True)
+    )
+    assert torch.equal(means(company)[tag][1], means(alone)[tag][0])
+
+
+def test_an_environment_may_have_fewer_copies():
+    node = {"_target_": "runner.fakes.Few", "num_envs": 1}
+    sizes = [
+        block["eval/return_mean"].shape[1] for block in blocks(7, node=node, plugins=["runner"])
+    ]
+    assert sizes == [3, 3, 1]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_many_episodes_of_a_stored_run_are_never_played_at_once(
+    replicas, tmp_path, monkeypatch, capsys
+):
+    copies = []
+    build = evaluation.build_env
+
+    def build_env(*args, num_envs):
+        copies.append(num_envs)
+        return build(*args, num_envs=num_envs)
+
+    train(config(replicas=replicas, env_steps=0), tmp_path, [])
+    monkeypatch.setattr(evaluation, "build_env", build_env)
+    capsys.readouterr()
+    outcome = evaluate(tmp_path, episodes=2049)
+    assert copies == [1, 1024, 1024, 1]
+    out = capsys.readouterr().out
+    unit = "2049 episodes; one seed" if replicas == 1 else "2 seeds"
+    assert f"95 % CI over {unit}" in out
+    last = json.loads(out.splitlines()[-1])
+    assert last["eval/return_mean"] == sum(outcome.results["eval/return_mean"]) / replicas
+
+
+GB = 1_000_000_000
+
+
+def test_an_evaluation_that_memory_cannot_hold_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "memory", lambda device: GB // 1000)
+    directory = tmp_path / "run"
+    job = config(eval__final_episodes=10**7, replicas=8)
+    message = (
+        "eval.final_episodes=10000000 replicas=8: this takes about 0.002 GB of memory, "
+        "expected at most the 0.001 GB there are"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(job, directory, [])
+    assert not directory.exists()
+
+
+def test_results_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch):
+    train(config(replicas=1, env_steps=0), tmp_path, [])
+    monkeypatch.setattr(room, "memory", lambda device: GB)
+    message = (
+        "episodes=10000000: this takes about 2.4 GB of memory, expected at most the 1 GB there are"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        evaluate(tmp_path, episodes=10**7)
+
+
+def test_an_infinite_result_is_a_failure_that_is_named(run, monkeypatch, capsys):
+    play = evaluation.play
+
+    def infinite(*args):
+        columns = play(*args)
+        columns["eval/anticipated_mean"][1] = torch.inf
+        return columns
+
+    monkeypatch.setattr(evaluation, "play", infinite)
+    message = "infinity in eval/anticipated_mean at env step .*, replica with seed 4"
+    with pytest.raises(FloatingPointError, match=message):
+        evaluate(run)
+    assert capsys.readouterr().out == ""

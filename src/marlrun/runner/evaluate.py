@@ -1,7 +1,7 @@
 """Evaluation: fresh episodes with seeds and a policy memory of their own, none of them left out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -9,18 +9,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from marlrun import exact
+from marlrun import exact, room
 from marlrun.output import say, write
 from marlrun.runner import console, inputs, rundir
-from marlrun.runner.build import Node, build_env, build_learner
+from marlrun.runner.build import Node, build_env, build_learner, resolve
 from marlrun.runner.checkpoint import Checkpoints, load, restore
 from marlrun.runner.device import choose, set_up
+from marlrun.runner.health import Health
 from marlrun.runner.job import read_job, with_files
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.video import record
 from marlrun.streams import derive
-from marlrun.types import Env, Learner, Policy, Seeds
+from marlrun.types import Env, Learner, Policy, Seeds, Spec
+
+BLOCK = 1024
+"""Episodes of a replica that are played side by side, where the environment allows so many.
+
+A constant, not what fits into a machine: the random numbers of an episode depend on it.
+"""
+
+_NUM_TAGS = 4
+"""What is measured of an episode besides each agent's return."""
+
+_BYTES_PER_RESULT = 40
+"""A float64 in a tensor, and the same as a number of Python's in a list."""
 
 CHECK_EVERY = 16
 """Steps between looks whether all episodes are over: a look waits for the device."""
@@ -36,14 +49,28 @@ def evaluate(
     purpose: str,
     episodes: int,
     optimum: float | None,
-) -> dict[str, Tensor]:
-    """Play `episodes` per replica side by side; return tag -> float64 [R, episodes] on the CPU.
+) -> Iterator[dict[str, Tensor]]:
+    """Play `episodes` per replica; yield tag -> float64 [R, E] on the CPU for each block of them.
 
-    `purpose` names the random numbers: another purpose, other episodes.
+    `purpose` names the random numbers: another purpose, other episodes. A block has an environment,
+    a policy and seeds of its own, so memory does not grow with `episodes`. All blocks but the last,
+    which has the rest, are of one size.
     """
-    fresh = [derive(seed, purpose) for seed in seeds]
-    env = build_env(env_node, fresh, device, plugins, num_envs=episodes)
-    return play(env, learner.policy(explore=False, seeds=fresh), optimum)
+    size = block_size(env_node, plugins)
+    for block, start in enumerate(range(0, episodes, size)):
+        fresh = [derive(seed, f"{purpose}/{block}" if block else purpose) for seed in seeds]
+        copies = min(size, episodes - start)
+        env = build_env(env_node, fresh, device, plugins, num_envs=copies)
+        yield play(env, learner.policy(explore=False, seeds=fresh), optimum)
+
+
+def block_size(env_node: Node, plugins: Sequence[str]) -> int:
+    """Return how many episodes of a replica are played side by side: `BLOCK`, or fewer.
+
+    An environment's class asks for fewer by an attribute `max_evaluation_copies`.
+    """
+    make = resolve(env_node.get("_target_"), "env", plugins)
+    return min(BLOCK, getattr(make, "max_evaluation_copies", BLOCK))
 
 
 @torch.no_grad()
@@ -80,9 +107,29 @@ def play(env: Env, policy: Policy, optimum: float | None = None) -> dict[str, Te
     return {tag: column.double().cpu() for tag, column in columns.items()}
 
 
-def means(episodes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return each replica's mean over its episodes: tag -> [R]."""
-    return {tag: column.mean(1) for tag, column in episodes.items()}
+def means(blocks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return each replica's mean over all episodes of `blocks`: tag -> float64 [R]."""
+    sums: dict[str, Tensor] = {}
+    episodes = 0
+    for block in blocks:
+        for tag, column in block.items():
+            total = column.sum(1)
+            sums[tag] = sums[tag] + total if tag in sums else total
+        episodes += block[console.HEADLINE].shape[1]
+    return {tag: total / episodes for tag, total in sums.items()}
+
+
+def check_room(
+    spec: Spec, replicas: int, episodes: int, size: int, device: torch.device, key: str
+) -> None:
+    """Raise ValueError unless a block of the evaluation fits into the memory.
+
+    `size` is that of a block; `key` is what the user sets `episodes` by.
+    """
+    copies = min(episodes, size)
+    columns = 8 * replicas * copies * (_NUM_TAGS + spec.num_agents)
+    needed = room.of_steps(spec, replicas, copies) + columns
+    room.check(needed, device, f"{key}={episodes} replicas={replicas}")
 
 
 def optimum_of(solution: Mapping[str, float] | None) -> float | None:
@@ -116,6 +163,7 @@ def evaluate_run(
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
     filmed = [derive(seed, "video") for seed in seeds]
     single = build_env(job.env, filmed, place, plugins, num_envs=1)
+    _check_run(single.spec, len(seeds), episodes, block_size(job.env, plugins), place)
     learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs, job.graph)
     checkpoints = Checkpoints(directory)
     path = checkpoints.named(checkpoint)
@@ -125,7 +173,7 @@ def evaluate_run(
         raise ValueError(f"{error}{checkpoints.hint(checkpoint)}") from error
     restore(state, path, learner=learner)
 
-    columns = evaluate(
+    blocks = evaluate(
         job.env,
         learner,
         seeds,
@@ -135,21 +183,33 @@ def evaluate_run(
         episodes=episodes,
         optimum=optimum_of(exact.solve(job.env)),
     )
+    # With one seed there is an interval over episodes, which takes all of them.
+    kept = list(blocks) if len(seeds) == 1 else []
+    averages = means(kept or blocks)
+    Health(seeds, single.spec.agent_names).check_metrics(averages, state["env_steps"])
     say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
     if video:
         policy = learner.policy(explore=False, seeds=filmed)
         gif = record(single, policy, directory, job.seeds[0], state["env_steps"])
         say(f"video of the evaluated policy: {gif}")
-    return _tell(columns, directory)
-
-
-def _tell(columns: Mapping[str, Tensor], directory: Path) -> Outcome:
-    """Write results with intervals over seeds, with one seed over episodes; JSON comes last."""
-    results = {tag: floats(values) for tag, values in means(columns).items()}
-    if len(columns[console.HEADLINE]) > 1:
-        console.write_results(results, "seed")
+    results = {tag: floats(values) for tag, values in averages.items()}
+    if kept:
+        console.write_results(_joined(kept), "episode")
     else:
-        episodes = {tag: floats(values[0]) for tag, values in columns.items()}
-        console.write_results(episodes, "episode")
+        console.write_results(results, "seed")
     write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)
+
+
+def _check_run(spec: Spec, replicas: int, episodes: int, size: int, device: torch.device) -> None:
+    """Raise ValueError unless the memory holds a block and, with one seed, all results."""
+    check_room(spec, replicas, episodes, size, device, "episodes")
+    if replicas == 1:
+        needed = _BYTES_PER_RESULT * episodes * (_NUM_TAGS + spec.num_agents)
+        room.check(needed, torch.device("cpu"), f"episodes={episodes}")
+
+
+def _joined(blocks: Sequence[Mapping[str, Tensor]]) -> dict[str, list[float]]:
+    """Return tag -> one number per episode of the only replica."""
+    tags = blocks[0]
+    return {tag: [x for block in blocks for x in floats(block[tag][0])] for tag in tags}

@@ -14,7 +14,7 @@ from marlrun.output import say
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
-from marlrun.runner.evaluate import evaluate, means, optimum_of
+from marlrun.runner.evaluate import block_size, check_room, evaluate, means, optimum_of
 from marlrun.runner.health import Health
 from marlrun.runner.job import Job
 from marlrun.runner.logging import Log
@@ -40,6 +40,9 @@ class Parts:
 def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     """Build a job's environment and learner; ValueError if the configuration is no good."""
     env = build_env(job.env, job.seeds, device, plugins)
+    size, replicas = block_size(job.env, plugins), len(job.seeds)
+    check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
+    check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
     learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
     return Parts(job, device, plugins, env, learner)
 
