@@ -37,6 +37,21 @@ def test_what_is_no_game_is_refused(payoff: list):
         read("climb", payoff)
 
 
+@pytest.mark.parametrize("number", [1e308, -1.01e9, 10**400, 1e-31, -1e-300, float("inf")])
+def test_numbers_that_single_precision_cannot_play_with_are_refused(number: float):
+    with pytest.raises(ValueError) as caught:
+        read("climb", [[number, 1], [0, 1]])
+    assert str(caught.value) == (
+        f"env.payoff: got [[{number!r}, 1], [0, 1]], expected a full matrix, or one per agent, "
+        "of numbers that are 0 or of a size from 1e-30 to 1e+09"
+    )
+
+
+def test_the_largest_and_the_smallest_numbers_are_played_with():
+    payoff = [[1e9, -1e9], [1e-30, 0]]
+    assert read("climb", payoff).tolist() == [payoff, payoff]
+
+
 def test_unknown_game_is_refused():
     with pytest.raises(ValueError, match=r"^env\.game: got 'climbing', expected one of climb"):
         read("climbing", None)

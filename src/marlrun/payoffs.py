@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 _DILEMMA = [[-1, -3], [0, -2]]
 _PENNIES = [[1, -1], [-1, 1]]
 
+SMALLEST, LARGEST = 1e-30, 1e9
+"""Sizes of payoffs: squares and sums of what lies between are numbers in single precision."""
+
 NAMED: dict[str, list[Any]] = {
     "climb": [[11, -30, 0], [-30, 7, 6], [0, 0, 5]],  # Claus & Boutilier 1998
     "penalty": [[10, 0, -10], [0, 2, 0], [-10, 0, 10]],  # the same, k = -10
@@ -32,9 +35,14 @@ def read(game: str, payoff: Sequence[Any] | None) -> NDArray[np.float64]:
         table = np.array(given, dtype=np.float64)
     except (ValueError, TypeError):
         table = np.empty(0)
-    if table.ndim < 2 or table.size == 0 or not np.isfinite(table).all():
+    except OverflowError:  # an int that is too large for any float
+        table = np.full((1, 1), np.inf)
+    size = np.abs(table)
+    is_fine = (size == 0) | ((size >= SMALLEST) & (size <= LARGEST))
+    if table.ndim < 2 or table.size == 0 or not is_fine.all():
         raise ValueError(
-            f"env.payoff: got {given!r}, expected a full matrix of finite numbers, or one per agent"
+            f"env.payoff: got {given!r}, expected a full matrix, or one per agent, of numbers that "
+            f"are 0 or of a size from {SMALLEST:g} to {LARGEST:g}"
         )
     if table.ndim > 2 and len(table) == table.ndim - 1:
         return table

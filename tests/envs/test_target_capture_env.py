@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from envs.games import assert_frequency, make
+from envs.games import assert_equal, assert_frequency, make, play
 from torch import Tensor
 
 NORTH, EAST, SOUTH, WEST, WAIT = range(5)
@@ -262,3 +262,12 @@ def test_coordinates_are_centred_and_scaled(size, corner, middle):
     env.reset()
     put(env, [(0, size - 1)], [(2, 2)])
     assert act(env, WAIT).obs.flatten().tolist() == pytest.approx([*corner, *middle])
+
+
+def test_a_target_that_moves_around_the_torus_is_where_it_was():
+    # 2**63 - 2 is a multiple of 3.
+    far = make("target_capture", size=3, motion=[2**63 - 1, -(2**63 - 1)], num_envs=5)
+    near = make("target_capture", size=3, motion=[1, -1], num_envs=5)
+    steps = zip(play(far, far.reset(), 9), play(near, near.reset(), 9), strict=True)
+    for one, other in steps:
+        assert_equal(one, other)

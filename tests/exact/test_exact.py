@@ -29,9 +29,62 @@ def test_too_large_is_refused_with_the_number():
 def test_the_papers_own_random_game_is_too_large():
     large = yaml.safe_load((ENVS / "networked_mdp.yaml").read_text())
     assert exact.solve(large) is None
-    assert "20 states x 1,048,576 joint actions x 40 numbers" in exact.why_not(large)
+    assert "20 states x 2**20 joint actions x 40 numbers; at most" in exact.why_not(large)
     small = exact.solve(large | {"num_agents": 10})
     assert small is not None and 1.95 < small["random"] < 2.05 < small["optimum"]
+
+
+def of(name: str, **changes: object) -> dict[str, object]:
+    return yaml.safe_load((ENVS / f"{name}.yaml").read_text()) | changes
+
+
+@pytest.mark.parametrize(
+    ("game", "reason"),
+    [
+        (
+            of("networked_mdp", num_agents=10_000, num_actions=3),
+            "too large to solve exactly: 20 states x 3**10,000 joint actions x 10,020 numbers; "
+            "at most 2,000 states, and 20,000,000 in all",
+        ),
+        (
+            of("target_capture", size=2, num_agents=1, horizon=30_001),
+            "too large to solve exactly: 4 joint states x 5 joint actions x 30,001 steps; "
+            "at most 4,000,000 states, 3,000,000,000 in all, and 30,000 steps",
+        ),
+        (
+            of("meeting_grid", horizon=24_332),
+            "too large to solve exactly: plans from 137 starts x 24,332 steps x 9 cells; "
+            "at most 30,000,000 numbers in all",
+        ),
+    ],
+)
+def test_sizes_at_the_ends_of_the_ranges_are_refused_with_a_reason(game: dict, reason: str):
+    assert exact.solve(game) is None
+    assert exact.why_not(game) == reason
+
+
+def test_the_largest_numbers_are_solved():
+    values = exact.solve(of("public_goods", cost=1e9, benefit=1e9))
+    assert values is not None
+    assert values["selfish"] == pytest.approx(0.508, abs=1e-3)
+    values = exact.solve(of("matrix_game", payoff=[[1e9, -1e9], [0, 1]], horizon=1000))
+    assert values == {"optimum": 1e12, "random": 250.0}
+
+
+def test_a_target_that_moves_around_the_torus_is_where_it_was():
+    # 2**63 - 2 is a multiple of 3.
+    far, near = ([2**63 - 1, -(2**63 - 1)], [1, -1])
+    assert exact.solve(CAPTURE | {"size": 3, "motion": far}) == exact.solve(
+        CAPTURE | {"size": 3, "motion": near}
+    )
+
+
+def test_values_that_are_no_numbers_are_refused(monkeypatch):
+    game = of("matrix_game")
+    infinite = {"optimum": float("inf"), "random": 1.0}
+    monkeypatch.setitem(exact._SOLVERS, game["_target_"], lambda **keys: infinite)
+    assert exact.solve(game) is None
+    assert exact.why_not(game) == "double precision cannot hold its values"
 
 
 def test_foreign_game_is_refused_by_name():

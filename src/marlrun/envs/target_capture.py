@@ -55,7 +55,8 @@ class TargetCapture:
             discount=discount,
         )
         self._size, self._slip, self._flicker = size, slip, flicker
-        drifts = _drifts(motion)
+        # Moves once around the torus are none, and the coordinates stay small.
+        drifts = [(dx % size, dy % size) for dx, dy in _drifts(motion)]
         self._num_drifts = len(drifts)
         self._next_cell = wrapped(size, [*_turned_moves(), *drifts], device)
         self._coordinates = (positions(size, device) - (size - 1) / 2) / size

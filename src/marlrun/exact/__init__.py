@@ -1,6 +1,7 @@
 """Optima and reference values by dynamic programming: the truth to measure against."""
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from marlrun.exact import matrix_game, meeting_grid, networked_mdp, public_goods, target_capture
@@ -44,4 +45,7 @@ def _solve(env: Mapping[str, Any]) -> dict[str, float]:
     target = env["_target_"]
     if target not in _SOLVERS:
         raise Unsolvable(f"there is no exact solution for {target}")
-    return _SOLVERS[target](**{key: value for key, value in env.items() if key != "_target_"})
+    values = _SOLVERS[target](**{key: value for key, value in env.items() if key != "_target_"})
+    if not all(map(isfinite, values.values())):
+        raise Unsolvable("double precision cannot hold its values")
+    return values

@@ -132,12 +132,13 @@ def optimum(
     transitions [S, X, S] and reward [S, X] of X choices; `start` [S] is kept where it is as good.
     """
     states = np.arange(len(reward))
+    rounding = 1e-10 * max(1.0, float(np.abs(reward).max()))
     choice = reward.argmax(1) if start is None else start
     while True:
         gain, v = differential(transitions[states, choice], reward[states, choice])
         worth = reward + transitions @ v
         best = worth.argmax(1)
-        better = worth[states, best] > worth[states, choice] + 1e-10
+        better = worth[states, best] > worth[states, choice] + rounding
         if not better.any():
             return gain, choice
         choice = np.where(better, best, choice)

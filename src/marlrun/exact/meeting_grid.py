@@ -13,7 +13,16 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from marlrun.exact.walks import MOVES, Array, Walk, best, expect, landings, refuse_large
+from marlrun.exact.walks import (
+    MOVES,
+    Array,
+    Unsolvable,
+    Walk,
+    best,
+    expect,
+    landings,
+    refuse_large,
+)
 
 Plans = NDArray[np.intp]
 """[starts, steps, cells]: what one agent does at each time in each cell, in many solutions."""
@@ -21,6 +30,9 @@ Plans = NDArray[np.intp]
 NUM_RANDOM_STARTS = 128
 MAX_CELL_STARTS = 128
 MAX_ROUNDS = 200
+
+MAX_NUMBERS = 30_000_000
+"""Numbers that the plans of one agent may hold, in all solutions."""
 
 
 def solve(
@@ -34,6 +46,7 @@ def solve(
 ) -> dict[str, float]:
     """Return the "optimum", "random" and "best_reply" value; raise Unsolvable if too large."""
     refuse_large(size**2, len(MOVES), num_agents, horizon)
+    _refuse_large_plans(size**2, horizon)
     walk = _walk(size, success)
     starts = _starts(size, num_agents)
     optimum = random = np.zeros((size**2,) * num_agents)
@@ -45,6 +58,15 @@ def solve(
         "random": float(random[starts]),
         "best_reply": best_reply(walk, starts, horizon, discount),
     }
+
+
+def _refuse_large_plans(num_cells: int, horizon: int) -> None:
+    starts = min(num_cells, MAX_CELL_STARTS) + NUM_RANDOM_STARTS
+    if starts * horizon * num_cells > MAX_NUMBERS:
+        raise Unsolvable(
+            f"too large to solve exactly: plans from {starts:,} starts x {horizon:,} steps x "
+            f"{num_cells:,} cells; at most {MAX_NUMBERS:,} numbers in all"
+        )
 
 
 def _walk(size: int, success: float) -> Walk:

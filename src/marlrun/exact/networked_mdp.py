@@ -37,7 +37,7 @@ def game(
     *, num_agents: int, num_states: int, num_actions: int, mdp: int, **ignored: object
 ) -> Game:
     """Return the game's tables; raise Unsolvable if they are too large."""
-    _refuse_large(num_actions**num_agents, num_states, num_states + num_agents)
+    _refuse_large(num_agents, num_actions, num_states)
     of_actions = words(mdp, "networked_mdp/actions", num_agents * num_actions)
     of_joint_actions = reduce(np.add.outer, of_actions.reshape(num_agents, num_actions)).ravel()
     of_states = words(mdp, "networked_mdp/states", num_states)
@@ -48,9 +48,11 @@ def game(
     return Game(probabilities(numbers[..., :num_states]), 4 * 2.0**-24 * paid.astype(np.float64))
 
 
-def _refuse_large(joint_actions: int, num_states: int, width: int) -> None:
-    if num_states > MAX_STATES or joint_actions * num_states * width > MAX_NUMBERS:
+def _refuse_large(num_agents: int, num_actions: int, num_states: int) -> None:
+    width = num_states + num_agents
+    if num_states > MAX_STATES or num_actions**num_agents * num_states * width > MAX_NUMBERS:
         raise Unsolvable(
-            f"too large to solve exactly: {num_states:,} states x {joint_actions:,} joint actions "
-            f"x {width:,} numbers; at most {MAX_STATES:,} states, and {MAX_NUMBERS:,} in all"
+            f"too large to solve exactly: {num_states:,} states x {num_actions:,}**{num_agents:,} "
+            f"joint actions x {width:,} numbers; at most {MAX_STATES:,} states, and "
+            f"{MAX_NUMBERS:,} in all"
         )

@@ -59,7 +59,7 @@ def _drift(size: int, motion: str | Sequence[int]) -> Walk:
     """How a target's own move changes an agent's position relative to it."""
     named = {"static": [(0, 0)], "random": HEADINGS}
     moves = named[motion] if isinstance(motion, str) else [motion]
-    cells = landings(size, [(-dx, -dy) for dx, dy in moves], walls=False)
+    cells = landings(size, [(-dx % size, -dy % size) for dx, dy in moves], walls=False)
     return Walk(cells, np.full((1, len(moves)), 1 / len(moves)))
 
 

@@ -20,6 +20,9 @@ MAX_STATES = 4_000_000
 MAX_SWEEPS = 3_000_000_000
 """Joint states x joint actions x steps a solution may go through; about half a minute."""
 
+MIN_SWEEP = 100_000
+"""Joint states x joint actions for which a step takes as long as for fewer."""
+
 HEADINGS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 """North, east, south, west as (dx, dy)."""
 
@@ -46,10 +49,12 @@ class Walk(NamedTuple):
 def refuse_large(num_cells: int, num_actions: int, num_agents: int, horizon: int) -> None:
     """Raise Unsolvable if backward induction over joint states and actions would be too long."""
     states, actions = num_cells**num_agents, num_actions**num_agents
-    if states > MAX_STATES or states * actions * horizon > MAX_SWEEPS:
+    sweep = max(states * actions, MIN_SWEEP)
+    if states > MAX_STATES or sweep * horizon > MAX_SWEEPS:
         raise Unsolvable(
             f"too large to solve exactly: {states:,} joint states x {actions:,} joint actions x "
-            f"{horizon:,} steps; at most {MAX_STATES:,} states, and {MAX_SWEEPS:,} in all"
+            f"{horizon:,} steps; at most {MAX_STATES:,} states, {MAX_SWEEPS:,} in all, and "
+            f"{MAX_SWEEPS // MIN_SWEEP:,} steps"
         )
 
 
