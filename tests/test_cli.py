@@ -95,6 +95,12 @@ WRONG = [
     ([*PAIR, f"env.horizon={10**23}"], f"env.horizon={10**23}: expected int [1, 10000000] ("),
     ([*PAIR, "replicas=100000"], "replicas=100000: expected int [1, 10000] ("),
     ([*PAIR, "eval.final_episodes=10000001"], "=10000001: expected int [1, 10000000] ("),
+    ([*PAIR, "algo.trace=5000"], "algo.trace=5000: expected at most env.horizon=1"),
+    ([*PAIR, f"env.num_envs={10**12}"], "env.num_envs=1000000000000 replicas=1: this takes about "),
+    (
+        [*PAIR, "env.payoff=[[1e308,1],[1,1]]"],
+        "env.payoff: got [[1e+308, 1], [1, 1]], expected a full matrix",
+    ),
     ([*PAIR, "seed=true"], "seed=true: expected int ["),
     ([*PAIR, "replicas=0"], "replicas=0: expected int [1, "),
     ([*PAIR, "env_steps=1e5"], "env_steps=100000.0: expected int [0, inf) ("),

@@ -27,6 +27,19 @@ def check(needed: int, device: torch.device, keys: str) -> None:
         )
 
 
+def check_steps(spec: Spec, replicas: int, num_envs: int, device: torch.device) -> None:
+    """Raise ValueError if the memory cannot hold the steps of so many copies of an environment."""
+    keys = f"env.num_envs={num_envs} replicas={replicas}"
+    check(of_steps(spec, replicas, num_envs), device, keys)
+
+
+def is_short(error: BaseException) -> bool:
+    """Say whether an error means that no memory was left: of Python's, of a GPU, of PyTorch's."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
 def memory(device: torch.device) -> int:
     """Return the bytes of memory of a GPU, or those that this process may take of the machine's."""
     if device.type == "cuda":

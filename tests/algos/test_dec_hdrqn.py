@@ -331,3 +331,9 @@ def test_a_replica_is_alone_in_company(changes, num_agents):
 def test_more_traces_than_episodes_are_refused():
     with pytest.raises(ValueError, match="algo.episodes=4: expected at least algo.batch=8"):
         _learner(episodes=4)
+
+
+def test_traces_longer_than_an_episode_are_refused():
+    _learner(trace=6)
+    with pytest.raises(ValueError, match=r"^algo\.trace=7: expected at most env\.horizon=6$"):
+        _learner(trace=7)

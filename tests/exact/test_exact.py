@@ -47,13 +47,13 @@ def of(name: str, **changes: object) -> dict[str, object]:
             "at most 2,000 states, and 20,000,000 in all",
         ),
         (
-            of("target_capture", size=2, num_agents=1, horizon=30_001),
-            "too large to solve exactly: 4 joint states x 5 joint actions x 30,001 steps; "
-            "at most 4,000,000 states, 3,000,000,000 in all, and 30,000 steps",
+            of("target_capture", size=2, num_agents=1, horizon=10_001),
+            "too large to solve exactly: 4 joint states x 5 joint actions x 10,001 steps; "
+            "at most 4,000,000 states, 3,000,000,000 in all, and 10,000 steps",
         ),
         (
-            of("meeting_grid", horizon=24_332),
-            "too large to solve exactly: plans from 137 starts x 24,332 steps x 9 cells; "
+            of("meeting_grid", size=10, horizon=1_316),
+            "too large to solve exactly: plans from 228 starts x 1,316 steps x 100 cells; "
             "at most 30,000,000 numbers in all",
         ),
     ],

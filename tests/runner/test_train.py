@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 from runner.compare import assert_same_run, record, rows
-from runner.fakes import config
+from runner.fakes import Bandit, config
 
 from marlrun import exact
 from marlrun.runner.train import resume, train
@@ -222,6 +222,30 @@ def test_a_crash_is_told_and_leaves_its_traceback(tmp_path):
     assert "RuntimeError: the roof fell in" in outcome.error
     assert "Traceback" in (tmp_path / "marlrun.log").read_text()
     assert record(tmp_path)["env_steps"] == 78
+
+
+def test_a_run_whose_game_fails_to_be_solved_has_failed(tmp_path, monkeypatch):
+    def solve(env):
+        raise ArithmeticError("singular")
+
+    monkeypatch.setattr(exact, "solve", solve)
+    outcome = train(config(), tmp_path, [])
+    assert outcome.status == record(tmp_path)["status"] == "failed"
+    assert record(tmp_path)["error"] == "ArithmeticError: singular"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] can't allocate memory: you tried ..")]
+)
+def test_a_run_that_runs_out_of_memory_says_so(tmp_path, monkeypatch, error):
+    def observe(self, before, action, after):
+        raise error
+
+    monkeypatch.setattr(Bandit, "observe", observe)
+    outcome = train(config(), tmp_path, [])
+    assert outcome.status == record(tmp_path)["status"] == "failed"
+    assert record(tmp_path)["error"] == "out of memory"
+    assert outcome.error == f"out of memory (see {tmp_path / 'marlrun.log'})"
 
 
 def test_nan_in_a_metric_names_where(tmp_path):

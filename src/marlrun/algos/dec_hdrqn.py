@@ -8,11 +8,13 @@ Shapes: R replicas, E copies, N agents, M = R * N members, T trace steps, B batc
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from marlrun import room
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.cells import Memory
@@ -61,6 +63,8 @@ class DecHDRQN:
     ):
         if episodes < batch:
             raise ValueError(f"algo.episodes={episodes}: expected at least algo.batch={batch}")
+        if trace > spec.horizon:
+            raise ValueError(f"algo.trace={trace}: expected at most env.horizon={spec.horizon}")
         self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
         self.gamma, self.double_q = gamma, double_q
         self.hysteresis: Form = hysteresis
@@ -75,6 +79,7 @@ class DecHDRQN:
         self.epsilon_steps, self.eval_epsilon = epsilon_steps, eval_epsilon
 
         self.net = RecurrentQ(max(spec.obs_sizes), max(spec.num_actions), cell, sizes, forget_bias)
+        _check_room(self.net, len(seeds), spec.num_agents, batch, trace, sizes, device)
         online = self.net.init(seeds, spec.num_agents, device)
         self.rows = torch.stack((online, online))
         """[2, M, P]: online and target network."""
@@ -274,6 +279,26 @@ class QPolicy:
     def load_state_dict(self, state: StateDict) -> None:
         """Restore `state_dict`, bit for bit."""
         self.memory, self.counter = state["memory"], state["counter"]
+
+
+def _check_room(
+    net: RecurrentQ,
+    replicas: int,
+    num_agents: int,
+    batch: int,
+    trace: int,
+    sizes: Sequence[int],
+    device: torch.device,
+) -> None:
+    """Raise ValueError if the memory cannot hold the networks, or a minibatch's activations."""
+    members = replicas * num_agents
+    # Two networks, Adam's gradient and two moments, and what is drawn at the beginning.
+    networks = 6 * sum(map(prod, net.shapes.values()))
+    keys = f"algo.sizes={list(sizes)} replicas={replicas}"
+    room.check(4 * members * networks, device, keys)
+    # Each layer's output and its gradient; the cell's gates besides.
+    activations = 2 * (sum(sizes) + 8 * sizes[2]) * batch * (trace + 1)
+    room.check(4 * members * activations, device, f"algo.batch={batch} algo.trace={trace} {keys}")
 
 
 def _linear(start: float, final: float, progress: float) -> float:

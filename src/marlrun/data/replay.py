@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from marlrun import room
 from marlrun.streams import Blocks, Stream
 from marlrun.types import Seeds, StateDict
 
@@ -53,11 +54,18 @@ class EpisodeReplay:
         trace: int,
         concurrent: bool,
     ):
+        """Raise ValueError if the memory cannot hold the episodes."""
         self.num_replicas, self.num_agents, self.obs_size = len(seeds), num_agents, obs_size
         self.slots = math.ceil(episodes / num_envs) + 1
         self.rows = horizon + 1
         rings = self.num_replicas * num_envs
         total = rings * self.slots * self.rows
+        room.check(
+            4 * total * num_agents * (obs_size + 3),
+            device,
+            f"algo.episodes={episodes} env.horizon={horizon} env.num_envs={num_envs} "
+            f"replicas={self.num_replicas}",
+        )
         self._padding = torch.tensor(total, device=device)
         self._never = torch.tensor(-1.0, device=device)
         self.records = torch.zeros(total + 1, num_agents, obs_size + 3, device=device)

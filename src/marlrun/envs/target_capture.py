@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from marlrun import room
 from marlrun.envs.drawing import draw_grid
 from marlrun.envs.episodes import Episodes
 from marlrun.envs.grids import HEADINGS, STAY, outcomes, points, positions, wrapped
@@ -54,6 +55,7 @@ class TargetCapture:
             horizon=horizon,
             discount=discount,
         )
+        room.check_steps(self.spec, len(seeds), num_envs, device)
         self._size, self._slip, self._flicker = size, slip, flicker
         # Moves once around the torus are none, and the coordinates stay small.
         drifts = [(dx % size, dy % size) for dx, dy in _drifts(motion)]

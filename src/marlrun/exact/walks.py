@@ -20,7 +20,7 @@ MAX_STATES = 4_000_000
 MAX_SWEEPS = 3_000_000_000
 """Joint states x joint actions x steps a solution may go through; about half a minute."""
 
-MIN_SWEEP = 100_000
+MIN_SWEEP = 300_000
 """Joint states x joint actions for which a step takes as long as for fewer."""
 
 HEADINGS = ((0, 1), (1, 0), (0, -1), (-1, 0))

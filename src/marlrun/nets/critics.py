@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from marlrun import room
 from marlrun.nets.features import (
     ActionFeatures,
     LocalOfAction,
@@ -23,7 +24,7 @@ from marlrun.nets.features import (
     joint_observation,
     own_observation,
 )
-from marlrun.nets.mlp import MLP
+from marlrun.nets.mlp import MLP, num_parameters
 from marlrun.streams import derive
 from marlrun.types import Seeds, Spec
 
@@ -232,16 +233,27 @@ def action_critic(
     """
     seeds = [derive(seed, name) for seed in seeds]
     num_agents, num_actions = spec.num_agents, max(spec.num_actions)
+    company = f"with {num_agents} agents, replicas={len(seeds)}"
     if critic == "neural":
         sight, size = _whole(spec)
+        layers = [size + num_agents * num_actions, *hidden, 1]
+        # Parameters with their steps, and what is computed for every own action.
+        numbers = 4 * num_parameters(layers) + 3 * num_actions * sum(layers)
+        keys = f"algo.critic_hidden={list(hidden)} {company}"
+        room.check(4 * len(seeds) * num_agents * numbers, device, keys)
         return NeuralQ(sight, [size, *hidden], num_actions, seeds, num_agents, device)
     if features == "local":
         local = LocalOfAction(max(spec.obs_sizes), num_actions)
         return LinearQ(local, own_observation, seeds, num_agents, device)
     num_states = _num_states(spec, features)
     if features == "team":
+        numbers = 4 * (num_states + num_agents * num_actions)
+        room.check(4 * len(seeds) * num_agents * numbers, device, f"algo.features=team {company}")
         of_team = TeamOfAction(num_states - (not constant), num_agents, num_actions)
         return LinearQ(of_team, common_state, seeds, num_agents, device)
+    keys = f"algo.num_features={num_features} {company}"
+    # Random numbers of 64 bits for every own action, and the features made of them.
+    room.check(4 * len(seeds) * num_agents * num_features * (3 * num_actions + 2), device, keys)
     random = RandomOfAction(num_agents, num_actions, num_features, seeds, device)
     return LinearQ(random, common_state, seeds, num_agents, device)
 
@@ -261,6 +273,10 @@ def state_critic(
     seeds = [derive(seed, name) for seed in seeds]
     if critic == "neural":
         sight, size = _whole(spec)
+        numbers = 4 * num_parameters([size, *hidden, 1])
+        keys = f"algo.critic_hidden={list(hidden)} with {spec.num_agents} agents"
+        keys = f"{keys}, replicas={len(seeds)}"
+        room.check(4 * len(seeds) * spec.num_agents * numbers, device, keys)
         return NeuralV(sight, [size, *hidden], seeds, spec.num_agents, device)
     if features == "local":
         local = LocalOfState(max(spec.obs_sizes))
@@ -268,6 +284,8 @@ def state_critic(
     num_states = _num_states(spec, features)
     if features == "team":
         return LinearV(TeamOfState(num_states), common_state, seeds, spec.num_agents, device)
+    keys = f"algo.num_features={num_features} env.num_states={num_states} replicas={len(seeds)}"
+    room.check(4 * len(seeds) * 4 * num_states * num_features, device, keys)
     random = RandomOfState(num_states, num_features, seeds, device)
     return LinearV(random, common_state, seeds, spec.num_agents, device)
 

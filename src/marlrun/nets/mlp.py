@@ -26,6 +26,11 @@ Tape = list[Tensor]
 """The input of every layer, each [M, B, features]."""
 
 
+def num_parameters(sizes: Sequence[int]) -> int:
+    """Return how many weights and biases layers of `sizes` [I, hidden.., J] have."""
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+
+
 class MLP:
     """Linear layers with ReLU between them, and the parameters of all members."""
 

@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from marlrun import room
 from marlrun.nets.features import first_zero
-from marlrun.nets.mlp import MLP
+from marlrun.nets.mlp import MLP, num_parameters
 from marlrun.nets.recorded import Recorded
 from marlrun.nets.stacked import xavier_rows
 from marlrun.streams import Blocks, Stream, derive
@@ -186,12 +187,14 @@ class Actor:
     ):
         """Take the radius of the ball onto which parameters are projected, None = no projection.
 
-        ValueError if a table is wanted and the environment has no common one-hot state.
+        ValueError if a table is wanted and the environment has no common one-hot state, or if the
+        memory cannot hold the policies.
         """
         if policy != "neural" and spec.num_states is None:
             raise ValueError(
                 f"algo.policy={policy}: expected neural: this environment has no common one-hot state"
             )
+        _check_room(spec, len(seeds), device, policy, num_features, hidden)
         makers: dict[str, Callable[[], Logits]] = {
             "boltzmann": lambda: Boltzmann(spec, num_features, seeds, device),
             "tabular": lambda: Tabular(spec, seeds, device),
@@ -276,6 +279,28 @@ class Sampled:
     def load_state_dict(self, state: StateDict) -> None:
         """Go on from `state_dict`."""
         self.counter = state["counter"]
+
+
+def _check_room(
+    spec: Spec,
+    replicas: int,
+    device: torch.device,
+    policy: Kind,
+    num_features: int,
+    hidden: Sequence[int],
+) -> None:
+    """Raise ValueError if the memory cannot hold all agents' parameters and features."""
+    num_states, num_actions = spec.num_states or 0, max(spec.num_actions)
+    layers = [max(spec.obs_sizes), *hidden, num_actions]
+    of_kind = {
+        "boltzmann": (f"algo.policy_features={num_features}", num_actions * num_features),
+        "tabular": ("algo.policy=tabular", num_actions),
+        "neural": (f"algo.policy_hidden={list(hidden)}", num_parameters(layers)),
+    }
+    key, numbers = of_kind[policy]
+    per_agent = 4 * numbers * (1 if policy == "neural" else num_states)
+    keys = f"{key} with {spec.num_agents} agents, replicas={replicas}"
+    room.check(4 * replicas * spec.num_agents * per_agent, device, keys)
 
 
 def _own_seeds(seeds: Seeds) -> Seeds:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from marlrun import room
 from marlrun.output import say
 from marlrun.runner import console, inputs, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
@@ -183,5 +184,7 @@ def _go_on(directory: Path) -> str:
 
 
 def _one_line(cause: Exception) -> str:
+    if room.is_short(cause):
+        return "out of memory"
     text = " ".join(str(cause).split())
     return text if isinstance(cause, FloatingPointError) else f"{type(cause).__name__}: {text}"
