@@ -91,7 +91,7 @@ WRONG = [
     ([*PAIR, "algo.forget_bias=.inf"], "algo.forget_bias=.inf: expected float (-inf, inf) ("),
     ([*PAIR, "algo.forget_bias=nan"], "algo.forget_bias=nan: expected float (-inf, inf) ("),
     ([*PAIR, f"env_steps={10**23}"], f"env_steps={10**23}: expected int [0, inf) ("),
-    ([*PAIR, f"env_steps={10**23}"], ") of at most 9223372036854775807"),
+    ([*PAIR, f"env_steps={10**23}"], "), whole numbers of at most 9223372036854775807"),
     ([*PAIR, f"env.horizon={10**23}"], f"env.horizon={10**23}: expected int [1, 10000000] ("),
     ([*PAIR, "replicas=100000"], "replicas=100000: expected int [1, 10000] ("),
     ([*PAIR, "eval.final_episodes=10000001"], "=10000001: expected int [1, 10000000] ("),

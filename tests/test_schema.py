@@ -104,7 +104,7 @@ def test_check_names_key_value_and_what_was_expected():
     [
         ("int", [0, 2**63 - 1, -(2**63 - 1)]),
         ("int [1, inf)", [1, 2**63 - 1]),
-        ("float (0, inf)", [1, 10**23, 1.2e-38, 3.4e38]),
+        ("float (0, inf)", [1, 2**63 - 1, 1e23, 1.2e-38, 3.4e38]),
         ("float (-inf, inf)", [0, 0.0, -3.4e38]),
         ("float", [0, -1.2e-38]),
         ("list of 2 int [1, inf)", [[1, 2**63 - 1]]),
@@ -114,7 +114,7 @@ def test_numbers_that_the_computer_holds_are_taken(kind: str, values: list):
     assert all(schema.fits(kind, value) for value in values)
 
 
-BIG_INT = " (x) of at most 9223372036854775807"
+BIG_INT = " (x), whole numbers of at most 9223372036854775807"
 BIG_FLOAT = " (x), 0 or of a size from 1.2e-38 to 3.4e+38"
 
 
@@ -128,7 +128,8 @@ BIG_FLOAT = " (x), 0 or of a size from 1.2e-38 to 3.4e+38"
         ("[int, int]", [-(2**63), 0], BIG_INT),
         ("float (0, inf)", 1e300, BIG_FLOAT),
         ("float (0, inf) or null", 1e-300, BIG_FLOAT),
-        ("float [0, inf)", 10**400, BIG_FLOAT),
+        ("float [0, inf)", 10**23, BIG_INT),
+        ("float [0, inf)", 10**400, BIG_INT),
         ("float", -1e39, BIG_FLOAT),
         ("float", float("inf"), " (x)"),
         ("float", float("nan"), " (x)"),

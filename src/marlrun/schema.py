@@ -11,8 +11,8 @@ alternative, or several joined by " or ":
     [TYPE, TYPE]                             exactly these elements, none of a range
     a | b | c                                one of these words
 
-Whatever its range, an int has at most 64 bits, and a float is one that single precision holds: 0, or
-of a size from 1.2e-38 to 3.4e38.
+Whatever its range, a whole number has at most 64 bits, and any other is one that single precision
+holds: of a size from 1.2e-38 to 3.4e38.
 
 A key without such a comment takes what its default is.
 """
@@ -126,7 +126,8 @@ class Schema:
             return None
         guess = did_you_mean(str(value), _words(rule.kind))
         hint = _how_to_write(key, rule.kind, value, written)
-        raise ValueError(f"{key}={show(value)}: expected {rule}{_limit(rule.kind, value)}{guess}{hint}")
+        expected = f"{rule}{_limit(value)}"
+        raise ValueError(f"{key}={show(value)}: expected {expected}{guess}{hint}")
 
     def _check_branch(self, key: str, value: Any, is_final: bool) -> None:
         """Check a key that is no leaf: it may hold leaves, or lie within an open dict."""
@@ -235,7 +236,7 @@ def _in_range(number: re.Match[str], value: Any) -> bool:
     kind, left, low, high, right = number.groups()
     if isinstance(value, bool) or not isinstance(value, int if kind == "int" else int | float):
         return False
-    if not _is_held(kind, value):
+    if not _is_held(value):
         return False
     if left is None:
         return True
@@ -244,24 +245,22 @@ def _in_range(number: re.Match[str], value: Any) -> bool:
     return above and below
 
 
-def _is_held(kind: str, value: float) -> bool:
+def _is_held(value: float) -> bool:
     """Say whether 64 bits hold an int, or single precision a float; it holds no infinity or NaN."""
-    if kind == "int":
+    if isinstance(value, int):
         return abs(value) <= _MAX_INT
-    return value == 0 or _MIN_FLOAT <= abs(value) <= _MAX_FLOAT
+    return value == 0.0 or _MIN_FLOAT <= abs(value) <= _MAX_FLOAT
 
 
-def _limit(kind: str, value: Any) -> str:
-    """Return which limit of all numbers `value` breaks, "" if none."""
+def _limit(value: Any) -> str:
+    """Return which limit of all numbers `value`, or an element of it, breaks; "" if none."""
     values = cast(list[Any], value) if isinstance(value, list) else [value]
-    numbers = [x for x in values if isinstance(x, int | float) and abs(x) < float("inf")]
-    if "int" in kind:
-        beyond = [x for x in numbers if isinstance(x, int) and not _is_held("int", x)]
-        return f" of at most {_MAX_INT}" if beyond else ""
-    beyond = [x for x in numbers if not _is_held("float", x)]
-    return (
-        f", 0 or of a size from {_MIN_FLOAT} to {_MAX_FLOAT}" if "float" in kind and beyond else ""
-    )
+    beyond = [x for x in values if isinstance(x, int | float) and not _is_held(x)]
+    if any(isinstance(x, int) for x in beyond):
+        return f", whole numbers of at most {_MAX_INT}"
+    if any(abs(x) < float("inf") for x in beyond):
+        return f", 0 or of a size from {_MIN_FLOAT} to {_MAX_FLOAT}"
+    return ""
 
 
 def kind_of(value: Any) -> str:

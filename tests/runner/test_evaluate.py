@@ -312,7 +312,7 @@ def test_results_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch):
     train(config(replicas=1, env_steps=0), tmp_path, [])
     monkeypatch.setattr(room, "memory", lambda device: GB)
     message = (
-        "episodes=10000000: this takes about 2.4 GB of memory, expected at most the 1 GB there are"
+        "episodes=10000000: this takes about 3.4 GB of memory, expected at most the 1 GB there are"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         evaluate(tmp_path, episodes=10**7)

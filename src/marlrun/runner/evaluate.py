@@ -32,8 +32,8 @@ A constant, not what fits into a machine: the random numbers of an episode depen
 _NUM_TAGS = 4
 """What is measured of an episode besides each agent's return."""
 
-_BYTES_PER_RESULT = 40
-"""A float64 in a tensor, and the same as a number of Python's in a list."""
+_BYTES_PER_RESULT = 56
+"""A float64 in a tensor, and the same as a number of Python's in a list, with what lists reserve."""
 
 CHECK_EVERY = 16
 """Steps between looks whether all episodes are over: a look waits for the device."""
