@@ -132,7 +132,10 @@ def linear_backward_parameters(
 ) -> None:
     """Store the gradients of `linear`'s parameters, for a layer whose input needs none."""
     if grad.shape[-1] < _THIN:
-        grad_weight.copy_(torch.bmm(grad.mT, x).mT)
+        # A lone matrix is multiplied twice, as in `linear`.
+        members = max(2, len(x))
+        product = torch.bmm(*(y.expand(members, -1, -1) for y in (grad.mT, x)))
+        grad_weight.copy_(product[: len(x)].mT)
     else:
         torch.bmm(x.mT, grad, out=grad_weight)
     torch.sum(grad, 1, keepdim=True, out=grad_bias)
