@@ -17,6 +17,9 @@ NOT_DOCUMENTS = {
 LAUGHS = "\n".join(
     ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))]
 )
+MERGES = "a0: &a0 {x: 1}\n" + "\n".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 10)
+)
 
 
 def written(path, content):
@@ -39,7 +42,10 @@ def test_what_is_no_json_document_is_named(tmp_path, kind):
         ("[" * 200_000, "nested too deeply"),
         ("a: &a [*a]", "at most 200000 values"),
         (LAUGHS, "at most 200000 values"),
-        ("a: !!python/object/apply:os.getcwd []", "is not plain YAML"),
+        (MERGES, "is not plain YAML: the merge key <<"),
+        ("a: !!python/object/apply:os.getcwd []", "is not plain YAML: the tag tag:yaml.org,2002:p"),
+        ("a: !!bool x", "is not plain YAML: the tag tag:yaml.org,2002:bool"),
+        ("a: !!timestamp x", "is not plain YAML: the tag tag:yaml.org,2002:timestamp"),
         ("a: [", "is not plain YAML"),
         (b"\xff\xfe", "expected UTF-8"),
     ],
@@ -60,6 +66,7 @@ def test_documents_of_a_usual_depth_are_read(tmp_path):
             read(written(path, f"[{text}]"))
         path.write_text(text)
     assert files.read_yaml(written(path, "a: &a [1, 2]\nb: *a")) == {"a": [1, 2], "b": [1, 2]}
+    assert files.read_yaml(written(path, 'a: "<<"\n"<<": b')) == {"a": "<<", "<<": "b"}
 
 
 def test_a_pipe_is_refused_and_does_not_keep_us_waiting(tmp_path):
@@ -109,6 +116,17 @@ def test_a_file_with_another_name_grows_alone(tmp_path):
     with files.appending(tmp_path / "log") as file:
         file.write(b"new")
     assert (mine.read_text(), (tmp_path / "log").read_text()) == ("old ", "old new")
+
+
+def test_a_full_disk_leaves_what_was_there_and_no_half_file(tmp_path):
+    def fill(file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = written(tmp_path / "report.html", "whole")
+    with pytest.raises(OSError, match="No space left"):
+        files.write_atomically(path, fill)
+    assert list(tmp_path.iterdir()) == [path] and path.read_text() == "whole"
 
 
 @pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EACCES])

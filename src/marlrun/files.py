@@ -93,15 +93,14 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a plain YAML file holds: no tags, and nothing is interpolated.
+    """Return what a plain YAML file holds: no tags, no merge keys, and nothing is interpolated.
 
     ValueError, in one line that names the file, if it is not plain YAML, nested too deeply or
     larger than `MOST_NODES` with its aliases written out; otherwise as `read_bytes`.
     """
     text = read_text(path)
     try:
-        # The loader calls itself for every level, in C: it would crash.
-        _refuse_levels(text, path)
+        _refuse_unusual(text, path)
         content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -112,13 +111,22 @@ def read_yaml(path: Path) -> Any:
     return content
 
 
-def _refuse_levels(text: str, path: Path) -> None:
+def _refuse_unusual(text: str, path: Path) -> None:
+    """Raise ValueError for what the loader must not meet.
+
+    It calls itself for every level, in C, and would crash; it writes merged mappings out as often
+    as aliases repeat them; and of some tags it expects a value that it does not check.
+    """
     depth = 0
     for event in cast(Any, yaml).parse(text, Loader=yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise ValueError(f"{path}: {_TOO_DEEP}")
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"{path} is not plain YAML: the tag {event.tag}")
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+            raise ValueError(f"{path} is not plain YAML: the merge key <<")
 
 
 _TOO_DEEP = f"nested too deeply, expected at most {DEEPEST} levels"
@@ -215,15 +223,22 @@ _NOFOLLOW, _NONBLOCK, _CLOEXEC = (
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside `path`, force it to the disk and move it into place."""
+    """Let `write` fill a file beside `path`, force it to the disk and move it into place.
+
+    If that fails, `path` is as it was and no half file is left.
+    """
     unfinished = path.with_name(f".{path.name}.tmp")
     # What lies there may be a link to something else.
     unfinished.unlink(missing_ok=True)
-    with unfinished.open("xb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     _sync_directory(path.parent)
 
 
