@@ -7,15 +7,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 from scipy import stats
 
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt  # noqa: E402
+from marlrun.plotting import EngFormatter, new_figure, save, style
 
 TAG = "eval/return_mean"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -68,9 +65,11 @@ def distinct(curves: list[Curve], runs: list[Path]) -> list[Curve]:
     ]
 
 
+@style()
 def draw(curves: list[Curve], lines: dict[str, float], out: Path) -> None:
     """Write the figure; `lines` are horizontal ones with their names."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+    figure = new_figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
     for i, curve in enumerate(curves):
         colour, style = COLOURS[i % len(COLOURS)], STYLES[i % len(STYLES)]
         num_seeds = curve.values.shape[1]
@@ -83,11 +82,10 @@ def draw(curves: list[Curve], lines: dict[str, float], out: Path) -> None:
     axes.set_xlabel("environment steps per seed")
     axes.set_ylabel("return per episode (mean over seeds, 95 % interval)", fontsize="small")
     axes.set_title(", ".join(dict.fromkeys(curve.env for curve in curves)))
-    axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter())
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize="small")
-    figure.savefig(out, dpi=150)
-    plt.close(figure)
+    save(figure, out, out.suffix.removeprefix("."), dpi=150)
 
 
 def named_value(text: str) -> tuple[str, float]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from scipy import stats
 
 from marlrun.graphs.measures import measure
+from marlrun.plotting import new_figure, save, style
 from marlrun.runner.build import build_graph
 from paper2.summaries import Array, Node, summary
 from paper2.worlds import CPU, PAPER, REDRAWN, node, world
@@ -87,9 +87,10 @@ def _rate(spreads: list[Array]) -> Node:
     return summary(np.exp((logs[-1] - logs[half]) / (len(logs) - 1 - half)))
 
 
+@style()
 def draw_consensus(found: Node, out: Path) -> None:
     """Draw measured rates over rho."""
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    figure = new_figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="rate = rho")
     for how, mark, colour in (("mixing", "o", "#0072B2"), ("learning", "x", "#D55E00")):
@@ -109,4 +110,4 @@ def draw_consensus(found: Node, out: Path) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(out, dpi=150)
+    save(figure, out, "png", dpi=150)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
+from marlrun.plotting import new_figure, save, style
 from marlrun.types import Step
 from paper2.critics import averaged, rest
 from paper2.summaries import Node, summary
@@ -75,10 +75,11 @@ def refusal(
     return {"env_steps": num_ticks, "seeds": num_seeds, "cells": cells}
 
 
+@style()
 def draw_refusal(found: Node, out: Path) -> None:
     """Draw the distances to both fixed points."""
     games = list(dict.fromkeys(cell["game"] for cell in found["cells"]))
-    figure = Figure(figsize=(9, 3.5 * len(games) / 2), layout="constrained")
+    figure = new_figure(figsize=(9, 3.5 * len(games) / 2), layout="constrained")
     grid = figure.subplots(len(games) // 2, 2, sharex=True, sharey=True)
     for ax, game in zip(grid.flat, games, strict=True):
         cells = [cell for cell in found["cells"] if cell["game"] == game]
@@ -94,4 +95,4 @@ def draw_refusal(found: Node, out: Path) -> None:
     figure.supylabel("distance of the honest critics' mean")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(f"Agent 0 sends and does not listen; complete graph, {found['seeds']} seeds")
-    figure.savefig(out, dpi=150)
+    save(figure, out, "png", dpi=150)

@@ -186,10 +186,10 @@ def test_several_metrics_have_figures_of_their_own_and_one_over_what_was_varied(
 
 
 def test_a_read_only_output(sweep: Path, tmp_path: Path, capsys, monkeypatch):
-    def refuse(*_, **__):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied", "out/curves.png")
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", refuse)
+    monkeypatch.setattr("marlrun.report.write.write_atomically", refuse)
     assert main([str(sweep), "--out", str(tmp_path / "out")]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "marlrun-report: out/curves.png: Permission denied"

@@ -248,16 +248,16 @@ def test_values_of_many_decades_are_drawn_on_a_logarithmic_axis(tmp_path: Path, 
     assert drawn.axes[0].get_yscale() == scale
 
 
-def test_long_names_leave_room_for_the_panels(tmp_path: Path):
+def test_long_names_leave_room_for_the_panels():
     # That a figure's layout collapses is a warning, and so an error here.
     names = [f"networked_ac_{i} with a graph of weights=lazy_metropolis, {i}" * 2 for i in "qvw"]
     pairs = [Improvement(x, y, 1, (0.5, 0.2, 0.9)) for x, y in itertools.combinations(names, 2)]
     figure = figures.improvements(pairs)
-    drawing.save(figure, tmp_path / "pairs")
+    drawing.rendered(figure)
     assert figure.axes[0].get_position().width > 0.2
     figure, axes = drawing.panels(1)
     for name in names:
         axes[0].plot([0, 1], label=name)
     drawing.legend(figure, axes)
-    drawing.save(figure, tmp_path / "legend")
+    drawing.rendered(figure)
     assert figure.axes[0].get_position().width > 0.7

@@ -5,12 +5,10 @@ from typing import Any
 
 import networkx
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from marlrun.graphs.measures import Matrix, array_of
 from marlrun.graphs.network import Network
+from marlrun.plotting import KINDS, Axes, new_figure, save, style
 
 nx: Any = networkx
 MOST_NODES = 199
@@ -20,19 +18,19 @@ _COLOUR = "#0072B2"
 
 def check_file(path: Path) -> None:
     """Raise ValueError unless a picture can be written there."""
-    known = FigureCanvasAgg(Figure()).get_supported_filetypes()
-    if path.suffix.removeprefix(".") not in known:
+    if path.suffix.removeprefix(".") not in KINDS:
         raise ValueError(f"out={path}: expected a file .png, .svg or .pdf")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"out={path}: no such directory: {path.parent}")
 
 
+@style()
 def draw(network: Network, path: Path, title: str) -> None:
     """Write a picture of the first replica's next rounds: one if it does not change, else four."""
     count = 1 if network.period == 1 else 4
     matrices = [array_of(network.draw()) for _ in range(count)]
     is_small = network.num_agents <= MOST_NODES
-    figure = Figure(figsize=(4 * count, 4.3), dpi=120, layout="constrained")
+    figure = new_figure(figsize=(4 * count, 4.3), dpi=120, layout="constrained")
     figure.suptitle(title)
     place = _places(matrices[0], is_still=count == 1) if is_small else None
     for number, matrix in enumerate(matrices):
@@ -43,7 +41,7 @@ def draw(network: Network, path: Path, title: str) -> None:
             _show_matrix(axes, matrix)
         else:
             _show_links(axes, matrix, place)
-    figure.savefig(path)
+    save(figure, path, path.suffix.removeprefix("."))
 
 
 def _places(matrix: np.ndarray, is_still: bool) -> np.ndarray:

@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.progress import track
 
 from marlrun.files import expand_home
+from marlrun.output import say, write
 from marlrun.report import tables
+from marlrun.report.plain import printable
 from marlrun.report.references import RETURN
 from marlrun.report.study import study
-from marlrun.report.write import check, write
+from marlrun.report.write import check, write_report
 
 SHOWN_NOTES, SHOWN_THINGS = 12, 3
 METRIC = "what to show; algorithms are compared by the first (default: %(default)s)"
@@ -54,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         return _complain(str(error), 2)
     except OSError as error:
-        return _complain(f"{error.filename or 'output'}: {error.strerror}", 1)
+        return _complain(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+    except MemoryError:
+        return _complain("the runs are too large for the memory of this machine", 1)
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -65,12 +69,12 @@ def _main(argv: Sequence[str] | None) -> int:
         raise ValueError(f"--metric {options.metric}: expected TAG,..")
     check(out)
     found = study(options.directories, metrics, by, _track)
-    write(found, out)
+    write_report(found, out)
     for line in list(found.notes.lines(SHOWN_THINGS))[:SHOWN_NOTES]:
-        sys.stderr.write(f"marlrun-report: {line}\n")
+        say(f"marlrun-report: {line}")
     if len(found.notes) > SHOWN_NOTES:
-        sys.stderr.write(f"marlrun-report: all {len(found.notes)} notes are in the report\n")
-    sys.stdout.write(f"{tables.results(found.finals).markdown()}\nreport: {out / 'report.html'}\n")
+        say(f"marlrun-report: all {len(found.notes)} notes are in the report")
+    write(f"{tables.results(found.finals).markdown()}\nreport: {out / 'report.html'}")
     return 0
 
 
@@ -118,7 +122,7 @@ def _track(paths: Sequence[Path]) -> Iterable[Path]:
 
 
 def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"marlrun-report: {' '.join(message.split())}\n")
+    say(f"marlrun-report: {printable(' '.join(message.split()))}")
     return code
 
 

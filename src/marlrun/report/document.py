@@ -1,13 +1,13 @@
 """What stands in the report, in its order: as Markdown here, as HTML in html.py."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from marlrun.report import tables
 from marlrun.report.notes import Notes
 from marlrun.report.statistics import FEW, LEAST
 from marlrun.report.study import Study
-from marlrun.report.tables import Table
+from marlrun.report.tables import Table, escaped
 
 READING = (
     "IQM is the interquartile mean: the mean of the middle half of the seeds. Intervals are 95 % "
@@ -22,11 +22,12 @@ NEUTRAL = {PROFILE: "Distribution of results", VERSUS: "Probability of ending hi
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure's file, without its ending, and what it shows."""
+    """A figure and what it shows: its files are named by `stem` and hold `files`, kind -> bytes."""
 
     stem: str
     title: str
     caption: str
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -75,21 +76,21 @@ def markdown(parts: Iterable[Section]) -> str:
     """Return the report as Markdown."""
     texts = ["# Report\n"]
     for section in parts:
-        texts.append(f"## {section.title}\n")
+        texts.append(f"## {escaped(section.title)}\n")
         texts += [_markdown(part) for part in section.parts]
     return "\n".join(texts)
 
 
 def _markdown(part: str | Table | Picture | Notes) -> str:
     if isinstance(part, Table):
-        return f"{part.caption}\n\n{part.markdown()}"
+        return f"{escaped(part.caption)}\n\n{part.markdown()}"
     if isinstance(part, Picture):
-        return f"![{part.title}]({part.stem}.png)\n\n{part.caption}\n"
+        return f"![{escaped(part.title)}]({part.stem}.png)\n\n{escaped(part.caption)}\n"
     if isinstance(part, Notes):
         return "".join(_item(sentence, things) for sentence, things in part)
-    return f"{part}\n"
+    return f"{escaped(part)}\n"
 
 
 def _item(sentence: str, things: Sequence[str]) -> str:
-    inner = "".join(f"  - {thing}\n" for thing in things)
-    return f"- {sentence}{':' if things else '.'}\n{inner}"
+    inner = "".join(f"  - {escaped(thing)}\n" for thing in things)
+    return f"- {escaped(sentence)}{':' if things else '.'}\n{inner}"

@@ -3,17 +3,18 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter  # noqa: E402
+from marlrun.plotting import (
+    Axes,
+    EngFormatter,
+    Figure,
+    MaxNLocator,
+    NullFormatter,
+    new_figure,
+    save,
+)
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 """Okabe & Ito's palette, its yellow replaced by a dark one that is seen on white."""
@@ -26,8 +27,10 @@ REFERENCES = {
     "selfish": ("selfish equilibrium", (0, (4, 2, 1, 2))),
 }
 """Exact values: what they are called and how they are drawn."""
-_BESIDE = 28
-"""Characters of a line beside a panel."""
+_BESIDE, _ALONG = 28, 80
+"""Characters of a line beside a panel, and of one along an axis."""
+_MOST_LINES = 8
+"""Lines of a name that are written in a figure."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -39,7 +42,6 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,
     "figure.constrained_layout.use": True,
-    "svg.hashsalt": "marlrun",
     "svg.fonttype": "path",
     "path.simplify_threshold": 0.5,
 }
@@ -71,9 +73,8 @@ def panels(count: int, wide: bool = False) -> tuple[Figure, list[Axes]]:
     columns = 1 if count == 1 else 2 if count in (2, 4) else 3
     rows = -(-count // columns)
     width, height = (6.4, 4.0) if count == 1 else (4.4, 3.1) if columns == 2 else (3.7, 2.8)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(columns * width + 0.3 * wide, rows * height + 0.5), squeeze=False
-    )
+    figure = new_figure(figsize=(columns * width + 0.3 * wide, rows * height + 0.5))
+    grid = figure.subplots(rows, columns, squeeze=False)
     axes = [one for row in grid for one in row]
     for unused in axes[count:]:
         unused.remove()
@@ -85,7 +86,8 @@ def name_axes(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:
     places = [_place(one) for one in axes]
     for one, (row, column) in zip(axes, places, strict=True):
         if (row + 1, column) not in places:
-            one.set_xlabel(x)
+            one.set_xlabel(_lines(x, _ALONG))
+    y = "\n".join(_lines(line, _ALONG) for line in y.split("\n"))
     if len(axes) > 1:
         figure.supylabel(y, fontsize=STYLE["font.size"] + 1)
     else:
@@ -146,7 +148,10 @@ def side_names(names: Sequence[str]) -> list[str]:
 
 
 def _lines(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, max(width, 1)))
+    """Return the text in lines, the first few of them: whole names stand in the tables."""
+    width = max(width, 4)
+    some = text[: width * (_MOST_LINES + 1)]
+    return "\n".join(textwrap.wrap(some, width, max_lines=_MOST_LINES, placeholder=" .."))
 
 
 def mark_levels(axes: Axes, levels: Mapping[str, tuple[float, str, Any]]) -> None:
@@ -178,10 +183,14 @@ def _apart(levels: Sequence[tuple[float, str]], gap: float) -> Iterator[tuple[fl
         yield value, colour, last
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write PATH.png and PATH.svg, the same bytes for the same figure."""
+def rendered(figure: Figure) -> dict[str, bytes]:
+    """Return {"png": .., "svg": ..}, the same bytes for the same figure."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, not again for each file
-    figure.savefig(path.with_suffix(".png"), dpi=150)
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-    plt.close(figure)
+    return {"png": _file(figure, "png", dpi=150), "svg": _file(figure, "svg")}
+
+
+def _file(figure: Figure, kind: str, **settings: Any) -> bytes:
+    file = BytesIO()
+    save(figure, file, kind, **settings)
+    return file.getvalue()

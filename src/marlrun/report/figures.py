@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from marlrun.plotting import Axes, Figure
 from marlrun.report import statistics
 from marlrun.report.curves import Curve
 from marlrun.report.drawing import (

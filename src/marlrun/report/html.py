@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Iterable
 from html import escape
-from pathlib import Path
 
 from marlrun.report.document import Picture, Section
 from marlrun.report.notes import Notes
@@ -32,13 +31,13 @@ img { max-width: 100%; background: #ffffff; border-radius: 6px; padding: .5rem;
 """
 
 
-def page(sections: Iterable[Section], folder: Path) -> str:
-    """Return the report; its figures are read from `folder`."""
+def page(sections: Iterable[Section]) -> str:
+    """Return the report, its figures within."""
     sections = list(sections)
     links = "".join(f'<a href="#{_slug(one)}">{escape(one.title)}</a>' for one in sections)
     body = "".join(
         f'<section id="{_slug(one)}"><h2>{escape(one.title)}</h2>'
-        f"{''.join(_html(part, folder) for part in one.parts)}</section>\n"
+        f"{''.join(map(_html, one.parts))}</section>\n"
         for one in sections
     )
     return (
@@ -50,14 +49,14 @@ def page(sections: Iterable[Section], folder: Path) -> str:
 
 
 def _slug(section: Section) -> str:
-    return section.title.lower().replace(" ", "-")
+    return escape(section.title.lower().replace(" ", "-"))
 
 
-def _html(part: str | Table | Picture | Notes, folder: Path) -> str:
+def _html(part: str | Table | Picture | Notes) -> str:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Picture):
-        return _picture(part, folder)
+        return _picture(part)
     if isinstance(part, Notes):
         return f"<ul>{''.join(_note(*note) for note in part)}</ul>"
     return f"<p>{escape(part)}</p>"
@@ -81,10 +80,10 @@ def _table(table: Table) -> str:
     )
 
 
-def _picture(picture: Picture, folder: Path) -> str:
-    kind, data = "svg+xml", (folder / f"{picture.stem}.svg").read_bytes()
+def _picture(picture: Picture) -> str:
+    kind, data = "svg+xml", picture.files["svg"]
     if len(data) > MAX_SVG:
-        kind, data = "png", (folder / f"{picture.stem}.png").read_bytes()
+        kind, data = "png", picture.files["png"]
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     caption = escape(picture.caption)
     return (

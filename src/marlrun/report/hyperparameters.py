@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from marlrun.plotting import Axes, Figure
 from marlrun.report.drawing import Look, legend, name_axes, panels, title
 from marlrun.report.statistics import Floats
 from marlrun.report.views import View

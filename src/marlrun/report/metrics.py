@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from marlrun.files import read_bytes
 from marlrun.report.notes import Notes
 from marlrun.report.statistics import Floats
 
@@ -15,6 +16,8 @@ Object = dict[str, Any]
 SECONDS = "perf/seconds"
 LARGEST = 2.0**53
 """Counts up to here are whole as floating-point numbers."""
+MOST_BYTES = 1 << 36
+"""Bytes of a metrics file that are still read: the memory is what ends first."""
 
 
 def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
@@ -23,9 +26,10 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
     NaN stands for null, for infinity and for what is no number. A damaged line is noted, not read.
     """
     try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        notes.add("Runs whose curves could not be read", f"{path} ({error.strerror})")
+        lines = read_bytes(path, MOST_BYTES).splitlines()
+    except (OSError, ValueError) as error:
+        about = f"{path} ({error.strerror})" if isinstance(error, OSError) else str(error)
+        notes.add("Runs whose curves could not be read", about)
         return np.empty((0, 4)), set()
     keys = ("seed", "env_steps", metric, SECONDS)
     wanted = _quoted(metric)
@@ -38,7 +42,7 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
     table = np.stack(columns, axis=1)
     table[np.isinf(table)] = np.nan
     places = table[:, :2]
-    is_sound = ((places >= 0) & (places <= LARGEST)).all(1)
+    is_sound = ((places >= 0) & (places <= LARGEST) & (places % 1 == 0)).all(1)
     if not is_sound.all():
         about = f"{path} (seed or env_steps of {(~is_sound).sum()} lines are no counts)"
         notes.add("Metrics files with a line left out", about)
@@ -63,7 +67,9 @@ def _matched(lines: list[bytes], keys: tuple[str, ...]) -> list[Floats] | None:
     if not all(line.endswith(b"}") for line in lines):
         return None
     text = b"\n".join(lines)
-    found = [re.findall(re.escape(_quoted(key)) + rb": ([^,}\n]+)", text) for key in keys]
+    # A number is short; one long value would widen the array for all of them.
+    value = rb": ([^,}\n]{1,40})(?=[,}])"
+    found = [re.findall(re.escape(_quoted(key)) + value, text) for key in keys]
     if not found[-1]:
         found[-1] = [b"nan"] * len(lines)
     if any(len(values) != len(lines) for values in found):
@@ -92,7 +98,7 @@ def _objects(path: Path, lines: list[bytes], wanted: bytes, notes: Notes) -> lis
 def _object(line: bytes) -> Object | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return cast(Object, row) if isinstance(row, dict) else None
 

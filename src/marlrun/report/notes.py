@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator
 
+from marlrun.report.plain import printable
+
 
 class Notes:
     """Sentences, each with the things it is about, in the order in which they came up."""
 
     def __init__(self) -> None:
-        self._notes: dict[str, list[str]] = {}
+        self._notes: dict[str, dict[str, None]] = {}
 
     def add(self, sentence: str, about: str = "") -> None:
         """Note something, perhaps about one more thing."""
-        things = self._notes.setdefault(sentence, [])
-        if about and about not in things:
-            things.append(about)
+        things = self._notes.setdefault(printable(sentence), {})
+        if about:
+            things[printable(about)] = None
 
     def __iter__(self) -> Iterator[tuple[str, list[str]]]:
         """Yield every sentence with what it is about."""
-        yield from self._notes.items()
+        yield from ((sentence, list(things)) for sentence, things in self._notes.items())
 
     def __len__(self) -> int:
         """Return how many sentences there are."""

@@ -1,16 +1,16 @@
 """Which figures a report has, and what they leave out."""
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
-from matplotlib import pyplot as plt
-
+from marlrun.plotting import Figure, style
 from marlrun.report import figures, hyperparameters
 from marlrun.report.curves import Curve
 from marlrun.report.document import PROFILE, VERSUS, Picture
-from marlrun.report.drawing import MAX_LINES, STYLE, Look, looks, save
+from marlrun.report.drawing import MAX_LINES, STYLE, Look, looks, rendered
 from marlrun.report.groups import short
 from marlrun.report.references import Task
 from marlrun.report.statistics import FEW, LEAST
@@ -20,7 +20,8 @@ from marlrun.report.views import View
 T = TypeVar("T")
 PANELS, PAGES, PAIRS = 9, 4, 12
 """Panels a figure, figures of a kind, pairs in the figure of improvements: more are not read."""
-STEMS = ("curves", "wall_time", "profile", "improvement", "hyperparameters")
+LONGEST = 100
+"""Characters of a key or a metric in the name of a file."""
 BAND = (
     f"Line: IQM over seeds, band: its 95 % bootstrap interval, none below {LEAST} seeds, too narrow "
     f"below {FEW}."
@@ -38,17 +39,38 @@ IMPROVEMENT = "Black: probability that a seed of X ends above one of Y; bar: its
 VIEWS = "Final result against each number that was varied, a line for each setting of the others."
 
 
-def draw(study: Study, out: Path) -> list[Picture]:
-    """Draw all figures that there are data for into `out`; notes say what is not shown."""
-    for stem in STEMS:
-        for stale in [*out.glob(f"{stem}*.png"), *out.glob(f"{stem}*.svg")]:
-            stale.unlink()
-    with plt.rc_context(STYLE):
-        learning = [one for measure in study.measures for one in _learning(study, measure, out)]
-        return [*learning, *_comparisons(study, out), *_views(study, out)]
+def draw(study: Study) -> list[Picture]:
+    """Draw all figures that there are data for; notes say what is not shown."""
+    with style(STYLE), warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always", UserWarning)  # a letter that the font lacks
+        learning = [one for measure in study.measures for one in _learning(study, measure)]
+        pictures = [*learning, *_comparisons(study), *_views(study)]
+    for complaint in complaints:
+        study.notes.add("Figures are not as they should be", str(complaint.message))
+    return list(_told_apart(pictures))
 
 
-def _learning(study: Study, measure: Measure, out: Path) -> Iterator[Picture]:
+def _told_apart(pictures: Sequence[Picture]) -> Iterator[Picture]:
+    """Yield the pictures with a number where two had one name, capital letters or not."""
+    taken: set[str] = set()
+    for picture in pictures:
+        stem, number = picture.stem, 2
+        while stem.lower() in taken:
+            stem, number = f"{picture.stem}_{number}", number + 1
+        taken.add(stem.lower())
+        yield replace(picture, stem=stem)
+
+
+def _picture(stem: str, title: str, caption: str, figure: Figure) -> Picture:
+    return Picture(stem, title, caption, rendered(figure))
+
+
+def _in_file_name(text: str) -> str:
+    """Return a key or a metric as a part of the name of a file, on any system."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:LONGEST]
+
+
+def _learning(study: Study, measure: Measure) -> Iterator[Picture]:
     shown, tasks, curves = looks(study.algorithms), measure.tasks, measure.curves
     if len(study.algorithms) > MAX_LINES:
         which, how = "first", ""
@@ -59,18 +81,18 @@ def _learning(study: Study, measure: Measure, out: Path) -> Iterator[Picture]:
             f"settings{how}; tables and CSV files hold all"
         )
     captions = CURVES + REFERENCES * any(task.exact or task.published for task in tasks)
-    more = "" if measure is study.headline else "_" + re.sub(r"[^\w-]", "_", measure.metric)
+    more = "" if measure is study.headline else f"_{_in_file_name(measure.metric)}"
     title = f"Learning curves{f' of {measure.metric}' * bool(more)}"
     for stem, some in _pages(study, f"curves{more}", _with_curves(tasks, curves, shown)):
-        save(figures.learning(some, curves, shown, measure.y), out / stem)
-        yield Picture(stem, title, captions)
+        figure = figures.learning(some, curves, shown, measure.y)
+        yield _picture(stem, title, captions, figure)
     timed = [curve for curve in curves if curve.has_clock]
     for curve in curves if timed else ():
         if not curve.has_clock:
             study.notes.add("Not in the figure over wall time: no perf/seconds", curve.group.label)
     for stem, some in _pages(study, f"wall_time{more}", _with_curves(tasks, timed, shown)):
-        save(figures.wall_time(some, timed, shown, measure.y), out / stem)
-        yield Picture(stem, f"{title} over wall time", captions + CLOCK)
+        figure = figures.wall_time(some, timed, shown, measure.y)
+        yield _picture(stem, f"{title} over wall time", captions + CLOCK, figure)
 
 
 def _with_curves(
@@ -80,24 +102,23 @@ def _with_curves(
     return [task for task in tasks if task.name in names]
 
 
-def _comparisons(study: Study, out: Path) -> Iterator[Picture]:
+def _comparisons(study: Study) -> Iterator[Picture]:
     shown = looks(study.algorithms)
     compared = study.comparison and any(name in shown for name in study.comparison.scores)
     if study.comparison and compared:
-        save(figures.profiles(study.comparison, shown), out / "profile")
+        figure = figures.profiles(study.comparison, shown)
         better = "; higher is better" * study.is_ranked
-        yield Picture("profile", PROFILE, f"{SHARE}{better}. {BAND}")
+        yield _picture("profile", PROFILE, f"{SHARE}{better}. {BAND}", figure)
     pairs = study.improvements
     if len(pairs) > PAIRS:
         first = pairs[0].left
         pairs = [pair for pair in pairs if pair.left == first][:PAIRS]
         study.notes.add(f"The figure of pairs shows {first} against others; the table all pairs")
     if pairs:
-        save(figures.improvements(pairs), out / "improvement")
-        yield Picture("improvement", VERSUS, IMPROVEMENT)
+        yield _picture("improvement", VERSUS, IMPROVEMENT, figures.improvements(pairs))
 
 
-def _views(study: Study, out: Path) -> Iterator[Picture]:
+def _views(study: Study) -> Iterator[Picture]:
     """Draw a figure for every number that was varied."""
     keys = list(dict.fromkeys(view.key for view in study.views))
     y = _common([measure.y for measure in study.measures])
@@ -108,9 +129,8 @@ def _views(study: Study, out: Path) -> Iterator[Picture]:
             study.notes.add(f"Figures over a hyperparameter show the first {MAX_LINES} lines", key)
         shown = looks(lines)
         views = [view for view in views if any(line in shown for line in view.lines)]
-        for stem, some in _pages(study, f"hyperparameters_{name}", views):
-            save(hyperparameters.draw(some, shown, y), out / stem)
-            yield Picture(stem, "Hyperparameters", VIEWS)
+        for stem, some in _pages(study, f"hyperparameters_{_in_file_name(name)}", views):
+            yield _picture(stem, "Hyperparameters", VIEWS, hyperparameters.draw(some, shown, y))
 
 
 def _common(labels: Sequence[str]) -> str:

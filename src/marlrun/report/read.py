@@ -1,6 +1,5 @@
 """Run and sweep directories, as they lie on the disk, into plain data."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import yaml
 
+from marlrun.files import read_json, read_yaml
 from marlrun.nested import leaves
 from marlrun.report import metrics
 from marlrun.report.metrics import Object, number
 from marlrun.report.notes import Notes
+from marlrun.report.plain import plain, printable
 from marlrun.report.statistics import Floats, Ints
 
 CHOICES = ("env", "algo")
@@ -43,7 +43,7 @@ class Run:
     """A run directory without its curves."""
 
     name: str
-    """The directory, as reached from what was typed."""
+    """The directory, as reached from what was typed, printable."""
     config: Object
     record: Object
     tags: set[str] = field(default_factory=set[str])
@@ -94,42 +94,69 @@ def is_run(files: Iterable[str]) -> bool:
 
 def _walk(top: Path, seen: set[str], notes: Notes) -> Iterator[tuple[Path, list[str]]]:
     """Yield directories with their files, those behind links too, but none that was seen."""
-
-    def cannot(error: OSError) -> None:
-        notes.add("Directories that could not be read", f"{error.filename} ({error.strerror})")
-
-    for path, folders, files in os.walk(top, onerror=cannot, followlinks=True):
+    # Not os.walk, which calls itself for every level.
+    pending = [top]
+    while pending:
+        path = pending.pop()
         real = os.path.realpath(path)
-        is_leaf = real in seen or (is_run(files) and "sweep.json" not in files)
-        folders[:] = [] if is_leaf else sorted(f for f in folders if not f.startswith("."))
-        if real not in seen:
-            seen.add(real)
-            yield Path(path), files
+        if real in seen:
+            continue
+        seen.add(real)
+        folders, files = _entries(path, notes)
+        yield path, files
+        if not is_run(files) or "sweep.json" in files:
+            names = sorted(name for name in folders if not name.startswith("."))
+            pending += [path / name for name in reversed(names)]
+
+
+def _entries(path: Path, notes: Notes) -> tuple[list[str], list[str]]:
+    """Return the names of the directories and of everything else in a directory."""
+    names: tuple[list[str], list[str]] = ([], [])
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                names[not _is_directory(entry)].append(entry.name)
+    except OSError as error:
+        notes.add("Directories that could not be read", f"{path} ({error.strerror})")
+    return names
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def read_sweep(directory: Path, notes: Notes) -> Sweep:
     """Read sweep.json; jobs of which there is no run directory are noted."""
-    found = _read(directory / "sweep.json", json.loads, notes)
+    found = _read(directory / "sweep.json", read_json, notes)
     for job in filter(mapping, items(found.get("jobs"))):
-        folder = directory / str(job.get("directory"))
-        if not any((folder / file).exists() for file in ("run.json", "config.yaml")):
+        if not _has_run(directory / str(job.get("directory"))):
             words = " ".join(map(str, items(job.get("overrides"))))
             cause = f": {job['error']}" if job.get("error") else ""
             about = f"{directory} job {job.get('number')} {job.get('status')}{cause} ({words})"
             notes.add("Jobs of a sweep without a run, so without any result", about)
-    return Sweep([str(key) for key in items(found.get("swept"))])
+    return Sweep([printable(str(key)) for key in items(found.get("swept"))])
+
+
+def _has_run(directory: Path) -> bool:
+    try:
+        return any((directory / name).exists() for name in ("run.json", "config.yaml"))
+    except OSError:  # a name that is too long
+        return False
 
 
 def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
     """Return every seed of a run; what can't be read is noted, and [] if nothing can."""
-    if not (directory / "run.json").exists():
+    if not os.path.lexists(directory / "run.json"):
         notes.add("Runs without run.json, left out", str(directory))
         return []
-    config = _read(directory / "config.yaml", _yaml, notes)
-    record = _read(directory / "run.json", json.loads, notes)
+    record = _read(directory / "run.json", read_json, notes)
+    config = _read(directory / "config.yaml", read_yaml, notes)
     if not config or not record:
         return []
-    run = Run(str(directory), config, record)
+    run = Run(printable(str(directory)), plain(config), plain(record))
     rows, tags = metrics.rows(directory / "metrics.jsonl", metric, notes)
     run.tags.update(tags)
     if run.status != "finished":
@@ -182,24 +209,20 @@ def _trials(
         yield Trial(run, seed, steps.astype(np.int64), kept[:, 2], kept[:, 3], final)
 
 
-def _read(path: Path, parse: Callable[[str], Any], notes: Notes) -> Object:
+def _read(path: Path, parse: Callable[[Path], Any], notes: Notes) -> Object:
     """Return the mapping a document holds; {} and a note if there is none."""
     try:
-        found = parse(path.read_text("utf-8"))
+        content = parse(path)
     except OSError as error:
-        reason = error.strerror
-    except (ValueError, yaml.YAMLError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = f"{path} ({error.strerror})"
+    except ValueError as error:
+        reason = str(error)
     else:
-        if isinstance(found, dict):
-            return cast(Object, found)
-        reason = "not a mapping"
-    notes.add("Documents that could not be read, left out", f"{path} ({reason})")
+        if isinstance(content, dict):
+            return cast(Object, content)
+        reason = f"{path} (not a mapping)"
+    notes.add("Documents that could not be read, left out", reason)
     return {}
-
-
-def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def mapping(value: Any) -> Object:

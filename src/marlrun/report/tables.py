@@ -3,17 +3,23 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from marlrun.report import statistics
 from marlrun.report.curves import Curve
 from marlrun.report.groups import Group
+from marlrun.report.plain import printable
 from marlrun.report.results import Comparison, Final, Improvement, aggregate
 from marlrun.report.statistics import FEW, Estimate, Narrow
 from marlrun.schema import show
 
 Cell = str | float | int | Estimate | None
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+"""How a text begins that spreadsheets calculate."""
+_MARKUP = re.compile(r"[\\`*<|$~]|\b_|_\b|(?<=\])[(\[:]|&(?=[#\w])")
+"""Characters that Markdown would not show as they are; an underscore within a word it does."""
 MARK = "†"
 LEGEND = f"{MARK} Fewer than {FEW} seeds: the true interval is wider."
 
@@ -31,7 +37,7 @@ class Table:
         """Return it as CSV, numbers with all their digits, estimates in three columns."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(name for i in self._indices for name in self._names(i))
+        writer.writerow(_plain(name) for i in self._indices for name in self._names(i))
         for row in self.rows:
             writer.writerow(_plain(part) for cell in row for part in _parts(cell))
         return text.getvalue()
@@ -44,8 +50,9 @@ class Table:
     def markdown(self) -> str:
         """Return it as a Markdown table, the legend below."""
         rule = ["--:" if self.is_number(i) else ":--" for i in self._indices]
-        rows = [self.columns, rule, *([shown(cell) for cell in row] for row in self.rows)]
-        lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
+        heads = [escaped(name) for name in self.columns]
+        rows = [heads, rule, *([escaped(shown(cell)) for cell in row] for row in self.rows)]
+        lines = [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join([*lines, *["", self.legend] * bool(self.legend), ""])
 
     def is_number(self, index: int) -> bool:
@@ -74,6 +81,11 @@ def shown(cell: Cell) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
+def escaped(text: str) -> str:
+    """Return a text in one line of Markdown that shows it letter by letter."""
+    return _MARKUP.sub(r"\\\g<0>", printable(text))
+
+
 def _parts(cell: Cell) -> Iterator[str | float | int | None]:
     if isinstance(cell, Estimate):
         yield from cell
@@ -82,7 +94,18 @@ def _parts(cell: Cell) -> Iterator[str | float | int | None]:
 
 
 def _plain(cell: str | float | int | None) -> str | float | int:
+    """Return a cell of a CSV file; an apostrophe keeps spreadsheets from calculating a text."""
+    if isinstance(cell, str):
+        return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
     return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def results(found: Mapping[str, Sequence[Final]]) -> Table:
