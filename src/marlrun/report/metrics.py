@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +15,8 @@ Object = dict[str, Any]
 SECONDS = "perf/seconds"
 LARGEST = 2.0**53
 """Counts up to here are whole as floating-point numbers."""
+LEAST_VALUE, MOST_VALUE = 1e-100, 1e100
+"""Numbers nearer to zero are zero and larger ones none, so that no sum or quotient overflows."""
 MOST_BYTES = 1 << 36
 """Bytes of a metrics file that are still read: the memory is what ends first."""
 
@@ -23,7 +24,8 @@ MOST_BYTES = 1 << 36
 def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
     """Return [points, (seed, step, value, seconds)] and some of the tags there are.
 
-    NaN stands for null, for infinity and for what is no number. A damaged line is noted, not read.
+    NaN stands for null, for more than MOST_VALUE and for what is no number. A damaged line is noted,
+    not read.
     """
     try:
         lines = read_bytes(path, MOST_BYTES).splitlines()
@@ -40,7 +42,8 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
         objects = _objects(path, lines, wanted, notes)
         columns = [_column([one.get(key) for one in objects if metric in one]) for key in keys]
     table = np.stack(columns, axis=1)
-    table[np.isinf(table)] = np.nan
+    table[np.abs(table) > MOST_VALUE] = np.nan
+    table[np.abs(table) < LEAST_VALUE] = 0
     places = table[:, :2]
     is_sound = ((places >= 0) & (places <= LARGEST) & (places % 1 == 0)).all(1)
     if not is_sound.all():
@@ -50,9 +53,10 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
 
 
 def number(value: Any) -> float:
-    """Return a JSON value as a number; NaN for null and for what is none, as for infinity."""
-    is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max
-    return float(value) if is_number else float("nan")
+    """Return a JSON value as a number; NaN for null, for what is none and beyond MOST_VALUE."""
+    if not isinstance(value, int | float) or not abs(value) <= MOST_VALUE:
+        return float("nan")
+    return float(value) if abs(value) >= LEAST_VALUE else 0.0
 
 
 def _quoted(key: str) -> bytes:
