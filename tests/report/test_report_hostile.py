@@ -206,7 +206,10 @@ def test_directories_nested_more_deeply_than_python_may_call(tmp_path, run, monk
         Path("d").mkdir()
         os.chdir("d")
     monkeypatch.chdir(tmp_path)
-    assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    try:
+        assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    finally:  # pytest could not remove them
+        subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
 NAMES = ["../../a.b", "two\n\x1b[31mlines", "漢字", "x" * 3000]

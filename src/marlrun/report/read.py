@@ -18,6 +18,8 @@ from marlrun.report.plain import plain, printable
 from marlrun.report.statistics import Floats, Ints
 
 CHOICES = ("env", "algo")
+Seen = set[tuple[int, int]]
+"""Directories that were read, by device and number: links lead to some more than once."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def find(directories: Iterable[Path], notes: Notes) -> tuple[list[Path], list[Sw
     """Return all run directories in or below these, and the sweeps; each directory once."""
     runs: list[Path] = []
     sweeps: list[Sweep] = []
-    seen: set[str] = set()
+    seen: Seen = set()
     for directory, files in (found for top in directories for found in _walk(top, seen, notes)):
         if "sweep.json" in files:
             sweeps.append(read_sweep(directory, notes))
@@ -92,27 +94,28 @@ def is_run(files: Iterable[str]) -> bool:
     return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
 
 
-def _walk(top: Path, seen: set[str], notes: Notes) -> Iterator[tuple[Path, list[str]]]:
+def _walk(top: Path, seen: Seen, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
     """Yield directories with their files, those behind links too, but none that was seen."""
     # Not os.walk, which calls itself for every level.
     pending = [top]
     while pending:
         path = pending.pop()
-        real = os.path.realpath(path)
-        if real in seen:
-            continue
-        seen.add(real)
-        folders, files = _entries(path, notes)
+        folders, files = _entries(path, seen, notes)
         yield path, files
         if not is_run(files) or "sweep.json" in files:
             names = sorted(name for name in folders if not name.startswith("."))
             pending += [path / name for name in reversed(names)]
 
 
-def _entries(path: Path, notes: Notes) -> tuple[list[str], list[str]]:
-    """Return the names of the directories and of everything else in a directory."""
+def _entries(path: Path, seen: Seen, notes: Notes) -> tuple[list[str], list[str]]:
+    """Return the names of the directories and of everything else in a directory, not seen yet."""
     names: tuple[list[str], list[str]] = ([], [])
     try:
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            return names
+        seen.add(identity)
         with os.scandir(path) as entries:
             for entry in entries:
                 names[not _is_directory(entry)].append(entry.name)
