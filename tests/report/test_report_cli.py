@@ -172,6 +172,18 @@ def test_an_output_that_cannot_be_is_told_before_any_run_is_read(
     assert not (tmp_path / "no").exists()
 
 
+def test_of_many_hyperparameters_the_first_have_figures(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("marlrun.report.pictures.KEYS", 1)
+    for i in (1, 2):
+        keys = {"cost": i, "size": i}
+        typed = {"argv": ["algo.cost=1", "algo.size=1"]}
+        write_run(tmp_path / f"runs/{i}", {0: [0.1, 0.2]}, algo_keys=keys, record=typed)
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "runs"), "--out", str(out)]) == 0
+    assert [path.name for path in out.glob("hyper*.png")] == ["hyperparameters_cost.png"]
+    assert "The first 1 of 2 hyperparameters have a figure" in (out / "report.md").read_text()
+
+
 def test_several_metrics_have_figures_of_their_own_and_one_over_what_was_varied(tmp_path: Path):
     for cost in (1, 2):  # the name is no formula
         algo = {"algo": "a$b_{$c$", "algo_keys": {"cost": cost}}

@@ -18,8 +18,9 @@ from marlrun.report.study import Measure, Study
 from marlrun.report.views import View
 
 T = TypeVar("T")
-PANELS, PAGES, PAIRS = 9, 4, 12
-"""Panels a figure, figures of a kind, pairs in the figure of improvements: more are not read."""
+PANELS, PAGES, PAIRS, KEYS = 9, 4, 12, 12
+"""Panels a figure, figures of a kind, pairs in the figure of improvements, and hyperparameters
+that have a figure: more are not read."""
 LONGEST = 100
 """Characters of a key or a metric in the name of a file."""
 BAND = (
@@ -122,7 +123,9 @@ def _views(study: Study) -> Iterator[Picture]:
     """Draw a figure for every number that was varied."""
     keys = list(dict.fromkeys(view.key for view in study.views))
     y = _common([measure.y for measure in study.measures])
-    for key, name in short(keys).items():
+    if len(keys) > KEYS:
+        study.notes.add(f"The first {KEYS} of {len(keys)} hyperparameters have a figure")
+    for key, name in [*short(keys).items()][:KEYS]:
         views = [view for view in study.views if view.key == key]
         lines = _lines(study.algorithms, views)
         if len(lines) > MAX_LINES:
