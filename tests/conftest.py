@@ -1,7 +1,18 @@
 """What tests of several rooms need."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+
+@pytest.fixture(autouse=True)
+def activated(monkeypatch):
+    """The environment is activated: commands are printed without the directory of the program."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    monkeypatch.setenv("PATH", path)
 
 
 @pytest.fixture

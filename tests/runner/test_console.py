@@ -1,5 +1,6 @@
 import sys
 
+import pytest
 from runner.fakes import config
 
 from marlrun.runner.console import Reporter, write_directory
@@ -27,6 +28,40 @@ def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
     assert "250/1,000 env steps" in shown
     assert "steps/s" in shown
     assert "eval/return_mean 2.000" in shown
+
+
+@pytest.mark.parametrize("total", [10**18, 10**400])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_budget_is_too_large_to_show(total, terminal, capsys, monkeypatch):
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "2000")
+    now, steps = 0, 0
+    monkeypatch.setattr("marlrun.runner.console.time.monotonic_ns", lambda: now)
+    reporter = Reporter(total, lambda: steps, num_replicas=3)
+    with reporter.showing():
+        now, steps = 2 * 10**9, 1000
+        reporter.evaluated([1.0])
+    shown = capsys.readouterr().err
+    assert f"{total:,} env steps" in shown
+    seconds = (total - 1000) // 500
+    assert f"1,500 steps/s, {seconds // 86400:,} days, " in shown
+
+
+def test_the_time_left_is_read_like_a_clock(capsys, monkeypatch):
+    def shown(total):
+        now, steps = iter([0, 10**9]), 0
+        monkeypatch.setattr("marlrun.runner.console.time.monotonic_ns", lambda: next(now))
+        reporter = Reporter(total, lambda: steps, num_replicas=1)
+        with reporter.showing():
+            steps = 1
+            reporter.evaluated([1.0])
+        return capsys.readouterr().err.rpartition("steps/s, ")[2]
+
+    assert shown(1) == "0:00:00 left\n"
+    assert shown(3600 + 2 * 60 + 4) == "1:02:03 left\n"
+    assert shown(86400 + 1) == "1 day, 0:00:00 left\n"
+    assert shown(2 * 86400 + 60) == "2 days, 0:00:59 left\n"
 
 
 def test_the_tensorboard_command_works_when_it_is_pasted(tmp_path, capsys, monkeypatch):

@@ -1,13 +1,9 @@
 """What a person sees: a progress bar or plain lines on stderr, results on stdout."""
 
-import shlex
-import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from marlrun import commands
 from marlrun.output import say, write
 from marlrun.runner.stats import estimate
 from marlrun.runner.sweepdir import Sweep
@@ -40,7 +37,7 @@ class Reporter:
 
     def __init__(self, total: int, read: Callable[[], int], num_replicas: int):
         self._total, self._read, self._num_replicas = total, read, num_replicas
-        self._began, self._begun_at = time.monotonic(), read()
+        self._began, self._begun_at = time.monotonic_ns(), read()
         self._last = ""
         self._live = False
 
@@ -53,7 +50,7 @@ class Reporter:
             yield
             return
         bar = _Live(
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} env steps"),
+            TextColumn("{task.completed:,}/{task.total:,} env steps"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[speed]}  {task.fields[last]}"),
             console=screen,
@@ -76,13 +73,25 @@ class Reporter:
 
     def _speed(self) -> str:
         """Return steps per second over all seeds, and the time left."""
-        steps = self._read() - self._begun_at
+        now = self._read()
+        steps = now - self._begun_at
         if steps == 0:
-            self._began = time.monotonic()
+            self._began = time.monotonic_ns()
             return ""
-        seconds = time.monotonic() - self._began
-        left = timedelta(seconds=round(seconds / steps * max(0, self._total - self._read())))
-        return f"{steps * self._num_replicas / seconds:,.0f} steps/s, {left} left"
+        spent = max(1, time.monotonic_ns() - self._began)
+        left = spent * max(0, self._total - now) // (steps * _SECOND)
+        return f"{steps * self._num_replicas * _SECOND // spent:,} steps/s, {_duration(left)} left"
+
+
+_SECOND = 10**9
+"""Nanoseconds. Times are integers here: a budget may be too large for any other number."""
+
+
+def _duration(seconds: int) -> str:
+    """Return a time such as `1 day, 2:03:04`."""
+    days, rest = divmod(seconds, 86400)
+    clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days:,} day{'' if days == 1 else 's'}, {clock}" if days else clock
 
 
 def write_results(results: Mapping[str, Sequence[float]], unit: str) -> None:
@@ -99,10 +108,11 @@ def _over(count: int, unit: str) -> str:
     return f"(one {unit}: no interval)"
 
 
-def write_sweep(sweep: Sweep) -> None:
-    """Write how every job of a sweep stands, failures first, and where they are.
+def write_sweep(sweep: Sweep, plugins: Sequence[str]) -> None:
+    """Write how every job of a sweep stands, failures first, where they are and how to go on.
 
-    Of the overrides, those that all jobs share are left out.
+    Of the overrides, those that all jobs share are left out. `plugins` are those of the command
+    line.
     """
     jobs = sorted(sweep.read().jobs, key=lambda job: (job.status == "finished", job.number))
     common = set[str]().union(*(job.overrides for job in jobs)) if len(jobs) > 1 else set[str]()
@@ -122,17 +132,10 @@ def write_sweep(sweep: Sweep) -> None:
     total = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
     write(f"{total}: {', '.join(f'{n} {status}' for status, n in counts.items())}")
     if counts["finished"] < len(jobs):
-        write(f"to go on: marlrun mode=resume run={sweep.directory}")
+        write(f"to go on: {commands.resume(sweep.directory, plugins)}")
 
 
 def write_directory(directory: Path) -> None:
     """Say where the run is and how to look at its curves."""
     write(f"run directory: {directory}")
-    write(f"curves: {shlex.join([_tensorboard(), '--logdir', str(directory / 'tb')])}")
-
-
-def _tensorboard() -> str:
-    """Return a command that works when it is pasted, also where no environment is activated."""
-    beside = Path(sys.executable).with_name("tensorboard")
-    found = shutil.which("tensorboard") is not None
-    return str(beside) if beside.exists() and not found else "tensorboard"
+    write(f"curves: {commands.tensorboard(directory / 'tb')}")

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from marlrun import commands
 from marlrun.files import InputFile, exclusive, write_atomically
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome
@@ -27,8 +28,11 @@ class Sweep:
         self._stop = directory / ".stop"
         self._handing_out = ExitStack()
 
-    def begin(self, argv: Sequence[str], swept: Sequence[str]) -> None:
-        """Write sweep.json, without jobs yet; ValueError if there is one with jobs, or a run."""
+    def begin(self, argv: Sequence[str], swept: Sequence[str], plugins: Sequence[str] = ()) -> None:
+        """Write sweep.json, without jobs yet; ValueError if there is one with jobs, or a run.
+
+        `plugins` are those of the command line.
+        """
         if holds_run(self.directory):
             raise ValueError(
                 f"hydra.sweep.dir={self.directory}: holds a run; expected another directory"
@@ -36,7 +40,7 @@ class Sweep:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._take_over()
         if self._path.exists() and self.read().jobs:
-            go_on = f"mode=resume run={self.directory} goes on with it"
+            go_on = f"{commands.resume(self.directory, plugins)} goes on with it"
             raise ValueError(f"hydra.sweep.dir={self.directory}: holds a sweep already; {go_on}")
         self._stop.unlink(missing_ok=True)
         here = (socket.gethostname(), os.getpid())

@@ -59,7 +59,7 @@ class Training:
 
         ValueError, in one line, if there is nothing to go on with where there should be.
         """
-        self._parts, self.job = parts, parts.job
+        self._parts, self.job, self.plugins = parts, parts.job, parts.plugins
         self.env, self.learner = parts.env, parts.learner
         self.policy = self.learner.policy(explore=True, seeds=self.job.seeds)
         spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
