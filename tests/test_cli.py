@@ -277,7 +277,10 @@ def test_a_sweep_is_resumed_where_it_was_left(marlrun, trained, monkeypatch):
 def test_a_sweeps_directory_is_its_own(marlrun, trained):
     marlrun("-m", *PAIR, "name=ok", "hydra.sweep.dir=s")
     line = refused(marlrun("-m", *PAIR, "name=ok", "hydra.sweep.dir=s"))
-    assert line == "hydra.sweep.dir=s: holds a sweep already; mode=resume run=s goes on with it"
+    assert (
+        line
+        == "hydra.sweep.dir=s: holds a sweep already; marlrun mode=resume run=s goes on with it"
+    )
     line = refused(marlrun("-m", *PAIR, "seed=1,2", "hydra.sweep.dir=t", "hydra.sweep.subdir=x"))
     assert line == "hydra.sweep.subdir=x: expected another for every job"
     assert refused(marlrun("mode=eval", "run=s")).startswith("run=s: a sweep; expected one of its")
@@ -601,7 +604,7 @@ def test_keys_of_what_an_experiment_chooses_may_be_typed(mine, trained):
     assert [config["env"]["flicker"] for config, _, _ in trained] == [0.1, 0.1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_stopped_before_its_first_job_is_interrupted(marlrun, trained, monkeypatch, number):
     from marlrun import launching
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from marlrun.cli import main
+from marlrun.entry import marlrun
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(marlrun())

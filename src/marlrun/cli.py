@@ -7,10 +7,11 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -34,6 +35,7 @@ from marlrun.composed import job_config, name_directory, plain, refuse_output_su
 from marlrun.help import help_text
 from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
+from marlrun.output import refuse_lost_results, say, write
 from marlrun.overrides import Checker
 from marlrun.plugins import import_plugins
 from marlrun.runner import inputs
@@ -85,7 +87,8 @@ def main() -> int:
 
 def _main(argv: list[str]) -> int:
     if "--version" in argv:
-        print(f"marlrun {__version__}")
+        write(f"marlrun {__version__}")
+        refuse_lost_results()
         return 0
     flags = Parser(prog="marlrun", add_help=False, parents=[get_args_parser()])
     parsed = flags.parse_intermixed_args(argv)
@@ -100,6 +103,7 @@ def _main(argv: list[str]) -> int:
         hydra.shell_completion(parsed.config_name or mode.root, parsed.overrides)
     else:
         return _act(_request(argv, parsed, hydra))
+    refuse_lost_results()
     return 0
 
 
@@ -137,13 +141,14 @@ def _act(request: Request) -> int:
     """Do what a checked command line says."""
     flags, hydra, root = request.flags, request.hydra, request.root
     if flags.help:
-        print("\n".join(help_text(request.repository, request.schema)))
+        write("\n".join(help_text(request.repository, request.schema)))
     elif flags.cfg:
         hydra.show_cfg(root, flags.overrides, flags.cfg, flags.package, flags.resolve)
     elif flags.info:
         hydra.show_info(flags.info, root, flags.overrides)
     else:
         return _sweep(request) if flags.multirun else _run(request)
+    refuse_lost_results()
     return 0
 
 
@@ -160,7 +165,10 @@ def _run(request: Request) -> int:
         return _report(_run_in_directory(request, cfg))
     if request.root == "resume" and holds_sweep(Path(config["run"])):
         return _resume_sweep(request, config)
-    return _report(_run_in_place(request, config))
+    outcome = _run_in_place(request, config)
+    if request.mode.only_says:
+        refuse_lost_results()
+    return _report(outcome)
 
 
 def _run_in_place(request: Request, config: Config) -> Outcome:
@@ -181,17 +189,20 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     directory = name_directory(cfg, "hydra.run.dir")
     if holds_sweep(directory):
         raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
+    # Ctrl-C amid this import leaves at once, when there is no directory yet.
+    import_module("marlrun.runner.train")
     with _making("hydra.run.dir"):
         created = [path for path in (directory, *directory.parents) if not path.exists()]
         config = job_config(cfg, request.mode.groups)
         if cfg.hydra.job.chdir:
             config = inputs.absolute(config)
-        outcome = _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
-    if outcome.status == "refused":
-        with suppress(OSError):
-            for path in created:
-                path.rmdir()
-    return outcome
+        try:
+            return _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
+        finally:
+            # Where nothing came of it, they are empty.
+            with suppress(OSError):
+                for path in created:
+                    path.rmdir()
 
 
 @contextmanager
@@ -222,7 +233,9 @@ def _sweep(request: Request) -> int:
 
     asked = (request.hydra, request.root, request.flags.overrides, request.argv)
     with _making("hydra.sweep.dir"):
-        return _conclude(*run_sweep(*asked, request.swept, request.mode.groups))
+        sweep, ended = run_sweep(*asked, request.swept, request.mode.groups)
+    plugins = [job.config.get("plugins", []) for job in sweep.read().jobs[:1]]
+    return _conclude(sweep, ended, *plugins)
 
 
 def _resume_sweep(request: Request, config: Config) -> int:
@@ -233,15 +246,18 @@ def _resume_sweep(request: Request, config: Config) -> int:
         raise ValueError("env_steps: the jobs of a sweep have their own; resume one of them")
     directory = Path(config["run"])
     if not resume_sweep(request.hydra, request.root, request.flags.overrides, directory):
-        print(f"marlrun: {directory}: all jobs are finished, nothing to do", file=sys.stderr)
-    return _conclude(Sweep(directory), "finished")
+        say(f"marlrun: {directory}: all jobs are finished, nothing to do")
+    return _conclude(Sweep(directory), "finished", config["plugins"])
 
 
-def _conclude(sweep: Sweep, ended: Status) -> int:
-    """Show a sweep's jobs, failures first; return the exit code; `ended`: how its sweeper did."""
+def _conclude(sweep: Sweep, ended: Status, plugins: Sequence[str] = ()) -> int:
+    """Show a sweep's jobs, failures first; return the exit code; `ended`: how its sweeper did.
+
+    `plugins` are those that the user allowed.
+    """
     from marlrun.runner.console import write_sweep
 
-    write_sweep(sweep)
+    write_sweep(sweep, plugins)
     if all(job.status == "finished" for job in sweep.read().jobs):
         return EXIT_CODES[ended]
     return EXIT_CODES["interrupted" if sweep.is_stopping else "failed"]
@@ -264,7 +280,7 @@ def _report(outcome: Outcome) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"marlrun: {message}", file=sys.stderr)
+    say(f"marlrun: {message}")
     return code
 
 

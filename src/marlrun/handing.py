@@ -7,11 +7,10 @@ sweep.json instead.
 import copy
 import os
 import signal
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import cast
 
 from hydra.core.config_loader import ConfigLoader
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from marlrun.output import say
 from marlrun.runner.outcome import Outcome, one_line
-from marlrun.runner.signals import handling
+from marlrun.runner.signals import Stop
 from marlrun.runner.sweepdir import Sweep
 from marlrun.runner.sweepfile import SweepJob
 from marlrun.runner.sweepjob import work
@@ -65,7 +64,7 @@ class Handing:
         When a launcher breaks down, the jobs that ran have failed, and it is given the rest. If it
         begins none of them, they wait for a resumption.
         """
-        with _forwarding_signals(sweep):
+        with Stop(partial(_stop, sweep)):
             jobs = [job for job in jobs if _has_place(sweep, job)]
             size = self._batch_size or len(jobs)
             while jobs and not sweep.is_stopping:
@@ -125,19 +124,6 @@ class _JobLoader:
             cfg.hydra.runtime.choices.update(job.config.get("choices", {}))
             cfg.hydra.sweep.subdir = job.directory
         return cfg
-
-
-@contextmanager
-def _forwarding_signals(sweep: Sweep) -> Generator[None]:
-    """Meanwhile, Ctrl-C and SIGTERM stop every job gently; a second one stops this process."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if sweep.is_stopping:
-            raise KeyboardInterrupt
-        _stop(sweep)
-
-    with handling(handle):
-        yield
 
 
 def _stop(sweep: Sweep) -> None:

@@ -8,7 +8,6 @@ overrides.py, sources.py, typed.py, composed.py and handing.py the only module t
 
 import logging
 import os
-import signal
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from marlrun.output import say
 from marlrun.plugins import import_plugins
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Status, one_line
-from marlrun.runner.signals import handling
+from marlrun.runner.signals import Interrupt, handling
 from marlrun.runner.sweepdir import Sweep, short_name
 from marlrun.runner.sweepfile import SweepJob
 
@@ -42,7 +41,7 @@ _MANY = 50
 """Jobs whose composition takes so long that it is announced."""
 
 
-@handling(signal.default_int_handler)
+@handling(Interrupt("marlrun"))
 def run_sweep(
     hydra: Hydra,
     root: str,
@@ -64,7 +63,7 @@ def run_sweep(
     directory = name_directory(cfg, "hydra.sweep.dir")
     cfg.hydra.sweep.dir = str(directory.absolute())
     sweep = Sweep(directory)
-    sweep.begin(argv, swept)
+    sweep.begin(argv, swept, list(cfg.plugins))
     callbacks = Callbacks(cfg)
     context = HydraContext(hydra.config_loader, callbacks)
     callbacks.on_multirun_start(config=cfg, config_name=root)
@@ -95,7 +94,7 @@ def _ask(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
     return "finished"
 
 
-@handling(signal.default_int_handler)
+@handling(Interrupt("marlrun"))
 def resume_sweep(hydra: Hydra, root: str, overrides: Sequence[str], directory: Path) -> list[str]:
     """Do the jobs of a sweep that are not finished; return their directories."""
     sweep = Sweep(directory)

@@ -4,12 +4,12 @@ Everything heavy is imported when a mode runs, not before.
 """
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marlrun.output import say, write
 from marlrun.runner.outcome import Outcome
 
 Config = dict[str, Any]
@@ -30,6 +30,8 @@ class Mode:
     """Groups that some jobs take."""
     makes_directory: bool = False
     """Each job has a run directory of its own, so it can be swept."""
+    only_says: bool = False
+    """Its results stand on stdout alone."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
     else:
         lines = [f"{name:>10}  {value:.6g}" for name, value in values.items()]
     answer = json.dumps(values or {"optimum": None, "random": None})
-    sys.stdout.write("\n".join([*lines, answer, ""]))
+    write("\n".join([*lines, answer]))
     return Outcome("finished")
 
 
@@ -85,7 +87,6 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
     from marlrun.graphs import picture
     from marlrun.graphs.measures import measure
-    from marlrun.output import say
     from marlrun.runner import inputs
     from marlrun.runner.build import build_graph
 
@@ -101,7 +102,7 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
     # The picture is of the first rounds.
     picture.draw(network, out, f"{name}, {size} agents, {node['weights']}, {node['dynamics']}")
     found = measure(network, config["draws"])
-    sys.stdout.write("\n".join([*found.lines(), f"picture: {out}", json.dumps(found.values()), ""]))
+    write("\n".join([*found.lines(), f"picture: {out}", json.dumps(found.values())]))
     return Outcome("finished")
 
 
@@ -122,8 +123,8 @@ def _existing_run(config: Config) -> Path:
 
 MODES = {
     "train": Mode("config", ("algo", "env"), train, may_take=("graph",), makes_directory=True),
-    "eval": Mode("eval", (), evaluate),
+    "eval": Mode("eval", (), evaluate, only_says=True),
     "resume": Mode("resume", (), resume),
-    "exact": Mode("exact", ("env",), exact),
-    "graph": Mode("graph", ("graph",), graph),
+    "exact": Mode("exact", ("env",), exact, only_says=True),
+    "graph": Mode("graph", ("graph",), graph, only_says=True),
 }

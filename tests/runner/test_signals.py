@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from marlrun.runner.signals import Stop
+from marlrun.runner.signals import Interrupt, Stop, handling
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -17,6 +17,47 @@ def test_the_first_signal_asks_the_second_insists(number):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+
+
+def test_a_closed_terminal_asks_but_never_insists():
+    """The kernel and the shell each say that it is closed."""
+    asked = []
+    with Stop(lambda: asked.append("once")) as stop:
+        for _ in range(4):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.requested and asked == ["once"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == ["once"]
+
+
+def test_what_insists_does_so_once():
+    """What is written down then is not cut short by the other signal that comes twice."""
+    with Stop():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interruption_is_an_exception_once():
+    interrupt = Interrupt("marlrun")
+    with handling(interrupt):
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) == interrupt.leave
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_threads_leave_signals_alone():

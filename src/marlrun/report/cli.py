@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from marlrun.files import expand_home
-from marlrun.output import say, write
+from marlrun.output import refuse_lost_results, say, write
 from marlrun.report import tables
 from marlrun.report.plain import printable
 from marlrun.report.references import RETURN
@@ -45,6 +45,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage."""
         raise ValueError(f"{message}; see marlrun-report --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End after --help; OSError if stdout lost it."""
+        refuse_lost_results()
+        super().exit(status, message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,17 +31,16 @@ def attempt(work: Callable[[], Outcome], directory: Path) -> Outcome:
     except ValueError as error:
         return Outcome("refused", directory, error=one_line(error))
     except Exception as error:
-        log = directory / "marlrun.log"
-        with suppress(OSError):
-            log_traceback(log)
+        log_traceback(directory)
         cause = f"{type(error).__name__}: {one_line(error)}"
-        return Outcome("failed", directory, error=f"{cause} (traceback in {log})")
+        where = directory / "marlrun.log"
+        return Outcome("failed", directory, error=f"{cause} (traceback in {where})")
 
 
-def log_traceback(log: Path) -> None:
-    """Append the traceback of the exception that is being handled; OSError if that fails."""
-    with appending(log) as file:
-        file.write(traceback.format_exc().encode())
+def log_traceback(directory: Path) -> None:
+    """Write the exception that is being handled to marlrun.log, if the disk takes it."""
+    with suppress(OSError), appending(directory / "marlrun.log") as file:
+        file.write(traceback.format_exc().encode("utf-8", "backslashreplace"))
 
 
 def one_line(error: BaseException) -> str:

@@ -1,19 +1,39 @@
-"""Ctrl-C and SIGTERM as a polite request: finish the tick, save, stop."""
+"""Ctrl-C, SIGTERM and a closed terminal as a polite request: finish the tick, save, stop."""
 
+import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], object]
+
+_HANGUP: int | None = getattr(signal, "SIGHUP", None)
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([] if _HANGUP is None else [_HANGUP])]
+
+
+def answer(handle: Handler) -> dict[int, Any]:
+    """Let `handle` answer Ctrl-C, SIGTERM and SIGHUP; return what answered each of them before.
+
+    Only the main thread receives signals: in another one, nothing changes. A SIGHUP that is
+    ignored, as after `nohup`, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handle) for number in _SIGNALS if not _is_nohup(number)}
+
+
+def _is_nohup(number: int) -> bool:
+    return number == _HANGUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextmanager
-def handling(handle: Callable[[int, FrameType | None], object]) -> Generator[None]:
-    """Meanwhile, let `handle` answer Ctrl-C and SIGTERM; in the main thread, which hears them."""
-    is_main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.signal(number, handle) for number in _SIGNALS if is_main}
+def handling(handle: Handler) -> Generator[None]:
+    """Meanwhile, let `handle` answer as by `answer`."""
+    previous = answer(handle)
     try:
         yield
     finally:
@@ -21,15 +41,50 @@ def handling(handle: Callable[[int, FrameType | None], object]) -> Generator[Non
             signal.signal(number, handler)
 
 
+class Interrupt:
+    """A handler that raises KeyboardInterrupt; amid an import, and at the next signal, it leaves.
+
+    An exception amid an import may be swallowed, or crash the library that is imported.
+    """
+
+    def __init__(self, program: str):
+        self._program = program
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Raise KeyboardInterrupt, or leave."""
+        if _is_importing(frame):
+            self.leave(number, frame)
+        answer(self.leave)
+        raise KeyboardInterrupt
+
+    def leave(self, number: int, frame: FrameType | None) -> NoReturn:
+        """End the process at once, with one line and the exit code of an interruption."""
+        with suppress(OSError):
+            os.write(2, f"{self._program}: interrupted\n".encode())
+        os._exit(130)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Stop:
     """While entered, a signal sets `requested`; the same signal again raises KeyboardInterrupt.
 
-    A job of a sweep gets both at one Ctrl-C: one of the terminal, one of the process that began it.
+    The third leaves at once. A job of a sweep gets two kinds at one Ctrl-C: one of the terminal,
+    one of the process that began it. A closed terminal may send several SIGHUP by itself: they
+    ask, but never insist. `requesting` is called at the first signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, requesting: Callable[[], object] = lambda: None) -> None:
         self.requested = False
-        self._seen: set[int] = set()
+        self._requesting = requesting
+        self._insisted = False
+        self._counts: Counter[int] = Counter()
         self._handling: AbstractContextManager[None] = handling(self._handle)
 
     def __enter__(self) -> "Stop":
@@ -45,7 +100,12 @@ class Stop:
         self._handling.__exit__(kind, error, trace)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number in self._seen:
+        self._counts[number] += 1
+        if not self.requested:
+            self.requested = True
+            self._requesting()
+        elif number != _HANGUP and self._counts[number] > 2:
+            Interrupt("marlrun").leave(number, frame)
+        elif number != _HANGUP and self._counts[number] == 2 and not self._insisted:
+            self._insisted = True
             raise KeyboardInterrupt
-        self._seen.add(number)
-        self.requested = True

@@ -2,13 +2,14 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
 
+from marlrun.files import appending
+from marlrun.output import forgiving, say
 from marlrun.runner.outcome import Outcome, attempt
 from marlrun.runner.rundir import holds_run
 from marlrun.runner.signals import Stop
@@ -33,10 +34,11 @@ def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
             record.stop()
         return
     where = sweep / directory
-    with _saved_first(), _parent_watched(whole.pid) as is_orphan, _quiet(where) as tell:
-        outcome = _train(job, sweep, plugins)
-        record.settle(directory, outcome)
-        tell(f"job {job.number} {outcome.status}  {outcome.error or ''}".rstrip())
+    with _saved_first(), _parent_watched(whole.pid) as is_orphan:
+        with _quiet(where):
+            outcome = _train(job, sweep, plugins)
+            record.settle(directory, outcome)
+        say(f"job {job.number} {outcome.status}  {outcome.error or ''}".rstrip())
     if is_orphan():
         # What handed out the jobs is gone; a worker would take the next from its queue.
         os._exit(1)
@@ -60,18 +62,16 @@ def _train(job: SweepJob, sweep: Path, plugins: Sequence[str]) -> Outcome:
 
 
 @contextmanager
-def _quiet(directory: Path) -> Generator[Callable[[str], None]]:
-    """Send what the job says to its own log; lend a way to say one line past it."""
-    screen = sys.stderr
-
-    def tell(line: str) -> None:
-        screen.write(line + "\n")
-        screen.flush()
-
+def _quiet(directory: Path) -> Generator[None]:
+    """Send what the job says to its own log, which takes what the disk does."""
     directory.mkdir(parents=True, exist_ok=True)
-    log = (directory / "marlrun.log").open("a", encoding="utf-8")
-    with log, redirect_stdout(log), redirect_stderr(log):
-        yield tell
+    with (
+        appending(directory / "marlrun.log") as file,
+        forgiving(file.fileno()) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        yield
 
 
 @contextmanager

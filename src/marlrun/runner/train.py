@@ -1,11 +1,10 @@
 """Training from the outside: begin or go on with a run, and leave a true record of its end."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from marlrun import room
+from marlrun import commands, room
 from marlrun.output import say
 from marlrun.runner import console, inputs, rundir
 from marlrun.runner.checkpoint import Checkpoints, step_of
@@ -142,19 +141,20 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
         status = "interrupted"
     except Exception as cause:
         status, error = "failed", _one_line(cause)
-        with suppress(OSError):
-            log_traceback(directory / "marlrun.log")
-    rundir.write_record(
-        directory,
-        record
-        | {"status": status, "env_steps": training.env_steps, "finished": rundir.now()}
-        | {"results": results, "summary": _summary(results), "error": error},
-    )
+        log_traceback(directory)
+    record |= {"status": status, "env_steps": training.env_steps, "finished": rundir.now()}
+    record |= {"results": results, "summary": _summary(results), "error": error}
+    try:
+        rundir.write_record(directory, record)
+    except OSError as cause:
+        # run.json says "running": the run can be resumed. The first error is the reason.
+        status, error = "failed", error or _one_line(cause)
     if status == "finished":
         console.write_results(results, "seed")
         console.write_directory(directory)
     elif status == "interrupted":
-        say(f"interrupted at env step {training.env_steps:,}; to go on: {_go_on(directory)}")
+        go_on = commands.resume(directory, training.plugins)
+        say(f"interrupted at env step {training.env_steps:,}; to go on: {go_on}")
     where = f"{error} (see {directory / 'marlrun.log'})" if error else None
     return Outcome(status, directory, results, where)
 
@@ -177,10 +177,6 @@ def _work(
 
 def _summary(results: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | int | None]]:
     return {tag: estimate(values)._asdict() for tag, values in results.items()}
-
-
-def _go_on(directory: Path) -> str:
-    return f"marlrun mode=resume run={directory}"
 
 
 def _one_line(cause: Exception) -> str:
