@@ -40,6 +40,7 @@ from marlrun.overrides import Checker
 from marlrun.plugins import import_plugins
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome, Status, attempt
+from marlrun.runner.signals import Interrupt, handling
 from marlrun.runner.sweepdir import Sweep, holds_sweep
 from marlrun.schema import Schema, did_you_mean
 from marlrun.sources import Loader, search_path
@@ -189,7 +190,7 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     directory = name_directory(cfg, "hydra.run.dir")
     if holds_sweep(directory):
         raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
-    # Ctrl-C amid this import leaves at once, when there is no directory yet.
+    # A signal amid this import ends the process, while there is no directory yet.
     import_module("marlrun.runner.train")
     with _making("hydra.run.dir"):
         created = [path for path in (directory, *directory.parents) if not path.exists()]
@@ -197,7 +198,8 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
         if cfg.hydra.job.chdir:
             config = inputs.absolute(config)
         try:
-            return _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
+            with handling(Interrupt("marlrun")):
+                return _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
         finally:
             # Where nothing came of it, they are empty.
             with suppress(OSError):

@@ -2,30 +2,32 @@
 
 from importlib import import_module
 
-from marlrun.runner.signals import Interrupt, answer
+from marlrun.runner.signals import Handler, Interrupt, answer
 
 
 def marlrun() -> int:
     """Be the command `marlrun`; return the exit code."""
-    return _run("marlrun", "marlrun.cli")
+    # Where something would be left half done, a handler is set that lets it be finished.
+    return _run("marlrun", "marlrun.cli", Interrupt("marlrun").leave)
 
 
 def report() -> int:
     """Be the command `marlrun-report`; return the exit code."""
-    return _run("marlrun-report", "marlrun.report.cli")
+    # An exception, since it takes the progress bar from the screen.
+    return _run("marlrun-report", "marlrun.report.cli", Interrupt("marlrun-report"))
 
 
-def _run(program: str, module: str) -> int:
+def _run(program: str, module: str, handle: Handler) -> int:
+    """Import a command's module, then let `handle` answer signals while the command runs."""
     interrupt = Interrupt(program)
-    answer(interrupt)
-    from marlrun.output import protect, say  # a signal may come at any moment
-
-    protect()
+    answer(interrupt.leave)
+    import_module("marlrun.output").protect()
+    main = import_module(module).main
     try:
-        return import_module(module).main()
+        answer(handle)
+        return main()
     except KeyboardInterrupt:
-        say(f"{program}: interrupted")
-        return 130
+        return interrupt.announce()
     finally:
         # While the interpreter ends, an exception would be a traceback.
         answer(interrupt.leave)

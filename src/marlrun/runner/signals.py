@@ -58,10 +58,14 @@ class Interrupt:
         raise KeyboardInterrupt
 
     def leave(self, number: int, frame: FrameType | None) -> NoReturn:
-        """End the process at once, with one line and the exit code of an interruption."""
+        """End the process at once."""
+        os._exit(self.announce())
+
+    def announce(self) -> int:
+        """Write the line of an interruption past everything that is buffered; return its code."""
         with suppress(OSError):
             os.write(2, f"{self._program}: interrupted\n".encode())
-        os._exit(130)
+        return 130
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -107,6 +107,9 @@ def _run(
     set_up(job.threads)
     with Stop() as stop:
         parts = assemble(job, device, plugins)
+        if stop.requested:
+            say("marlrun: interrupted")
+            return Outcome("interrupted", directory)
         directory.mkdir(parents=True, exist_ok=True)
         with rundir.locked(directory):
             _refuse_lost_checkpoints(directory, record)
