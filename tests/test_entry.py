@@ -217,7 +217,7 @@ sys.addaudithook(hook)
 
 
 def started(command, event, part, number, monkeypatch):
-    """Run a command that gets a signal at an event of Python's, such as the import of a module."""
+    """Run a command that gets a signal at an audit event; return its exit code and stderr."""
     Path("site").mkdir()
     Path("site/sitecustomize.py").write_text(SITE)
     monkeypatch.setenv("PYTHONPATH", os.path.abspath("site"))  # noqa: PTH100
@@ -228,33 +228,33 @@ def started(command, event, part, number, monkeypatch):
     return said.returncode, said.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
-    ("event", "part"),
+    ("event", "part", "number"),
     [
-        ("open", "marlrun/__pycache__/output"),
-        ("import", "hydra"),
-        ("open", "runner/__pycache__/train."),
-        ("import", "torch._C"),
-        ("open", "algo/random.yaml"),
-        ("os.mkdir", "o"),
-        ("open", "algos/__pycache__/random"),
+        ("open", "marlrun/__pycache__/output", signal.SIGINT),
+        ("open", "marlrun/__pycache__/output", signal.SIGTERM),
+        ("open", "marlrun/__pycache__/output", signal.SIGHUP),
+        ("import", "hydra", signal.SIGINT),
+        ("open", "algo/random.yaml", signal.SIGTERM),
+        ("open", "runner/__pycache__/train.", signal.SIGHUP),
+        ("import", "torch._C", signal.SIGINT),
+        ("os.mkdir", "o", signal.SIGTERM),
+        ("open", "algos/__pycache__/random", signal.SIGINT),
     ],
 )
 def test_a_signal_while_marlrun_starts_is_one_line(event, part, number, monkeypatch):
-    assert started([*MARLRUN, *RUN], event, part, number, monkeypatch) == (
-        130,
-        "marlrun: interrupted\n",
-    )
+    said = started([*MARLRUN, *RUN], event, part, number, monkeypatch)
+    assert said == (130, "marlrun: interrupted\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
-    ("event", "part"),
-    [("import", "rich.console"), ("import", "marlrun.report.study"), ("open", "study.cpython")],
+    ("event", "part", "number"),
+    [
+        ("import", "rich.console", signal.SIGHUP),
+        ("open", "study.cpython", signal.SIGTERM),
+        ("os.scandir", ".", signal.SIGINT),
+    ],
 )
 def test_a_signal_while_the_report_starts_is_one_line(event, part, number, monkeypatch):
-    assert started([*REPORT, "."], event, part, number, monkeypatch) == (
-        130,
-        "marlrun-report: interrupted\n",
-    )
+    said = started([*REPORT, "."], event, part, number, monkeypatch)
+    assert said == (130, "marlrun-report: interrupted\n")

@@ -40,7 +40,7 @@ from marlrun.overrides import Checker
 from marlrun.plugins import import_plugins
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome, Status, attempt
-from marlrun.runner.signals import Interrupt, handling
+from marlrun.runner.signals import Stop
 from marlrun.runner.sweepdir import Sweep, holds_sweep
 from marlrun.schema import Schema, did_you_mean
 from marlrun.sources import Loader, search_path
@@ -198,7 +198,7 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
         if cfg.hydra.job.chdir:
             config = inputs.absolute(config)
         try:
-            with handling(Interrupt("marlrun")):
+            with Stop():
                 return _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
         finally:
             # Where nothing came of it, they are empty.

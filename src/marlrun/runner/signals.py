@@ -81,7 +81,8 @@ class Stop:
 
     The third leaves at once. A job of a sweep gets two kinds at one Ctrl-C: one of the terminal,
     one of the process that began it. A closed terminal may send several SIGHUP by itself: they
-    ask, but never insist. `requesting` is called at the first signal.
+    ask, but never insist. `requesting` is called at the first signal. What is entered within
+    another stop begins with what was requested there.
     """
 
     def __init__(self, requesting: Callable[[], object] = lambda: None) -> None:
@@ -92,6 +93,9 @@ class Stop:
         self._handling: AbstractContextManager[None] = handling(self._handle)
 
     def __enter__(self) -> "Stop":
+        outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(outer, Stop):
+            self.requested = outer.requested
         self._handling.__enter__()
         return self
 
