@@ -6,6 +6,7 @@ from runner.compare import assert_same_run, record, rows
 from runner.fakes import Bandit, config
 
 from marlrun import exact
+from marlrun.runner import rundir
 from marlrun.runner.train import resume, train
 from marlrun.runner.training import Training
 
@@ -388,3 +389,30 @@ def test_a_replica_alone_equals_the_same_in_company(tmp_path):
     assert company[1]["train/return_mean"] > 0
     for tag, values in record(tmp_path / "alone")["results"].items():
         assert values[0] == record(tmp_path / "company")["results"][tag][2]
+
+
+@pytest.mark.parametrize("broken", ["", "the first reason"])
+def test_a_record_that_cannot_be_written_fails_the_run_which_then_goes_on(
+    broken, tmp_path, monkeypatch
+):
+    """The disk is full when the run ends; if it ended by an error, that is the reason."""
+    write = rundir.write_record
+
+    def full(directory, record):
+        if record["status"] != "running":
+            raise OSError(28, "No space left on device", "run.json")
+        write(directory, record)
+
+    def break_down(*_):
+        raise RuntimeError(broken)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rundir, "write_record", full)
+        if broken:
+            patch.setattr(Training, "finish", break_down)
+        outcome = train(config(), tmp_path, [])
+    reason = f"RuntimeError: {broken}" if broken else "OSError: [Errno 28] No space left on device"
+    assert outcome.status == "failed" and outcome.error.startswith(reason)
+    assert rundir.read_record(tmp_path)["status"] == "running"
+    assert resume(tmp_path, None, PLUGINS).status == "finished"
+    assert rundir.read_record(tmp_path)["results"]
