@@ -27,6 +27,23 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def begin():
+    """Start processes; none outlives the test."""
+    processes = []
+
+    def start(argv, **streams):
+        processes.append(subprocess.Popen(argv, text=True, **streams))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
+
+
 def shell(command, redirection, **more):
     """Run a command in a shell that redirects it."""
     script = f'"$@" {redirection}'
@@ -101,22 +118,22 @@ def test_a_name_that_the_terminal_cannot_show_fails_nothing(monkeypatch):
 # A terminal
 
 
-def on_terminal(*words, **more):
+def on_terminal(begin, *words, **more):
     """Start marlrun on a terminal; return the process, and the other end."""
     master, slave = os.openpty()
     streams = {"stdin": slave, "stdout": slave, "stderr": slave}
-    process = subprocess.Popen([*words, *MARLRUN, *LONG], **streams, **more)
+    process = begin([*words, *MARLRUN, *LONG], **streams, **more)
     os.close(slave)
     return process, master
 
 
-def until_saved():
-    until(lambda: Path("o/metrics.jsonl").exists() and list(Path("o/checkpoints").glob("step_*")))
+def until_saved(run="o"):
+    until(lambda: list(Path(run, "checkpoints").glob("step_*")))
 
 
-def test_a_terminal_that_closes_asks_to_save_and_stop():
+def test_a_terminal_that_closes_asks_to_save_and_stop(begin):
     """The terminal is the process's own, so that the kernel sends SIGHUP."""
-    process, master = on_terminal("setsid", "--ctty")
+    process, master = on_terminal(begin, "setsid", "--ctty")
     until_saved()
     os.close(master)
     assert process.wait(60) == 130
@@ -126,8 +143,8 @@ def test_a_terminal_that_closes_asks_to_save_and_stop():
     assert record["env_steps"] > 0
 
 
-def test_a_run_outlives_the_terminal_that_it_was_not_bound_to():
-    process, master = on_terminal(start_new_session=True)
+def test_a_run_outlives_the_terminal_that_it_was_not_bound_to(begin):
+    process, master = on_terminal(begin, start_new_session=True)
     until_saved()
     os.close(master)
     rows = len(Path("o/metrics.jsonl").read_text().splitlines())
@@ -137,8 +154,8 @@ def test_a_run_outlives_the_terminal_that_it_was_not_bound_to():
     assert run_record()["status"] == "interrupted"
 
 
-def test_nohup():
-    process = subprocess.Popen(
+def test_nohup(begin):
+    process = begin(
         ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *MARLRUN, *LONG], stderr=subprocess.DEVNULL
     )
     until_saved()
@@ -149,27 +166,25 @@ def test_nohup():
     assert process.wait(60) == 130
 
 
-@pytest.mark.parametrize("kind", ["run", "sweep"])
-def test_interrupted_while_nobody_reads(kind):
+@pytest.mark.parametrize(
+    ("where", "run"),
+    [(["hydra.run.dir=o"], "o"), (["-m", "hydra.sweep.dir=s", "hydra.sweep.subdir=o"], "s/o")],
+)
+def test_interrupted_while_nobody_reads(where, run, begin):
     """`| tee` dies of the same Ctrl-C, and first."""
-    where = {
-        "run": ["hydra.run.dir=o"],
-        "sweep": ["-m", "hydra.sweep.dir=.", "hydra.sweep.subdir=o"],
-    }
     pipe = subprocess.PIPE
-    argv = [*MARLRUN, *LONG[:-1], *where[kind]]
-    process = subprocess.Popen(argv, stdout=pipe, stderr=pipe)
-    until_saved()
+    process = begin([*MARLRUN, *LONG[:-1], *where], stdout=pipe, stderr=pipe)
+    until_saved(run)
     process.stdout.close()
     process.stderr.close()
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert run_record()["status"] == "interrupted"
+    assert run_record(run)["status"] == "interrupted"
 
 
-def test_a_command_that_goes_on_is_pasted():
+def test_a_command_that_goes_on_is_pasted(begin):
     argv = [*MARLRUN, *LONG[:-1], "hydra.run.dir='my runs/a b'"]
-    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    process = begin(argv, stderr=subprocess.PIPE)
     until(lambda: list(Path("my runs/a b/checkpoints").glob("step_*")))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()

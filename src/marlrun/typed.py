@@ -33,7 +33,10 @@ def quoted(override: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    # Hydra reads backslashes as such, but for those before a quote.
+    escaped = re.sub(
+        r"(\\*)('|\Z)", lambda match: match[1] * 2 + match[2].replace("'", "\\'"), text
+    )
     return f"'{escaped}'"
 
 
