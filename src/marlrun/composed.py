@@ -1,9 +1,10 @@
 """What Hydra composed, as plain data."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, read_write
 
@@ -56,3 +57,14 @@ def refuse_output_subdir(cfg: DictConfig) -> None:
         raise ValueError(
             f"hydra.output_subdir={subdir}: expected null, marlrun itself writes config.yaml"
         )
+
+
+def literal(value: Any) -> Any:
+    """Return a value in which OmegaConf interpolates nothing: all its texts mean themselves."""
+    if isinstance(value, str):
+        return re.sub(r"(\\*)\$\{", lambda match: rf"{match[1] * 2}\${{", value)
+    if isinstance(value, list):
+        return [literal(inner) for inner in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: literal(inner) for key, inner in cast("dict[Any, Any]", value).items()}
+    return value

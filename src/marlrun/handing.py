@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from marlrun.composed import literal
 from marlrun.output import say
 from marlrun.runner.outcome import Outcome, one_line
 from marlrun.runner.signals import Stop
@@ -39,9 +41,10 @@ def _do(cfg: DictConfig, plugins: Sequence[str]) -> None:
     """Do the job that a launcher says is next."""
     hydra = HydraConfig.get()
     sweep = Path(hydra.sweep.dir)
+    directory = os.path.relpath(hydra.runtime.output_dir, sweep)
     with suppress(ValueError):
         sweep = sweep.relative_to(Path.cwd())
-    work(sweep, hydra.sweep.subdir, plugins)
+    work(sweep, directory, plugins)
 
 
 class Handing:
@@ -51,6 +54,10 @@ class Handing:
         self._launcher = launcher
         self._name = cfg.hydra.runtime.choices["hydra/launcher"]
         self._batch_size = _batch_size(cfg)
+        if type(launcher).__name__ == "JoblibLauncher":
+            from marlrun.workers import Workers  # imports joblib, which is an extra
+
+            Workers().use()
         loader = cast(ConfigLoader, _JobLoader())
         launcher.setup(
             hydra_context=HydraContext(loader, context.callbacks),
@@ -82,7 +89,8 @@ class Handing:
         cause = None
         told = [[*job.overrides, f"{_PLACE}{job.directory}"] for job in jobs]
         try:
-            self._launcher.launch(told, initial_job_idx=jobs[0].number)
+            returned = self._launcher.launch(told, initial_job_idx=jobs[0].number)
+            cause = _fail(sweep, jobs, returned)
         except (KeyboardInterrupt, SystemExit):
             _stop(sweep)
         except Exception as error:
@@ -98,6 +106,20 @@ def _batch_size(cfg: DictConfig) -> int | None:
     if size is not None and size < 1:
         raise ValueError(f"hydra.sweeper.max_batch_size={size}: expected int [1, inf) or null")
     return size
+
+
+def _fail(sweep: Sweep, jobs: Sequence[SweepJob], returned: Sequence[JobReturn]) -> str | None:
+    """Write down why jobs ended that could not write it down themselves; return one cause.
+
+    Such a job could not read or write what is the sweep's, for example on a full disk.
+    """
+    cause = None
+    for job, its in zip(jobs, returned, strict=False):
+        if its.status is JobStatus.FAILED:
+            error = cast(Any, its)._return_value
+            cause = f"{type(error).__name__}: {one_line(error)}"
+            sweep.fail(job.directory, cause)
+    return cause
 
 
 def _has_place(sweep: Sweep, job: SweepJob) -> bool:
@@ -117,12 +139,16 @@ class _JobLoader:
         """Return the configuration of the job whose directory the last override names."""
         *task, place = overrides
         job = Sweep(Path(master.hydra.sweep.dir)).job(place.removeprefix(_PLACE))
-        cfg = OmegaConf.create(job.config)
+        # A stranger may have written what the job is; nothing of it is interpolated.
+        config = literal(job.config)
+        cfg = OmegaConf.create({**config, "hydra": None})
         with open_dict(cfg):
             cfg.hydra = copy.deepcopy(master.hydra)
-            cfg.hydra.overrides.task = task
-            cfg.hydra.runtime.choices.update(job.config.get("choices", {}))
-            cfg.hydra.sweep.subdir = job.directory
+            cfg.hydra.overrides.task = literal(task)
+            if isinstance(config.get("choices"), dict):
+                cfg.hydra.runtime.choices.update(config["choices"])
+            # Alone, "???" would be a value that is missing.
+            cfg.hydra.sweep.subdir = f"./{literal(job.directory)}"
         return cfg
 
 

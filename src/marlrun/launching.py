@@ -26,7 +26,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from marlrun.composed import job_config, name_directory, refuse_output_subdir
+from marlrun.composed import job_config, literal, name_directory, refuse_output_subdir
 from marlrun.files import InputFile
 from marlrun.handing import Handing, task_of
 from marlrun.output import say
@@ -61,7 +61,7 @@ def run_sweep(
     _set_defaults()
     cfg = _compose(hydra, root, overrides, swept, groups)
     directory = name_directory(cfg, "hydra.sweep.dir")
-    cfg.hydra.sweep.dir = str(directory.absolute())
+    cfg.hydra.sweep.dir = literal(str(directory.absolute()))
     sweep = Sweep(directory)
     sweep.begin(argv, swept, list(cfg.plugins))
     callbacks = Callbacks(cfg)
@@ -104,7 +104,7 @@ def resume_sweep(hydra: Hydra, root: str, overrides: Sequence[str], directory: P
             say(f"marlrun: {directory / job.directory}: {job.error}; it is done again")
     if jobs:
         cfg = _compose(hydra, root, overrides)
-        cfg.hydra.sweep.dir = str(directory.absolute())
+        cfg.hydra.sweep.dir = literal(str(directory.absolute()))
         context, task = HydraContext(hydra.config_loader, Callbacks(cfg)), task_of(cfg)
         launcher = Plugins.instance().instantiate_launcher(context, task, cfg)
         Handing(launcher, context, cfg)(sweep, jobs)

@@ -1,6 +1,5 @@
 """A job of a sweep, in whatever process it was given to."""
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -34,14 +33,11 @@ def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
             record.stop()
         return
     where = sweep / directory
-    with _saved_first(), _parent_watched(whole.pid) as is_orphan:
+    with _saved_first():
         with _quiet(where):
             outcome = _train(job, sweep, plugins)
             record.settle(directory, outcome)
         say(f"job {job.number} {outcome.status}  {outcome.error or ''}".rstrip())
-    if is_orphan():
-        # What handed out the jobs is gone; a worker would take the next from its queue.
-        os._exit(1)
 
 
 def _train(job: SweepJob, sweep: Path, plugins: Sequence[str]) -> Outcome:
@@ -99,29 +95,3 @@ def _saved_first() -> Generator[None]:
         signal.signal(signal.SIGUSR2, requeue)
         if is_due.is_set():
             requeue(signal.SIGUSR2, None)
-
-
-@contextmanager
-def _parent_watched(parent: int) -> Generator[Callable[[], bool]]:
-    """Meanwhile, if this process is a child of `parent` and that dies, stop as by SIGTERM.
-
-    Lends a look at whether it died. Processes of a cluster have other parents, and their masters.
-    """
-    ended = threading.Event()
-
-    def is_orphan() -> bool:
-        return is_child and os.getppid() != parent
-
-    def watch() -> None:
-        while not ended.wait(0.5):
-            if is_orphan():
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-
-    is_child = os.getppid() == parent
-    if is_child:
-        threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield is_orphan
-    finally:
-        ended.set()
