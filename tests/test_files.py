@@ -163,3 +163,35 @@ def test_the_home_directory_stands_in_for_a_leading_tilde(tmp_path, monkeypatch)
         assert files.expand_home(path) == path
     with pytest.raises(ValueError, match=r"^out=~nobody-here: ~nobody-here has no home directory"):
         files.expand_home("~nobody-here", "out")
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = written(tmp_path / "run.json", "before")
+    with pytest.raises(OSError) as failure:
+        files.write_atomically(path, fail)
+    assert str(failure.value) == f"[Errno {errno.ENOSPC}] No space left on device: '{path}'"
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOSPC, OSError), (errno.EDQUOT, OSError), (errno.EROFS, ValueError)],
+)
+def test_a_full_disk_is_not_the_fault_of_the_name(tmp_path, monkeypatch, number, kind):
+    def mkdir(path, *_, **__):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Path, "mkdir", mkdir)
+        with pytest.raises((OSError, ValueError)) as refusal:
+            files.make_directory(tmp_path / "new", "hydra.run.dir")
+    assert type(refusal.value) is kind
+    assert os.strerror(number) in str(refusal.value) and str(tmp_path / "new") in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+    made = files.make_directory(tmp_path / "new" / "er", "hydra.run.dir")
+    assert made == [tmp_path / "new" / "er", tmp_path / "new"]
+    assert files.make_directory(tmp_path / "new" / "er", "hydra.run.dir") == []

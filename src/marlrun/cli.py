@@ -7,8 +7,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -32,6 +31,7 @@ from yaml import YAMLError
 
 from marlrun import __version__
 from marlrun.composed import job_config, name_directory, plain, refuse_output_subdir
+from marlrun.files import make_directory, remove_directories
 from marlrun.help import help_text
 from marlrun.modes import MODES, Config, Mode
 from marlrun.nested import leaves
@@ -192,29 +192,16 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
         raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
     # A signal amid this import ends the process, while there is no directory yet.
     import_module("marlrun.runner.train")
-    with _making("hydra.run.dir"):
-        created = [path for path in (directory, *directory.parents) if not path.exists()]
-        config = job_config(cfg, request.mode.groups)
-        if cfg.hydra.job.chdir:
-            config = inputs.absolute(config)
+    config = job_config(cfg, request.mode.groups)
+    if cfg.hydra.job.chdir:
+        config = inputs.absolute(config)
+    with Stop():
+        made = make_directory(directory, "hydra.run.dir")
         try:
-            with Stop():
-                return _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
+            return _run_in_hydra(request, cfg, partial(_job, config=config, request=request))
         finally:
             # Where nothing came of it, they are empty.
-            with suppress(OSError):
-                for path in created:
-                    path.rmdir()
-
-
-@contextmanager
-def _making(key: str) -> Generator[None]:
-    """Blame an OSError on `key`: Hydra makes the directories, and jobs raise none."""
-    try:
-        yield
-    except OSError as error:
-        message = f"{key}: expected a directory that can be made: {_one_line(error)}"
-        raise ValueError(message) from error
+            remove_directories(made)
 
 
 def _run_in_hydra(
@@ -234,8 +221,7 @@ def _sweep(request: Request) -> int:
     from marlrun.launching import run_sweep
 
     asked = (request.hydra, request.root, request.flags.overrides, request.argv)
-    with _making("hydra.sweep.dir"):
-        sweep, ended = run_sweep(*asked, request.swept, request.mode.groups)
+    sweep, ended = run_sweep(*asked, request.swept, request.mode.groups)
     plugins = [job.config.get("plugins", []) for job in sweep.read().jobs[:1]]
     return _conclude(sweep, ended, *plugins)
 

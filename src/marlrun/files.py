@@ -199,6 +199,46 @@ def _refuse_link(path: Path) -> None:
 _WAY_OUT = "expected what it leads to in its place"
 
 
+def make_directory(directory: Path, key: str) -> list[Path]:
+    """Make a directory; return what was not there before, the directory itself first.
+
+    ValueError that names `key` if there can be none of this name; OSError if the disk is full or
+    broken. In both cases nothing is left behind.
+    """
+    made = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remove_directories(made)
+        if error.errno in _BROKEN:
+            raise
+        reason = _obstacle(directory) or f"{error.strerror}: {error.filename}"
+        expected = "expected a directory that can be made"
+        raise ValueError(f"{key}={directory}: {expected}: {reason}") from error
+    return made
+
+
+def remove_directories(directories: Iterable[Path]) -> None:
+    """Remove those of these directories that are empty."""
+    for directory in directories:
+        with suppress(OSError):
+            directory.rmdir()
+
+
+_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What is no fault of the name."""
+
+
+def _obstacle(directory: Path) -> str | None:
+    """Say what lies where a directory or one above it should be."""
+    nearest = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if nearest.is_dir():
+        return None
+    if nearest.is_symlink():
+        return f"{nearest} is a link to {nearest.readlink()}, where there is no directory"
+    return f"{nearest} is no directory"
+
+
 def appending(path: Path) -> BinaryIO:
     """Open a regular file to write at its end, making it if need be.
 
@@ -225,7 +265,7 @@ _NOFOLLOW, _NONBLOCK, _CLOEXEC = (
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file beside `path`, force it to the disk and move it into place.
 
-    If that fails, `path` is as it was and no half file is left.
+    If that fails, `path` is as it was and no half file is left; an OSError names `path`.
     """
     unfinished = path.with_name(f".{path.name}.tmp")
     # What lies there may be a link to something else.
@@ -236,8 +276,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
     _sync_directory(path.parent)
 

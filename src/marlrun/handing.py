@@ -41,10 +41,9 @@ def _do(cfg: DictConfig, plugins: Sequence[str]) -> None:
     """Do the job that a launcher says is next."""
     hydra = HydraConfig.get()
     sweep = Path(hydra.sweep.dir)
-    directory = os.path.relpath(hydra.runtime.output_dir, sweep)
     with suppress(ValueError):
         sweep = sweep.relative_to(Path.cwd())
-    work(sweep, directory, plugins)
+    work(sweep, str(Path(hydra.sweep.subdir)), plugins)
 
 
 class Handing:
@@ -87,15 +86,16 @@ class Handing:
     def _launch(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> str | None:
         """Give a batch to the launcher; return why it broke down, if it did."""
         cause = None
+        returned: Sequence[JobReturn] = ()
         told = [[*job.overrides, f"{_PLACE}{job.directory}"] for job in jobs]
         try:
             returned = self._launcher.launch(told, initial_job_idx=jobs[0].number)
-            cause = _fail(sweep, jobs, returned)
         except (KeyboardInterrupt, SystemExit):
             _stop(sweep)
         except Exception as error:
             cause = f"hydra/launcher={self._name}: {type(error).__name__}: {one_line(error)}"
             say(f"marlrun: {cause}")
+        cause = _fail(sweep, jobs, returned) or cause
         sweep.bury([job.directory for job in jobs], "its process died")
         return cause
 
@@ -148,7 +148,7 @@ class _JobLoader:
             if isinstance(config.get("choices"), dict):
                 cfg.hydra.runtime.choices.update(config["choices"])
             # Alone, "???" would be a value that is missing.
-            cfg.hydra.sweep.subdir = f"./{literal(job.directory)}"
+            cfg.hydra.sweep.subdir = f"./{job.directory}"
         return cfg
 
 

@@ -26,7 +26,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from marlrun.composed import job_config, literal, name_directory, refuse_output_subdir
+from marlrun.composed import job_config, name_directory, refuse_output_subdir
 from marlrun.files import InputFile
 from marlrun.handing import Handing, task_of
 from marlrun.output import say
@@ -61,7 +61,7 @@ def run_sweep(
     _set_defaults()
     cfg = _compose(hydra, root, overrides, swept, groups)
     directory = name_directory(cfg, "hydra.sweep.dir")
-    cfg.hydra.sweep.dir = literal(str(directory.absolute()))
+    cfg.hydra.sweep.dir = _absolute(directory)
     sweep = Sweep(directory)
     sweep.begin(argv, swept, list(cfg.plugins))
     callbacks = Callbacks(cfg)
@@ -77,7 +77,10 @@ def run_sweep(
 
 
 def _ask(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
-    """Let the sweeper ask for jobs; return how it ended, raise what ended it before there was one."""
+    """Let the sweeper ask for jobs; return how it ended.
+
+    What ends it before there is a job is raised, as is an OSError, such as of a full disk.
+    """
     try:
         sweeper.sweep(arguments=_raw(cfg.hydra.overrides.task))
     except KeyboardInterrupt:
@@ -86,7 +89,7 @@ def _ask(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
         sweep.stop()
         return "interrupted"
     except Exception as error:
-        if not sweep.read().jobs:
+        if isinstance(error, OSError) or not sweep.read().jobs:
             raise
         name = cfg.hydra.runtime.choices["hydra/sweeper"]
         say(f"marlrun: hydra/sweeper={name}: {type(error).__name__}: {one_line(error)}")
@@ -97,17 +100,17 @@ def _ask(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
 @handling(Interrupt("marlrun"))
 def resume_sweep(hydra: Hydra, root: str, overrides: Sequence[str], directory: Path) -> list[str]:
     """Do the jobs of a sweep that are not finished; return their directories."""
+    cfg = _compose(hydra, root, overrides)
+    cfg.hydra.sweep.dir = _absolute(directory)
+    context, task = HydraContext(hydra.config_loader, Callbacks(cfg)), task_of(cfg)
+    hand_out = Handing(Plugins.instance().instantiate_launcher(context, task, cfg), context, cfg)
     sweep = Sweep(directory)
     jobs = sweep.resume()
     for job in jobs:
         if job.error:
             say(f"marlrun: {directory / job.directory}: {job.error}; it is done again")
     if jobs:
-        cfg = _compose(hydra, root, overrides)
-        cfg.hydra.sweep.dir = literal(str(directory.absolute()))
-        context, task = HydraContext(hydra.config_loader, Callbacks(cfg)), task_of(cfg)
-        launcher = Plugins.instance().instantiate_launcher(context, task, cfg)
-        Handing(launcher, context, cfg)(sweep, jobs)
+        hand_out(sweep, jobs)
     sweep.end()
     return [job.directory for job in jobs]
 
@@ -139,6 +142,14 @@ def _compose(
     cfg.hydra.overrides.task = [one for one in overrides if one in shared or is_late(one)]
     _amend(cfg)
     return cfg
+
+
+def _absolute(directory: Path) -> str:
+    """Return a sweep's directory for Hydra; ValueError if Hydra would interpolate it."""
+    text = str(directory.absolute())
+    if "${" in text:
+        raise ValueError(f"hydra.sweep.dir={text}: expected a path without ${{")
+    return text
 
 
 def _raw(overrides: Any) -> list[str]:

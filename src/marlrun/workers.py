@@ -86,7 +86,7 @@ class _Backend(_Threads):
         """Have a task done."""
         env = self._prepare_worker_env(n_jobs=self._n_jobs)
         do: Any = partial(self._workers.do, func, env)
-        return super().submit(do, callback)
+        return super().submit(do, callback)  # pyright: ignore[reportUnknownVariableType]
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Kill the workers, whatever they do."""

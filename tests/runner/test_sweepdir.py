@@ -108,6 +108,24 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
     assert [job.results for job in sweep.read().jobs] == [{"x": [i]} for i in range(24)]
 
 
+BELOW = "expected one of its own below the sweep's"
+NO_PLACES = [
+    "",
+    ".",
+    "..",
+    "a/../../b",
+    "a//b",
+    "/a",
+    "a\0b",
+    "\ud800",
+    "${oc.env:NOPE,'/any/where'}",
+    "a/\\\\${b}",
+    "sweep.json",
+    ".lock",
+    ".submitit/a",
+]
+
+
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
@@ -116,9 +134,14 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
         ({"overrides": [3]}, "job 0: overrides [3], expected list[str]"),
         ({"config": 3}, "job 0: config 3, expected dict[str, "),
         ({"results": {"x": ["1"]}}, "job 0: results {'x': ['1']}, expected dict[str, list[float]]"),
-        ({"number": "x"}, "job x: number 'x', expected int"),
+        ({"number": "x"}, "job 0: number 'x', expected int"),
         ({"pid": 1.5}, "job 0: pid 1.5, expected int | None"),
+        ({"pid": -1}, "job 0: pid -1, expected a process id or null"),
+        ({"pid": 1 << 31}, "job 0: pid 2147483648, expected a process id or null"),
+        ({"host": "x" * 5, "error": ["y" * 900]}, "job 0: error ['yyy"),
         ({"directory": "1_seed=1"}, "directory '1_seed=1': expected another for every job"),
+        ({"directory": "1_seed=1/tb"}, "directory '1_seed=1/tb': expected another for every job"),
+        *(({"directory": name}, f"job 0: directory {name!r}, {BELOW}") for name in NO_PLACES),
     ],
 )
 def test_a_record_says_what_is_wrong_with_it(tmp_path, damage: dict, expected: str):
@@ -127,20 +150,138 @@ def test_a_record_says_what_is_wrong_with_it(tmp_path, damage: dict, expected: s
     content = json.loads(path.read_text())
     content["jobs"][0] |= damage
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="^" + re.escape(f"{path}: {expected}")):
+    with pytest.raises(ValueError, match="^" + re.escape(f"{path}: {expected}")) as refusal:
         sweep.read()
+    line = str(refusal.value)
+    assert len(line) < 500 and "\n" not in line and line.endswith(way_out(tmp_path / "s"))
 
 
-def test_no_job_leaves_the_sweep_by_a_name_or_by_a_link(tmp_path):
-    sweep, victim = sweep_of(tmp_path / "s", 1), tmp_path / "victim"
-    with pytest.raises(ValueError, match=r"hydra.sweep.subdir=\.\./out: expected a directory in"):
-        sweep.add([SweepJob(1, [], "../out", {})])
+def way_out(directory: Path) -> str:
+    return f"; mode=resume run={directory}/JOB goes on with one of its jobs"
+
+
+TEXTS = {
+    "": " is not JSON: Expecting value: line 1 column 1 (char 0)",
+    '{"argv": ["-m"], "swe': " is not JSON: Unterminated string starting at: line 1 column 18",
+    "[" * 100_000: ": nested too deeply, expected at most 64 levels",
+    '{"jobs": [{}]}': ": no sweep of this version (SweepJob.__init__() missing",
+    '{"jobs": [3]}': ": no sweep of this version (",
+    '{"jobs": 3}': ": no sweep of this version (",
+    "[]": ": no sweep of this version (",
+    "3": ": no sweep of this version (",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_what_is_no_record_is_refused_with_a_way_out(tmp_path, text: str):
+    path = tmp_path / "sweep.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="^" + re.escape(f"{path}{TEXTS[text]}")) as refusal:
+        Sweep(tmp_path).resume()
+    assert str(refusal.value).endswith(way_out(tmp_path)) and "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def contents(directory: Path) -> dict[str, bytes | None]:
+    """Return the regular files below a directory, and None for all else."""
+    paths = sorted(directory.rglob("*"))
+    return {
+        str(path): path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        for path in paths
+    }
+
+
+@pytest.mark.parametrize("name", ["../out", ".handing_out", "a/${b}"])
+def test_no_job_leaves_the_sweep_by_its_name(tmp_path, name: str):
+    sweep = sweep_of(tmp_path / "s", 1)
+    line = f"hydra.sweep.subdir={name}: expected a directory of its own in {tmp_path / 's'}"
+    with pytest.raises(ValueError, match="^" + re.escape(line) + "$"):
+        sweep.add([SweepJob(1, [], name, {})])
     assert statuses(sweep) == ["waiting"]
-    victim.mkdir()
-    (tmp_path / "s" / "0_seed=0").symlink_to(victim)
-    with pytest.raises(ValueError, match="hydra.sweep.subdir=0_seed=0: expected a directory in"):
-        sweep.resume()
-    assert list(victim.iterdir()) == []
+
+
+LINKS = [
+    "sweep.json",
+    ".lock",
+    ".stop",
+    ".handing_out",
+    ".submitit",
+    "0_seed=0",
+    "0_seed=0/metrics.jsonl",
+    "0_seed=0/checkpoints/.step_1.pt.tmp",
+]
+
+
+@pytest.mark.parametrize("to", ["outside", "s/1_seed=1/file", "nowhere", "a pipe"])
+@pytest.mark.parametrize("name", LINKS)
+def test_what_is_resumed_writes_through_no_link_and_waits_for_no_pipe(tmp_path, name, to):
+    sweep = sweep_of(tmp_path / "s", 2)
+    sweep.end()
+    path = tmp_path / "s" / name
+    for place in ("outside", "s/1_seed=1/file"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes((tmp_path / "s" / "sweep.json").read_bytes())
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.unlink(missing_ok=True)
+    if to == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / to)
+    before = contents(tmp_path)
+    with pytest.raises((ValueError, OSError), match=re.escape(str(path))) as refusal:
+        Sweep(tmp_path / "s").resume()
+    assert isinstance(refusal.value, ValueError) or (name, to) == ("sweep.json", "nowhere")
+    assert contents(tmp_path) == before
+
+
+def test_a_new_sweep_writes_through_no_link(tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "multirun.yaml").symlink_to(tmp_path / "victim")
+    with pytest.raises(ValueError, match="multirun.yaml is a link: nothing is written"):
+        sweep_of(tmp_path / "s", 1)
+    (tmp_path / "s" / "multirun.yaml").unlink()
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "s" / "0_seed=0").symlink_to(tmp_path / "victim")
+    with pytest.raises(ValueError, match="0_seed=0 is a link: nothing is written through links"):
+        sweep_of(tmp_path / "s", 1)
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+def test_a_finished_job_may_be_kept_elsewhere(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 2)
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "s" / "0_seed=0").symlink_to(tmp_path / "archive")
+    sweep.settle("0_seed=0", Outcome("finished"))
+    sweep.end()
+    assert [job.directory for job in Sweep(tmp_path / "s").resume()] == ["1_seed=1"]
+    assert list((tmp_path / "archive").iterdir()) == []
+
+
+def test_nothing_is_left_of_a_sweep_without_jobs(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").touch()
+    for place in ("new/s", "mine"):
+        sweep = sweep_of(tmp_path / place, 0)
+        assert (tmp_path / place / "sweep.json").exists()
+        sweep.end()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
+        "mine",
+        "mine/notes",
+    ]
+
+
+def test_why_a_job_failed_that_could_not_write_it_down(tmp_path):
+    sweep = sweep_of(tmp_path / "s", 3)
+    sweep.start("0_seed=0")
+    sweep.settle("2_seed=2", Outcome("finished"))
+    for number in range(3):
+        sweep.fail(f"{number}_seed={number}", "no space")
+    assert statuses(sweep) == ["failed", "waiting", "finished"]
+    assert [job.error for job in sweep.read().jobs] == ["no space", "no space", None]
+    sweep.start("1_seed=1")
+    sweep.stop()
+    sweep.fail("1_seed=1", "no space")
+    assert statuses(sweep) == ["failed", "interrupted", "finished"]
 
 
 def test_what_is_written_goes_through_no_link(tmp_path):

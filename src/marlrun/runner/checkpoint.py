@@ -10,6 +10,7 @@ import pickle
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -85,7 +86,18 @@ class Checkpoints:
     def _write(self, path: Path, env_steps: int, state: StateDict) -> None:
         self._directory.mkdir(exist_ok=True)
         content = {"format": FORMAT, "env_steps": env_steps, **state}
-        write_atomically(path, lambda file: torch.save(content, file))
+        write_atomically(path, partial(_save, content))
+
+
+def _save(content: StateDict, file: BinaryIO) -> None:
+    """Write a checkpoint's content; OSError if it cannot be written."""
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        # PyTorch complains of what follows from a full disk, for example.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def step_of(path: Path) -> int:

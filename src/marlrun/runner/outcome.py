@@ -31,16 +31,18 @@ def attempt(work: Callable[[], Outcome], directory: Path) -> Outcome:
     except ValueError as error:
         return Outcome("refused", directory, error=one_line(error))
     except Exception as error:
-        log_traceback(directory)
         cause = f"{type(error).__name__}: {one_line(error)}"
-        where = directory / "marlrun.log"
-        return Outcome("failed", directory, error=f"{cause} (traceback in {where})")
+        if log_traceback(directory):
+            cause = f"{cause} (traceback in {directory / 'marlrun.log'})"
+        return Outcome("failed", directory, error=cause)
 
 
-def log_traceback(directory: Path) -> None:
-    """Write the exception that is being handled to marlrun.log, if the disk takes it."""
+def log_traceback(directory: Path) -> bool:
+    """Write the exception that is being handled to marlrun.log; say whether the disk took it."""
     with suppress(OSError), appending(directory / "marlrun.log") as file:
         file.write(traceback.format_exc().encode("utf-8", "backslashreplace"))
+        return True
+    return False
 
 
 def one_line(error: BaseException) -> str:

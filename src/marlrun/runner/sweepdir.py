@@ -5,6 +5,7 @@ Jobs may run in many processes, so whoever learns something writes it down at on
 
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -12,11 +13,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from marlrun import commands
-from marlrun.files import InputFile, exclusive, write_atomically
+from marlrun.files import (
+    InputFile,
+    exclusive,
+    make_directory,
+    refuse_links,
+    remove_directories,
+    write_atomically,
+)
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.rundir import holds_run, locked, now
-from marlrun.runner.sweepfile import Record, SweepJob, in_text, is_outside, parsed, shared
+from marlrun.runner.sweepfile import OWN, Record, SweepJob, in_text, is_place, read, shared
 
 
 class Sweep:
@@ -27,17 +35,19 @@ class Sweep:
         self._path = directory / "sweep.json"
         self._stop = directory / ".stop"
         self._handing_out = ExitStack()
+        self._made: list[Path] = []
 
     def begin(self, argv: Sequence[str], swept: Sequence[str], plugins: Sequence[str] = ()) -> None:
-        """Write sweep.json, without jobs yet; ValueError if there is one with jobs, or a run.
+        """Write sweep.json, without jobs yet; `plugins` are those of the command line.
 
-        `plugins` are those of the command line.
+        ValueError if there is one with jobs, or a run, or if there can be no such directory.
         """
         if holds_run(self.directory):
             raise ValueError(
                 f"hydra.sweep.dir={self.directory}: holds a run; expected another directory"
             )
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._made = make_directory(self.directory, "hydra.sweep.dir")
+        refuse_links(self.directory, OWN)
         self._take_over()
         if self._path.exists() and self.read().jobs:
             go_on = f"{commands.resume(self.directory, plugins)} goes on with it"
@@ -52,18 +62,17 @@ class Sweep:
         Waits for those that a process which outlived the last one still works on. The error of a
         job says if it was finished and lost.
         """
-        self._take_over()
-        if not self.read().jobs:
+        record = self.read()
+        if not record.jobs:
             raise ValueError(f"{self.directory}: a sweep without jobs; type its command again")
-        jobs = [job for job in self.read().jobs if self._is_lost(job) or job.status != "finished"]
-        for job in jobs:
-            self._refuse_outside(job)
-        while any(self._is_at_work(job) for job in self.read().jobs):
+        self._refuse_links(self._unfinished(record))
+        self._take_over()
+        while any(self._is_at_work(job) for job in self._unfinished(self.read())):
             time.sleep(0.2)
         self._stop.unlink(missing_ok=True)
         with self.changing() as record:
             record.host, record.pid, record.finished = socket.gethostname(), os.getpid(), None
-            jobs = [job for job in record.jobs if self._is_lost(job) or job.status != "finished"]
+            jobs = self._unfinished(record)
             for job in jobs:
                 job.error = (
                     "was finished, but its directory is gone" if self._is_lost(job) else None
@@ -72,16 +81,30 @@ class Sweep:
         return jobs
 
     def end(self) -> None:
-        """Note the time; another process may resume the sweep from here on."""
-        with self.changing() as record:
-            record.finished = now()
-        self._handing_out.close()
+        """Note the time; another process may resume the sweep from here on.
+
+        Of a sweep without jobs nothing is left.
+        """
+        with self._handing_out:
+            if not self.read().jobs:
+                self._remove()
+                return
+            with self.changing() as record:
+                record.finished = now()
+
+    def _remove(self) -> None:
+        """Remove what `begin` made."""
+        if self._made:
+            shutil.rmtree(self.directory)
+        for path in (self._path, self._stop, *(self.directory / name for name in _LOCKS)):
+            path.unlink(missing_ok=True)
+        remove_directories(self._made)
 
     def _take_over(self) -> None:
         """Hand out the jobs until `end` or this process ends; ValueError if another one does."""
         self._handing_out.close()
         try:
-            self._handing_out.enter_context(exclusive(self.directory / ".handing_out", wait=False))
+            self._handing_out.enter_context(exclusive(self.directory / _LOCKS[1], wait=False))
         except BlockingIOError as error:
             raise ValueError(f"{self.directory}: another process is doing this sweep") from error
 
@@ -99,7 +122,7 @@ class Sweep:
 
     def read(self) -> Record:
         """Return the record; ValueError, in one line, if it is damaged."""
-        return parsed(self._path.read_bytes(), str(self._path))
+        return read(self._path)
 
     def job(self, directory: str) -> SweepJob:
         """Return the job of a run directory, relative to the sweep's."""
@@ -108,7 +131,7 @@ class Sweep:
     @contextmanager
     def changing(self) -> Generator[Record]:
         """Lend the record, and write it back."""
-        with exclusive(self.directory / ".lock"):
+        with exclusive(self.directory / _LOCKS[0]):
             record = self.read()
             yield record
             self._write(record)
@@ -121,7 +144,10 @@ class Sweep:
         with self.changing() as record:
             record.jobs += jobs
             for job in jobs:
-                self._refuse_outside(job)
+                if not is_place(job.directory):
+                    expected = f"expected a directory of its own in {self.directory}"
+                    raise ValueError(f"hydra.sweep.subdir={job.directory}: {expected}")
+            self._refuse_links(jobs)
             if twice := shared(record.jobs):
                 raise ValueError(f"hydra.sweep.subdir={twice}: expected another for every job")
             inputs.write(files, self.directory)
@@ -177,6 +203,15 @@ class Sweep:
                     job.status = "interrupted" if self.is_stopping else "failed"
                     job.error = None if self.is_stopping else cause
 
+    def fail(self, directory: str, cause: str) -> None:
+        """Note why a job that could not say it itself has failed, or was not begun."""
+        with self.changing() as record:
+            for job in record.jobs:
+                if job.directory == directory and job.status in ("waiting", "running"):
+                    job.error = cause
+                    if job.status == "running":
+                        job.status = "interrupted" if self.is_stopping else "failed"
+
     @property
     def is_stopping(self) -> bool:
         """Whether no further job is to start."""
@@ -191,16 +226,21 @@ class Sweep:
     def _is_lost(self, job: SweepJob) -> bool:
         return job.status == "finished" and not (self.directory / job.directory).is_dir()
 
-    def _refuse_outside(self, job: SweepJob) -> None:
-        """Raise ValueError if a job would write outside the sweep, by its name or by a link."""
-        place, link = self.directory.resolve(), (self.directory / job.directory).resolve()
-        if is_outside(job) or place not in link.parents:
-            outside = f"expected a directory in {self.directory}"
-            raise ValueError(f"hydra.sweep.subdir={job.directory}: {outside}")
+    def _unfinished(self, record: Record) -> list[SweepJob]:
+        return [job for job in record.jobs if self._is_lost(job) or job.status != "finished"]
+
+    def _refuse_links(self, jobs: Sequence[SweepJob]) -> None:
+        """Raise ValueError if a link lies where the sweep or one of these jobs would write."""
+        tops = {job.directory.partition("/")[0] for job in jobs}
+        refuse_links(self.directory, [*OWN, *sorted(tops)])
 
     def _write(self, record: Record) -> None:
         text = in_text(record)
         write_atomically(self._path, lambda file: file.write(text.encode()))
+
+
+_LOCKS = (".lock", ".handing_out")
+"""Files that are held while somebody changes sweep.json, and while somebody hands out jobs."""
 
 
 def holds_sweep(directory: Path) -> bool:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import formatannotation
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
+from marlrun.files import read_json
 from marlrun.runner.outcome import Status
 
 JobStatus = Literal["waiting", "running", Status]
@@ -68,42 +69,72 @@ def in_text(record: Record) -> str:
     return "\n".join([head, ",\n".join(lines), "]}\n"])
 
 
-def parsed(text: bytes, path: str) -> Record:
-    """Return the record in a text; ValueError, in one line that names `path`, if it is damaged."""
+def read(path: Path) -> Record:
+    """Return the record in a file; ValueError, in one line that names `path`, if it is damaged."""
     try:
-        content: Any = json.loads(text)
-        record = Record(**content | {"jobs": [SweepJob(**job) for job in content["jobs"]]})
+        content = read_json(path)
+        try:
+            record = Record(**content | {"jobs": [SweepJob(**job) for job in content["jobs"]]})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{path}: no sweep of this version ({error})") from error
+        _check(record, path)
     except ValueError as error:
-        go_on = f"mode=resume run={Path(path).parent}/JOB goes on with one of its jobs"
-        raise ValueError(f"{path} is damaged, not JSON ({error}); {go_on}") from error
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path}: no sweep of this version ({error})") from error
-    _check(record, path)
+        way_out = f"mode=resume run={path.parent}/JOB goes on with one of its jobs"
+        raise ValueError(f"{error}; {way_out}") from error
     return record
 
 
-def is_outside(job: SweepJob) -> bool:
-    """Say whether a job's directory is not one below the sweep's, by its name."""
-    parts = job.directory.split("/")
-    return job.directory.startswith("/") or not {"", ".", ".."}.isdisjoint(parts)
+def is_place(directory: str) -> bool:
+    """Say whether a text can name a job's directory: one below the sweep's that is not its own.
+
+    Launchers of Hydra's would interpolate "${".
+    """
+    parts = directory.split("/")
+    try:
+        name = os.fsencode(directory)
+    except UnicodeEncodeError:
+        return False
+    is_plain = b"\0" not in name and b"${" not in name
+    return is_plain and {"", ".", ".."}.isdisjoint(parts) and parts[0] not in OWN
+
+
+OWN = (
+    "sweep.json",
+    ".sweep.json.tmp",
+    ".lock",
+    ".stop",
+    ".handing_out",
+    ".submitit",
+    "inputs",
+    "multirun.yaml",
+    "optimization_results.yaml",
+)
+"""What a sweep's directory holds beside those of its jobs."""
 
 
 def shared(jobs: Sequence[SweepJob]) -> str | None:
-    """Return a directory that two jobs share."""
+    """Return a directory that is also another job's, or lies in one."""
     counts = Counter(job.directory for job in jobs)
-    return next((name for name, count in counts.items() if count > 1), None)
+    for name, count in counts.items():
+        above = (str(path) for path in PurePosixPath(name).parents)
+        if count > 1 or any(path in counts for path in above):
+            return name
+    return None
 
 
-def _check(record: Record, path: str) -> None:
+def _check(record: Record, path: Path) -> None:
     """Refuse what a stranger's file may not say."""
-    _check_types(record, path)
-    for job in record.jobs:
-        where = f"{path}: job {job.number}"
+    _check_types(record, str(path))
+    for position, job in enumerate(record.jobs):
+        where = f"{path}: job {position}"
         _check_types(job, where)
-        if is_outside(job):
-            raise ValueError(f"{where}: directory {job.directory!r} is outside")
+        if not is_place(job.directory):
+            given = f"directory {job.directory!r:.200}"
+            raise ValueError(f"{where}: {given}, expected one of its own below the sweep's")
+        if job.pid is not None and not 0 < job.pid < 1 << 31:
+            raise ValueError(f"{where}: pid {job.pid!r:.200}, expected a process id or null")
     if twice := shared(record.jobs):
-        raise ValueError(f"{path}: directory {twice!r}: expected another for every job")
+        raise ValueError(f"{path}: directory {twice!r:.200}: expected another for every job")
 
 
 def _check_types(of: Record | SweepJob, where: str) -> None:
@@ -111,7 +142,7 @@ def _check_types(of: Record | SweepJob, where: str) -> None:
         value = getattr(of, key)
         if not _fits(value, kind):
             expected = formatannotation(kind).removeprefix("typing.")
-            raise ValueError(f"{where}: {key} {value!r}, expected {expected}")
+            raise ValueError(f"{where}: {key} {value!r:.200}, expected {expected}")
 
 
 def _fits(value: Any, kind: Any) -> bool:
