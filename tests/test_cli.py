@@ -1,6 +1,8 @@
+import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -642,6 +644,137 @@ def test_a_finished_job_whose_directory_is_gone_is_done_again(marlrun, trained):
     said = marlrun("mode=resume", "run=s")
     assert said.code == 0 and [config["name"] for config, _, _ in trained] == ["a", "b", "a"]
     assert "s/0_name=a: was finished, but its directory is gone; it is done again" in said.err
+
+
+def change(sweep: str, **values: object) -> None:
+    """Make the first job of a sweep wait, with other values in sweep.json."""
+    path = Path(sweep, "sweep.json")
+    content = json.loads(path.read_text())
+    content["jobs"][0] |= {"status": "waiting", **values}
+    path.write_text(json.dumps(content))
+
+
+def test_nothing_of_a_strangers_sweep_is_interpolated(marlrun, trained):
+    marlrun("-m", *PAIR, "name=a", "hydra.sweep.dir=s")
+    text = "${oc.env:HOME} \\${x} ${"
+    config = trained[0][0] | {"name": text, "hydra": {"sweep": {"dir": text}}}
+    config["choices"] = {"algo": text, "env": "???"}
+    change("s", config=config, overrides=[f"name={text}", "???"], error=text, directory="???")
+    said = marlrun("mode=resume", "run=s")
+    assert said.code == 0, said.err
+    config, directory, argv = trained[1]
+    assert config["name"] == text and config["hydra"] == {"sweep": {"dir": text}}
+    assert config["choices"] == {"algo": text, "env": "???"}
+    assert str(directory) == "s/???" and argv == ["marlrun", f"name={text}", "???"]
+    change("s", config={"choices": 3, "name": None})
+    assert marlrun("mode=resume", "run=s").code == 0 and trained[2][0]["choices"] == 3
+    change("s", directory="${oc.env:NOPE,evil}")
+    assert refused(marlrun("mode=resume", "run=s")).startswith("s/sweep.json: job 0: directory '${")
+    assert [path.name for path in Path.cwd().iterdir()] == ["s"]
+
+
+def test_a_place_that_hydra_would_interpolate_holds_no_sweep(marlrun, trained, monkeypatch):
+    Path("${oc.env:HOME}").mkdir()
+    monkeypatch.chdir("${oc.env:HOME}")
+    line = refused(marlrun("-m", *PAIR, "name=a", "hydra.sweep.dir=s"))
+    assert line == f"hydra.sweep.dir={Path.cwd() / 's'}: expected a path without ${{"
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "x", ".lock", "a//b", "."])
+def test_a_sweep_whose_jobs_have_no_place_leaves_nothing(marlrun, trained, name: str):
+    where = [f"hydra.sweep.subdir={name}", "hydra.sweep.dir=new/s"]
+    line = refused(marlrun("-m", *PAIR, "seed=0,1", *where))
+    assert line.startswith(f"hydra.sweep.subdir={name}: expected a")
+    assert trained == [] and list(Path.cwd().iterdir()) == []
+
+
+def test_a_refused_resumption_changes_nothing(marlrun, trained):
+    marlrun("-m", *PAIR, "name=ok,stop", "hydra.sweep.dir=s")
+    before = Path("s/sweep.json").read_bytes()
+    for wrong in ("hydra/launcher=nope", "hydra.sweeper.max_batch_size=0", "env_steps=9"):
+        assert refused(marlrun("mode=resume", "run=s", wrong))
+        assert Path("s/sweep.json").read_bytes() == before
+
+
+def test_a_sweep_goes_on_where_it_was_copied_to(marlrun, trained, monkeypatch):
+    marlrun("-m", *PAIR, "name=ok,stop,a", "hydra.sweep.dir=there/s")
+    shutil.copytree("there/s", "here/copy")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    change("../here/copy", config=trained[0][0])
+    said = marlrun("mode=resume", "run=../here/copy/")
+    assert said.code == 130 and statuses("../here/copy") == ["finished", "interrupted", "waiting"]
+    copy = Path("../here/copy")
+    for _, directory, _ in trained[2:]:
+        assert directory.resolve().parent == copy.resolve()
+    assert statuses("../there/s") == ["finished", "interrupted", "waiting"]
+    assert list(Path.cwd().iterdir()) == []
+
+
+def full_from(number: int, monkeypatch) -> list[str]:
+    """Let the disk be full from the `number`-th file on that is forced to it; return the files."""
+    real, forced = os.fsync, []
+
+    def fsync(descriptor):
+        forced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        if len(forced) >= number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return forced
+
+
+@pytest.mark.parametrize("number", range(1, 15))
+def test_a_disk_that_is_full_at_any_moment_of_a_sweep(marlrun, trained, monkeypatch, number: int):
+    with monkeypatch.context() as patch:
+        forced = full_from(number, patch)
+        said = marlrun("-m", *PAIR, "name=a,b", "hydra.sweep.dir=s")
+    assert len(forced) >= number, "the sweep was over"
+    assert said.code == 1 and "Traceback" not in said.err
+    assert said.err.splitlines()[-1].startswith("marlrun: [Errno 28] No space left on device")
+    assert "hydra.sweep.dir" not in said.err
+    if not Path("s").exists():  # there was no job yet
+        assert number <= 4 and list(Path.cwd().iterdir()) == []
+        return
+    assert len(statuses("s")) == 2
+    said = marlrun("mode=resume", "run=s")
+    assert said.code == 0 and statuses("s") == ["finished", "finished"]
+    assert {config["name"] for config, _, _ in trained} == {"a", "b"}
+
+
+def test_a_full_disk_is_not_the_fault_of_a_run_s_directory(marlrun, trained, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", no_space)
+        for flags, key in (([], "hydra.run.dir"), (["-m"], "hydra.sweep.dir")):
+            said = marlrun(*flags, *PAIR, f"{key}=new")
+            assert (said.code, said.out) == (1, "")
+            assert said.err == "marlrun: [Errno 28] No space left on device: 'new'\n"
+    assert trained == [] and list(Path.cwd().iterdir()) == []
+
+
+def no_space(path: object, *_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+def test_why_a_job_could_not_write_down_how_it_ended(marlrun, trained, monkeypatch):
+    from marlrun.runner.sweepdir import Sweep
+
+    real, calls = Sweep.settle, []
+
+    def settle(sweep, directory, outcome):
+        calls.append(directory)
+        if len(calls) == 1:
+            no_space("s/sweep.json")
+        real(sweep, directory, outcome)
+
+    monkeypatch.setattr(Sweep, "settle", settle)
+    said = marlrun("-m", *PAIR, "name=a,b", "hydra.sweep.dir=s")
+    assert said.code == 1 and statuses("s") == ["failed", "finished"]
+    cause = "OSError: [Errno 28] No space left on device: 's/sweep.json'"
+    assert json.loads(Path("s/sweep.json").read_text())["jobs"][0]["error"] == cause
+    assert cause in said.out.splitlines()[1]
 
 
 def test_a_sweep_shows_what_its_jobs_do_not_share(marlrun, trained):

@@ -54,7 +54,11 @@ class Sweep:
             raise ValueError(f"hydra.sweep.dir={self.directory}: holds a sweep already; {go_on}")
         self._stop.unlink(missing_ok=True)
         here = (socket.gethostname(), os.getpid())
-        self._write(Record([*argv], [*swept], *here, now(), None, []))
+        try:
+            self._write(Record([*argv], [*swept], *here, now(), None, []))
+        except OSError:
+            self._remove()
+            raise
 
     def resume(self) -> list[SweepJob]:
         """Make this process the one that hands out jobs; return those that are not finished.
