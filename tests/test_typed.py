@@ -422,6 +422,6 @@ def test_a_damaged_sweep_json_is_named_with_the_way_out(marlrun, text: str, reas
     marlrun("-m", *QUICK, "hydra.sweep.dir=s")
     Path("s/sweep.json").write_text(text)
     line = refused(marlrun("mode=resume", "run=s"))
-    assert line.startswith(f"s/sweep.json is damaged, not JSON ({reason}")
+    assert line.startswith(f"s/sweep.json is not JSON: {reason}")
     assert line.endswith("; mode=resume run=s/JOB goes on with one of its jobs")
     assert marlrun("mode=resume", "run=s/0").code == 0

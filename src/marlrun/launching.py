@@ -3,7 +3,8 @@
 A launcher composes a job's configuration where and when the job runs, so an edit of conf/ would
 change jobs that have not begun, and it knows nothing of what it started if it dies. Here a batch
 is composed before its first job starts, and sweep.json keeps it. With cli.py, help.py,
-overrides.py, sources.py, typed.py, composed.py and handing.py the only module that knows Hydra.
+overrides.py, sources.py, typed.py, composed.py, handing.py and workers.py the only module that
+knows Hydra.
 """
 
 import logging

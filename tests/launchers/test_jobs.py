@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 
+import pytest
 from launchers.accidents import BREAKING, PLUGIN
-from launchers.sweeps import INTO, SMALL, TRIVIAL, end, until
+from launchers.sweeps import INTO, JOBLIB, SMALL, TRIVIAL, Desk, end, until
 
 
 def test_bad_jobs_hide_nothing_and_stop_nothing(desk, own):
@@ -82,6 +84,38 @@ def test_a_sweep_that_is_being_done_is_not_resumed(desk):
         os.kill(process.pid, signal.SIGTERM)
         assert end(process).code == 130
     assert desk.statuses() == ["interrupted"]
+
+
+@pytest.fixture
+def small_disk(desk):
+    """Lend a disk where `sweep` lies, and a way to give it another size."""
+    desk.sweep.mkdir()
+
+    def mount(size, *options):
+        words = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options])]
+        return subprocess.run([*words, "tmpfs", desk.sweep], capture_output=True).returncode
+
+    if mount("300k") != 0:
+        pytest.skip("needs the right to mount a disk")
+    yield lambda size: mount(size, "remount")
+    subprocess.run(["umount", desk.sweep], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], JOBLIB], ids=["basic", "joblib"])
+def test_a_full_disk_is_a_failure_with_its_reason_and_loses_nothing(desk, small_disk, launcher):
+    few = ["algo=dec_hdrqn", "seed=1,2", *SMALL, "replicas=1"]
+    other = Desk(desk.place / "other")
+    other.place.mkdir()
+    assert other.sweeps(*few).code == 0
+    said = desk.sweeps(*few, *launcher)
+    assert said.code == 1 and "Traceback" not in said.err
+    assert "[Errno 28] No space left on device: 'sweep/" in said.out
+    assert "hydra.sweep.dir" not in said.err and "failed" in desk.statuses()
+    assert small_disk("50m") == 0
+    said = desk.resumes(*launcher)
+    assert said.code == 0, said.err
+    desk.assert_same_as(other)
 
 
 def test_what_a_launcher_never_began_waits_and_says_why(desk):
