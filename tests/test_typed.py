@@ -67,13 +67,16 @@ def test_a_picture_and_a_graph_below_home(marlrun, home):
     assert (home / "p.png").is_file() and here() == []
 
 
-def test_config_yaml_and_sweep_json_keep_the_expanded_path(marlrun, trained, home):
+def test_the_files_of_a_run_and_of_a_sweep_below_home(marlrun, trained, home):
+    write(f"{home}/a.txt", "0 1\n1 2\n")
+    write(f"{home}/b.txt", "0 1\n0 2\n")
     assert marlrun(*LINKED, "graph.file=~/a.txt").code == 0
     assert marlrun("-m", *LINKED, "graph.file=~/a.txt,~/b.txt", "hydra.sweep.dir=s").code == 0
-    files = [config["graph"]["file"] for config, _, _ in trained]
-    assert files == [f"{home}/{name}.txt" for name in "aab"]
-    jobs = json.loads(Path("s/sweep.json").read_text())["jobs"]
-    assert [job["config"]["graph"]["file"] for job in jobs] == files[1:]
+    run, *jobs = [config["graph"]["file"] for config, _, _ in trained]
+    assert run == f"{home}/a.txt"
+    assert [Path(f"s/{copy}").read_text() for copy in jobs] == ["0 1\n1 2\n", "0 1\n0 2\n"]
+    stored = json.loads(Path("s/sweep.json").read_text())["jobs"]
+    assert [job["config"]["graph"]["file"] for job in stored] == jobs
 
 
 def test_a_path_that_only_the_first_combination_takes_is_expanded(marlrun, trained, home):

@@ -126,7 +126,7 @@ class Schema:
             return None
         guess = did_you_mean(str(value), _words(rule.kind))
         hint = _how_to_write(key, rule.kind, value, written)
-        expected = f"{rule}{_limit(value)}"
+        expected = f"{rule}{_limit(rule.kind, value)}"
         raise ValueError(f"{key}={show(value)}: expected {expected}{guess}{hint}")
 
     def _check_branch(self, key: str, value: Any, is_final: bool) -> None:
@@ -252,13 +252,13 @@ def _is_held(value: float) -> bool:
     return value == 0.0 or _MIN_FLOAT <= abs(value) <= _MAX_FLOAT
 
 
-def _limit(value: Any) -> str:
-    """Return which limit of all numbers `value`, or an element of it, breaks; "" if none."""
+def _limit(kind: str, value: Any) -> str:
+    """Return which limit of the numbers that a TYPE takes `value`, or an element, breaks, or ""."""
     values = cast(list[Any], value) if isinstance(value, list) else [value]
     beyond = [x for x in values if isinstance(x, int | float) and not _is_held(x)]
     if any(isinstance(x, int) for x in beyond):
         return f", whole numbers of at most {_MAX_INT}"
-    if any(abs(x) < float("inf") for x in beyond):
+    if "float" in kind and any(abs(x) < float("inf") for x in beyond):
         return f", 0 or of a size from {_MIN_FLOAT} to {_MAX_FLOAT}"
     return ""
 
