@@ -1,11 +1,15 @@
 """What tests of several rooms need."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+# Tests of a terminal that closes must not depend on how they were begun: by nohup, SIGHUP is ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

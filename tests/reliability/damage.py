@@ -1,117 +1,16 @@
 """Run and sweep directories that were damaged, or that a stranger made to do harm."""
 
 import json
-import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
+from report import damage
 
 from reliability import accidents
-from reliability.desk import BUDGET, JOBS, Desk, complaint, contents, difference, run
-
-Change = Callable[[random.Random, Path], object]
-ODD = [
-    None,
-    True,
-    -1,
-    0,
-    1e308,
-    10**30,
-    "",
-    "${oc.env:HOME}",
-    "???",
-    [],
-    {},
-    [[]],
-    "a" * 5000,
-    "\u202e",
-]
-
-
-def _cut(rng: random.Random, path: Path) -> object:
-    return os.truncate(path, rng.randint(0, max(0, path.stat().st_size - 1)))
-
-
-def _flip(rng: random.Random, path: Path) -> object:
-    data = bytearray(path.read_bytes())
-    for _ in range(rng.choice([1, 1, 8]) if data else 0):
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    return path.write_bytes(data)
-
-
-def _insert(rng: random.Random, path: Path) -> object:
-    data = path.read_bytes()
-    at = rng.randint(0, len(data))
-    garbage = rng.choice([b"\xff\x00garbage\n", b"\xff\n", b"\xfe" * 5000])
-    return path.write_bytes(data[:at] + garbage + data[at:])
-
-
-def _deep(rng: random.Random, path: Path) -> object:
-    opening = rng.choice(["[", '{"a": '])
-    return path.write_text(opening * rng.choice([200, 5000, 200_000]))
-
-
-def _laughs(rng: random.Random, path: Path) -> object:
-    lines = ["a0: &a0 [x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    return path.write_text("\n".join(lines))
-
-
-def _odd_value(rng: random.Random, path: Path) -> object:
-    """Put a value of another kind at a random key of a document."""
-    is_yaml = path.suffix == ".yaml"
-    content: Any = yaml.safe_load(path.read_text()) if is_yaml else json.loads(path.read_text())
-    node: Any = content
-    while True:
-        key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
-        inner = node[key]
-        if not inner or not isinstance(inner, dict | list) or rng.random() < 0.4:
-            break
-        node = inner
-    odd = rng.choice([value for value in ODD if type(value) is not type(inner)])
-    if rng.random() < 0.2 and isinstance(node, dict):
-        del node[key]
-    else:
-        node[key] = odd
-    text = yaml.safe_dump(content, sort_keys=False) if is_yaml else json.dumps(content)
-    return path.write_text(text)
-
-
-def _in_its_place(make: Callable[[Path], object]) -> Change:
-    def change(rng: random.Random, path: Path) -> object:
-        path.unlink()
-        return make(path)
-
-    return change
-
-
-ANY: dict[str, Change] = {
-    "cut": _cut,
-    "bytes inserted": _insert,
-    "emptied": lambda rng, path: path.write_bytes(b""),
-    "zeros": lambda rng, path: path.write_bytes(bytes(path.stat().st_size)),
-    "twice": lambda rng, path: path.write_bytes(path.read_bytes() * 2),
-    "lost": lambda rng, path: path.unlink(),
-    "a directory": _in_its_place(lambda path: path.mkdir()),
-    "a pipe": _in_its_place(os.mkfifo),
-    "a link to nowhere": _in_its_place(lambda path: path.symlink_to("nowhere")),
-    "a link to itself": _in_its_place(lambda path: path.symlink_to(path.name)),
-}
-FLIPPED: dict[str, Change] = {"bits flipped": _flip}
-"""Not of documents: nobody can tell another number from the right one."""
-TEXT: dict[str, Change] = {
-    "Windows' line ends": lambda rng, path: path.write_bytes(
-        path.read_bytes().replace(b"\n", b"\r\n")
-    ),
-    "nested deeply": _deep,
-    "aliases that explode": _laughs,
-}
-DOCUMENTS: dict[str, Change] = {"an odd value": _odd_value}
+from reliability.desk import BUDGET, JOBS, Desk, Ended, complaint, contents, difference, run
 
 
 def damaged_runs(rng: random.Random, desk: Desk) -> Iterator[str | None]:
@@ -129,10 +28,10 @@ def damaged_runs(rng: random.Random, desk: Desk) -> Iterator[str | None]:
         if not files:
             continue
         path = rng.choice(files)
-        kind, change = _change_for(rng, path)
-        change(rng, path)
+        kind = _damage(rng, path)
         verb = rng.choice(["resume", "resume", "eval", "report"])
-        verdict = _judge_run(place, verb, directory, whole)
+        is_another = path.name == "config.yaml"  # What it says now may be another experiment.
+        verdict = _judge_run(place, verb, directory, whole, is_another)
         name = f"{path.relative_to(directory)} {kind}"
         yield verdict and f"{verb}, {name}: {verdict} ({' '.join(words)})"
 
@@ -179,8 +78,7 @@ def damaged_sweeps(rng: random.Random, desk: Desk) -> Iterator[str | None]:
         if not files:
             continue
         path = rng.choice([directory / "sweep.json", rng.choice(files)])
-        kind, change = _change_for(rng, path)
-        change(rng, path)
+        kind = _damage(rng, path)
         before = contents(place)
         ended = run(["mode=resume", "run=run"], place)
         verdict = complaint(ended, [0, 1, 2])
@@ -188,13 +86,15 @@ def damaged_sweeps(rng: random.Random, desk: Desk) -> Iterator[str | None]:
             verdict = f"a refusal changed files: {ended.err!r}"
         if strays := {entry.name for entry in place.iterdir()} - {"run"}:
             verdict = f"made {strays}"
-        if verdict is None and ended.code == 0 and "takes its place" not in ended.err:
+        if verdict is None and ended.code == 0 and path.suffix not in (".json", ".yaml"):
             for job in sorted(whole.glob("*/")):
-                verdict = verdict or _difference_unless_mended(directory / job.name, job)
+                verdict = verdict or _difference_unless_mended(directory / job.name, job, ended)
         yield verdict and f"{path.relative_to(directory)} {kind}: {verdict}"
 
 
-def _judge_run(place: Path, verb: str, directory: Path, whole: Path) -> str | None:
+def _judge_run(
+    place: Path, verb: str, directory: Path, whole: Path, is_another: bool
+) -> str | None:
     before = contents(directory)
     command, program = {
         "resume": (["mode=resume", "run=run"], "marlrun"),
@@ -208,31 +108,32 @@ def _judge_run(place: Path, verb: str, directory: Path, whole: Path) -> str | No
         return f"exit {ended.code}, but the run was changed: {ended.err!r}"
     if strays := {entry.name for entry in place.iterdir()} - {"run", "report"}:
         return f"made {strays}"
-    if verb == "resume" and ended.code == 0 and "takes its place" not in ended.err:
-        return _difference_unless_mended(directory, whole)
+    if verb == "resume" and ended.code == 0 and not is_another:
+        return _difference_unless_mended(directory, whole, ended)
     return None
 
 
-def _difference_unless_mended(directory: Path, whole: Path) -> str | None:
-    """Compare two runs; one that was finished already is left as it is, with its damage."""
+def _difference_unless_mended(directory: Path, whole: Path, ended: Ended) -> str | None:
+    """Compare two runs, unless what was lost is said, or nothing was done: it was finished."""
+    log = directory / "marlrun.log"
+    said = ended.err + (log.read_text() if log.is_file() else "")
     record = json.loads((directory / "run.json").read_text())
-    if "resumed" not in record and record.get("status") == "finished":
-        return None
-    return difference(directory, whole)
+    is_untouched = "resumed" not in record and record.get("status") == "finished"
+    return None if is_untouched or "takes its place" in said else difference(directory, whole)
 
 
-def _change_for(rng: random.Random, path: Path) -> tuple[str, Change]:
-    """Return a kind of damage that suits a file."""
-    changes = dict(ANY)
-    if path.suffix in (".json", ".yaml"):
-        changes |= DOCUMENTS | TEXT
-        # What an odd value does to a document is the richest of all kinds.
-        changes |= {f"an odd value ({n})": _odd_value for n in range(6)}
-    elif path.suffix == ".jsonl":
-        changes |= TEXT | FLIPPED
-    else:
-        changes |= FLIPPED
-    return rng.choice(list(changes.items()))
+def _damage(rng: random.Random, path: Path) -> str:
+    """Damage a file in one way; return its name."""
+    is_document = path.suffix in (".json", ".yaml")
+    ways = [way for way in damage.WAYS if is_document or way is not damage.edit]
+    if path.suffix == ".pt":
+        ways += [damage.flip_bits, damage.cut]
+    if is_document:
+        # Nobody can tell another number in a document from the right one.
+        ways.remove(damage.flip_bits)
+    way = rng.choice(ways)
+    way(path, rng)
+    return way.__name__
 
 
 def _make_run(

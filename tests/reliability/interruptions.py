@@ -80,7 +80,8 @@ def _killed_run(rng: random.Random, desk: Desk, words: list[str]) -> Iterator[st
     died = 0
     while True:
         has_begun = (directory / "config.yaml").exists()
-        command = go_on if has_begun and rng.random() < 0.7 else begin
+        is_finished = '"status": "finished"' in _text(directory / "run.json")
+        command = go_on if has_begun and (is_finished or rng.random() < 0.7) else begin
         ended = run(command, place, _kill(rng, directory, events, died))
         if ended.code != -signal.SIGKILL:
             break

@@ -59,6 +59,11 @@ def shuffle_lines(path: Path, rng: random.Random) -> None:
     path.write_bytes(b"".join(rng.choices(lines, k=2 * len(lines)) if lines else lines))
 
 
+def end_lines_as_windows(path: Path, rng: random.Random) -> None:
+    """End lines as Windows does, as a copy through some editors and tools."""
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
 def nest(path: Path, rng: random.Random) -> None:
     """Add a line that is nested deeply: it crashes readers that call themselves."""
     with path.open("ab") as file:
@@ -135,6 +140,18 @@ def lock(path: Path, rng: random.Random) -> None:
 
 
 WAYS: tuple[Callable[[Path, random.Random], None], ...] = (
-    *(flip_bits, cut, zero, shuffle_lines, nest, laugh, edit, edit, edit, edit),
+    *(
+        flip_bits,
+        cut,
+        zero,
+        shuffle_lines,
+        end_lines_as_windows,
+        nest,
+        laugh,
+        edit,
+        edit,
+        edit,
+        edit,
+    ),
     *(remove, pipe, link, directory, lock),
 )
