@@ -4,63 +4,15 @@ PYTHONPATH=tests python -m reliability --seed 1 --out docs/reliability.md
 """
 
 import argparse
-import itertools
-import os
-import random
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 from marlrun.runner.rundir import git_commit
-from reliability import damage, interruptions, typed
-from reliability.desk import Desk
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of case: what happens, what is expected, and how often it is tried."""
-
-    what: str
-    expected: str
-    draw: Callable[[random.Random, Desk], Iterator[str | None]]
-    times: int
-
-
-SAME = "resumed, the same run bit for bit"
-KINDS = [
-    Kind(
-        "SIGKILL at random file events and moments: runs, extensions",
-        SAME,
-        interruptions.kills,
-        240,
-    ),
-    Kind("SIGKILL at random file events and moments: sweeps", SAME, interruptions.sweep_kills, 60),
-    Kind("SIGINT, SIGTERM, SIGHUP at random moments", f"130, {SAME}", interruptions.signals, 60),
-    Kind(
-        "disk full from a random file event on",
-        f"1, the reason, {SAME}",
-        interruptions.full_disks,
-        60,
-    ),
-    Kind(
-        "damaged files of runs", "the same run, or one line and no change", damage.damaged_runs, 360
-    ),
-    Kind(
-        "damaged files of sweeps",
-        "the same jobs, or one line and no change",
-        damage.damaged_sweeps,
-        90,
-    ),
-    Kind("links in runs and sweeps", "what they lead to stays as it is", damage.links, 120),
-    Kind("wrong input", "2, one line, nothing is made", typed.wrong_input, 700),
-    Kind("hostile names", "it works, or 2 and one line", typed.hostile_names, 80),
-    Kind("streams that go away", "0, the same run", typed.streams, 40),
-]
+from reliability.kinds import KINDS, PARTS, Kind, try_part
 
 
 def main() -> int:
@@ -71,34 +23,29 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kinds whose description holds this")
     parser.add_argument("--out", type=Path, help="where the table goes, beside standard output")
     options = parser.parse_args()
-    top, began = Path(tempfile.mkdtemp(prefix="reliability_")), time.monotonic()
-    rows: list[tuple[Kind, int, int]] = []
+    began = time.monotonic()
+    kinds = [kind for kind in KINDS if options.only in kind.what]
+    counts = [max(1, round(kind.times * options.share)) for kind in kinds]
+    parts = [
+        (KINDS.index(kind), options.seed, part, len(range(part, count, PARTS)))
+        for kind, count in zip(kinds, counts, strict=True)
+        for part in range(min(PARTS, count))
+    ]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
+        failed = list(workers.map(try_part, *zip(*parts, strict=True)))
+    bad = {kind.what: 0 for kind in kinds}
     failures: list[str] = []
-    for kind in (kind for kind in KINDS if options.only in kind.what):
-        tried = max(1, round(kind.times * options.share))
-        bad = list(_failures(kind, options.seed, tried, top))
-        rows.append((kind, tried, tried - len(bad)))
-        failures += [f"{kind.what}: {line}" for line in bad]
-    shutil.rmtree(top, ignore_errors=True)
+    for (index, *_), lines in zip(parts, failed, strict=True):
+        bad[KINDS[index].what] += len(lines)
+        failures += [f"{KINDS[index].what}: {line}" for line in lines]
+    rows = [
+        (kind, count, count - bad[kind.what]) for kind, count in zip(kinds, counts, strict=True)
+    ]
     text = _table(options.seed, rows, failures, time.monotonic() - began)
     sys.stdout.write(text)
     if options.out:
         options.out.write_text(text)
     return 1 if failures else 0
-
-
-def _failures(kind: Kind, seed: int, tried: int, top: Path) -> Iterator[str]:
-    """Yield what went wrong, case by case."""
-    verdicts = kind.draw(
-        random.Random(f"{seed}/{kind.what}"), Desk(top / f"{os.getpid()}_{id(kind)}")
-    )
-    for number, verdict in enumerate(itertools.islice(verdicts, tried), start=1):
-        if verdict:
-            sys.stderr.write(f"NOT HELD {kind.what} #{number}: {verdict}\n")
-            yield verdict
-        elif number % 20 == 0:
-            sys.stderr.write(f"{kind.what}: {number} of {tried}\n")
-        sys.stderr.flush()
 
 
 def _table(
