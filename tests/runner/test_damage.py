@@ -1,5 +1,6 @@
 """Run directories that were damaged, or that a stranger made: refused whole, or mended and said."""
 
+import json
 import os
 import re
 import shutil
@@ -150,6 +151,14 @@ def test_a_damaged_log_is_named_with_its_line(cut, kind):
     line = refused(cut, f"{re.escape(str(path))}: line {number} is damaged; put the whole file")
     assert line.endswith("mode=eval measures the run as it is")
     assert evaluate(cut).status == "finished"
+
+
+@pytest.mark.parametrize("key", ["status", "env_steps", "results", "resumed"])
+def test_a_record_with_a_value_of_another_kind_is_refused(cut, key):
+    told = record(cut)
+    (cut / "run.json").write_text(json.dumps(told | {key: None}))
+    line = refused(cut, f"run.json: {key} None: expected")
+    assert line.endswith("delete it, and mode=resume goes on from the newest checkpoint")
 
 
 def test_a_log_with_a_line_less_or_none_at_all_is_refused(cut):

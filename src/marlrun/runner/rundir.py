@@ -89,10 +89,19 @@ def read_record(directory: Path) -> Record | None:
     if not path.exists():
         return None
     with _advising("delete it, and mode=resume goes on from the newest checkpoint"):
-        record = read_json(path)
-        if not isinstance(record, dict) or "status" not in record:
+        content = read_json(path)
+        record = cast(Record, content) if isinstance(content, dict) else {}
+        if "status" not in record:
             raise ValueError(f"{path}: expected an object with a status")
-    return cast(Record, record)
+        for key, kind in _KINDS.items():
+            if not isinstance(record.get(key, kind()), kind):
+                given = f"{key} {record[key]!r:.80}"
+                raise ValueError(f"{path}: {given}: expected {kind.__name__}")
+    return record
+
+
+_KINDS: dict[str, type] = {"status": str, "env_steps": int, "results": dict, "resumed": list}
+"""Keys of run.json on which going on with a run depends, and what they hold."""
 
 
 def same(config: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
