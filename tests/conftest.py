@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-# Tests of a terminal that closes must not depend on how they were begun: by nohup, SIGHUP is ignored.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+@pytest.fixture
+def hangup():
+    """A terminal that closes is heard, also where the tests were begun by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(autouse=True)

@@ -610,6 +610,7 @@ def test_a_sweep_in_batches_is_written_down_whole(marlrun, trained):
     assert "max_batch_size=0: expected int [1, inf)" in refused(
         marlrun("-m", *PAIR, "hydra.sweeper.max_batch_size=0", "hydra.sweep.dir=u")
     )
+    assert not Path("u").exists()
 
 
 def test_keys_of_what_an_experiment_chooses_may_be_typed(mine, trained):
@@ -619,6 +620,7 @@ def test_keys_of_what_an_experiment_chooses_may_be_typed(mine, trained):
     assert [config["env"]["flicker"] for config, _, _ in trained] == [0.1, 0.1]
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_stopped_before_its_first_job_is_interrupted(marlrun, trained, monkeypatch, number):
     from marlrun import launching

@@ -14,6 +14,8 @@ MARLRUN, REPORT = (
     [sys.executable, "-c", f"import sys; from marlrun.entry import {name}; sys.exit({name}())"]
     for name in ("marlrun", "report")
 )
+pytestmark = pytest.mark.usefixtures("hangup")
+
 JOB = ["algo=random", "env=matrix_game", "eval.every=100", "eval.episodes=4", "log.every=100"]
 RUN = [*JOB, "env_steps=200", "eval.final_episodes=4", "hydra.run.dir=o"]
 LONG = [*JOB, "env_steps=1000000000", "hydra.run.dir=o"]

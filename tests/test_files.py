@@ -42,7 +42,7 @@ def test_what_is_no_json_document_is_named(tmp_path, kind):
         ("[" * 200_000, "nested too deeply"),
         ("a: &a [*a]", "at most 200000 values"),
         (LAUGHS, "at most 200000 values"),
-        (MERGES, "is not plain YAML: the merge key <<"),
+        (MERGES, "expected at most 20 aliases beside merge keys <<"),
         ("a: !!python/object/apply:os.getcwd []", "is not plain YAML: the tag tag:yaml.org,2002:p"),
         ("a: !!bool x", "is not plain YAML: the tag tag:yaml.org,2002:bool"),
         ("a: !!timestamp x", "is not plain YAML: the tag tag:yaml.org,2002:timestamp"),
@@ -110,12 +110,26 @@ def test_what_grows_is_not_opened_through_a_link(tmp_path):
     assert mine.read_text() == "mine"
 
 
-def test_a_file_with_another_name_grows_alone(tmp_path):
+def test_a_file_with_another_name_grows_alone_once_it_is_separated(tmp_path):
     mine = written(tmp_path / "mine", "old ")
     os.link(mine, tmp_path / "log")
+    assert files.separate(tmp_path / "log") and not files.separate(tmp_path / "log")
     with files.appending(tmp_path / "log") as file:
         file.write(b"new")
     assert (mine.read_text(), (tmp_path / "log").read_text()) == ("old ", "old new")
+    assert not files.separate(tmp_path / "nothing")
+
+
+def test_a_second_name_takes_no_lock_away(tmp_path):
+    with files.exclusive(tmp_path / "lock"):
+        os.link(tmp_path / "lock", tmp_path / "backup")
+        with pytest.raises(BlockingIOError), files.exclusive(tmp_path / "lock", wait=False):
+            pass
+
+
+def test_a_few_merge_keys_are_plain(tmp_path):
+    text = "a: &a {x: 1}\nb: {<<: *a, y: 2}"
+    assert files.read_yaml(written(tmp_path / "a", text))["b"] == {"x": 1, "y": 2}
 
 
 def test_a_full_disk_leaves_what_was_there_and_no_half_file(tmp_path):

@@ -3,7 +3,8 @@ import os
 import resource
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -75,6 +76,30 @@ os.write(1, b"or prints")
 print("so do we", flush=True)
 os.close(os.dup(2))
 """
+
+
+def test_a_slow_reader_of_a_stream_that_does_not_block_is_waited_for(monkeypatch):
+    """Some programs set their end of a pipe so, and it is set for ours."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    size = 0
+    with suppress(BlockingIOError):
+        while True:
+            size += os.write(writer, b"x" * 4096)
+    stream = forgiving(writer)
+    reading = threading.Timer(0.2, os.read, (reader, size))
+    reading.start()
+    stream.write("at last\n")
+    reading.join()
+    assert os.read(reader, 100) == b"at last\n"
+    monkeypatch.setattr("marlrun.output._PATIENCE", 0.01)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    stream.write("lost\n")
+    stream.flush()
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", ">&-"])

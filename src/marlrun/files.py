@@ -93,7 +93,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a plain YAML file holds: no tags, no merge keys, and nothing is interpolated.
+    """Return what a plain YAML file holds: no tags, and nothing is interpolated.
 
     ValueError, in one line that names the file, if it is not plain YAML, nested too deeply or
     larger than `MOST_NODES` with its aliases written out; otherwise as `read_bytes`.
@@ -117,7 +117,8 @@ def _refuse_unusual(text: str, path: Path) -> None:
     It calls itself for every level, in C, and would crash; it writes merged mappings out as often
     as aliases repeat them; and of some tags it expects a value that it does not check.
     """
-    depth = 0
+    depth = aliases = 0
+    has_merges = False
     for event in cast(Any, yaml).parse(text, Loader=yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -125,10 +126,15 @@ def _refuse_unusual(text: str, path: Path) -> None:
             raise ValueError(f"{path}: {_TOO_DEEP}")
         if getattr(event, "tag", None) is not None:
             raise ValueError(f"{path} is not plain YAML: the tag {event.tag}")
+        aliases += isinstance(event, yaml.AliasEvent)
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            raise ValueError(f"{path} is not plain YAML: the merge key <<")
+            has_merges = True
+    if has_merges and aliases > _MERGED:
+        raise ValueError(f"{path}: expected at most {_MERGED} aliases beside merge keys <<")
 
 
+_MERGED = 20
+"""Aliases by which merge keys cannot grow beyond a few thousand values."""
 _TOO_DEEP = f"nested too deeply, expected at most {DEEPEST} levels"
 
 
@@ -196,7 +202,7 @@ def _refuse_link(path: Path) -> None:
             raise ValueError(f"{path}: expected a regular file or a directory")
 
 
-_WAY_OUT = "expected what it leads to in its place"
+_WAY_OUT = "replace the link by what it leads to"
 
 
 def make_directory(directory: Path, key: str) -> list[Path]:
@@ -226,7 +232,7 @@ def remove_directories(directories: Iterable[Path]) -> None:
 
 
 _BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-"""What is no fault of the name."""
+"""Errors of the disk, not of the name."""
 
 
 def _obstacle(directory: Path) -> str | None:
@@ -242,19 +248,28 @@ def _obstacle(directory: Path) -> str | None:
 def appending(path: Path) -> BinaryIO:
     """Open a regular file to write at its end, making it if need be.
 
-    OSError if it is a link or no regular file. A file that has another name as well (a hard link)
-    is copied first: the other name keeps what it has.
+    OSError if it is a link or no regular file.
     """
-    with suppress(FileNotFoundError):
-        if path.lstat().st_nlink > 1 and path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            write_atomically(path, lambda file: file.write(content))
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _NOFOLLOW | _NONBLOCK | _CLOEXEC
     file = os.fdopen(os.open(path, flags, 0o666), "ab")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "expected a regular file", str(path))
     return file
+
+
+def separate(path: Path) -> bool:
+    """Copy a file that has another name as well (a hard link), which keeps what it has.
+
+    Returns whether there was one. A lock that is held on the file stays with the other name.
+    """
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            content = path.read_bytes()
+            write_atomically(path, lambda file: file.write(content))
+            return True
+    return False
 
 
 _NOFOLLOW, _NONBLOCK, _CLOEXEC = (
@@ -293,11 +308,11 @@ def exclusive(path: Path, *, wait: bool = True) -> Generator[None]:
     for anybody: that is said once.
     """
     with appending(path) as file:
-        _lock(file, path, wait)
+        _lock(file, wait)
         yield
 
 
-def _lock(file: BinaryIO, path: Path, wait: bool) -> None:
+def _lock(file: BinaryIO, wait: bool) -> None:
     try:
         import fcntl
     except ImportError:
@@ -307,8 +322,8 @@ def _lock(file: BinaryIO, path: Path, wait: bool) -> None:
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise BlockingIOError(*error.args) from error
-        reason = f"{path.parent}: no locks on this file system ({error.strerror})"
-        say_once(f"marlrun: {reason}: nothing else may write there meanwhile")
+        reason = f"no locks on this file system ({error.strerror})"
+        say_once(f"marlrun: {reason}: let no other process write to the same directory")
 
 
 def _sync_directory(directory: Path) -> None:

@@ -65,12 +65,11 @@ def run_sweep(
     cfg.hydra.sweep.dir = _absolute(directory)
     sweep = Sweep(directory)
     sweep.begin(argv, swept, list(cfg.plugins))
-    callbacks = Callbacks(cfg)
-    context = HydraContext(hydra.config_loader, callbacks)
-    callbacks.on_multirun_start(config=cfg, config_name=root)
-    sweeper = _recorded_sweeper(sweep, context, cfg, groups)
     try:
-        ended = _ask(sweeper, sweep, cfg)
+        callbacks = Callbacks(cfg)
+        context = HydraContext(hydra.config_loader, callbacks)
+        callbacks.on_multirun_start(config=cfg, config_name=root)
+        ended = _ask(_recorded_sweeper(sweep, context, cfg, groups), sweep, cfg)
     finally:
         sweep.end()
     callbacks.on_multirun_end(config=cfg, config_name=root)

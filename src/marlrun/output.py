@@ -7,6 +7,7 @@ may decide how work ends, so everything that is said goes through here.
 import errno
 import io
 import os
+import select
 import stat
 import sys
 from contextlib import suppress
@@ -91,7 +92,11 @@ class _Descriptor(io.FileIO):
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write some of `data`, or drop all; return how many bytes are done with."""
         try:
-            return super().write(data)
+            written: int | None = super().write(data)
+            if written is None:  # Full, and set not to block: its reader may only be slow.
+                select.select([], [self.fileno()], [], _PATIENCE)
+                written = super().write(data)
+            return memoryview(data).nbytes if written is None else written
         except OSError as error:
             if self.error is None and not self._has_lost_its_reader(error):
                 self.error = OSError(error.errno, error.strerror, "standard output")
@@ -102,6 +107,8 @@ class _Descriptor(io.FileIO):
         return not is_file and error.errno in _READER_GONE
 
 
+_PATIENCE = 5.0
+"""Seconds for which a reader of a stream that does not block is waited for."""
 _READER_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
 """How writing to a pipe, a terminal and a socket fails when nobody is at the other end."""
 

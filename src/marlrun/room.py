@@ -16,14 +16,14 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 def check(needed: int, device: torch.device, keys: str) -> None:
     """Raise ValueError, which names `keys`, if `needed` bytes are more than the memory there is.
 
-    What is needed is an estimate of the largest tensors. So what passes may still be too much
-    beside other programs, but what is refused could never work here.
+    What is needed is an estimate of the largest tensors, so what passes may still be too much
+    beside other programs. Swap does not count: training in it takes for ever.
     """
     there = memory(device)
     if needed > there:
         raise ValueError(
             f"{keys}: this takes about {_gigabytes(needed)} of memory, "
-            f"expected at most the {_gigabytes(there)} there are"
+            f"this machine has {_gigabytes(there)}"
         )
 
 

@@ -14,7 +14,7 @@ _FILLED_IN = (
     *("hydra.job.num.", "hydra.job.id.", "hydra.job.config_name.", "hydra.job.override_dirname."),
 )
 """Where Hydra, or marlrun, overwrites whatever was given."""
-_TILDE = re.compile(r"(?<![^=,\[(:])~[^,\])]*")
+_TILDE = re.compile(r"(?<![^=,\[(: ])~[^,\])]*")
 """A value, perhaps one of several, that begins with `~`."""
 
 

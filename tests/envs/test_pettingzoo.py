@@ -79,7 +79,7 @@ class TestEveryGame:
     def test_goes_on_in_a_forked_process(self, name, changes, two_threads):
         game = parallel_env(name, **changes)
         played(game, 3, seed=5)
-        assert elsewhere(game, "fork", 30) == (played(game), played(game, seed=9))
+        assert elsewhere(game, "fork", 120) == (played(game), played(game, seed=9))
 
     def test_api(self, name, changes):
         parallel_api_test(parallel_env(name, **changes), num_cycles=100)

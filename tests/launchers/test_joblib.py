@@ -6,6 +6,8 @@ import signal
 import pytest
 from launchers.sweeps import JOBLIB, SMALL, SWEEP, end, members, until
 
+pytestmark = pytest.mark.usefixtures("hangup")
+
 HALF = ["algo=dec_hdrqn", "env.game=climb,penalty", "algo.beta=0.2,0.6", *SMALL]
 """Four of the eight jobs."""
 
@@ -76,7 +78,7 @@ def test_a_signal_leaves_no_orphan_and_loses_nothing(desk, send, number):
         until(lambda: len(desk.in_the_middle()) == 2)
         send(parent.pid, number)
         said = end(parent)
-        until(lambda: not members(parent.pid), seconds=20)
+        until(lambda: not members(parent.pid))
     assert said.code == 130, said.err
     # loky's tracker of resources dies of SIGHUP, which loky tells the terminal that is gone.
     assert number == signal.SIGHUP or "Traceback" not in said.err, said.err

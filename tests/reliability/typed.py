@@ -115,12 +115,11 @@ def hostile_names(rng: random.Random, desk: Desk) -> Iterator[str | None]:
 
 
 def _hints_work(text: str, place: Path) -> str | None:
-    """Paste what was printed as a command that takes a directory."""
-    for line in text.splitlines():
-        if " --logdir " in line:
-            directory = Path(place, *shlex.split(line)[-1:])
-            if not directory.is_dir():
-                return f"no such directory as printed: {line}"
+    """Paste what was printed as the command that shows curves."""
+    _, is_printed, rest = text.partition(" --logdir ")
+    # A name may go on in the next line.
+    if is_printed and not (place / shlex.split(rest)[0]).is_dir():
+        return f"no such directory as printed: {rest}"
     return None
 
 

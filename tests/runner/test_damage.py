@@ -106,6 +106,18 @@ def test_a_log_with_a_second_name_leaves_what_that_name_holds(cut, tmp_path, who
     assert_same_run(whole, cut)
 
 
+def test_a_backup_by_hard_links_takes_no_lock_away(cut, tmp_path):
+    with rundir.locked(cut):
+        os.link(cut / "metrics.jsonl", tmp_path / "backup")
+        with pytest.raises(ValueError, match="another process is training this run"):
+            train.resume(cut, None, PLUGINS)
+        # The copy that a run makes of a log with another name is locked as well.
+    with rundir.locked(cut):
+        assert (cut / "metrics.jsonl").stat().st_nlink == 1
+        with pytest.raises(ValueError, match="another process is training this run"):
+            train.resume(cut, None, PLUGINS)
+
+
 @pytest.mark.parametrize("env_steps", [None, 500])
 def test_a_run_without_checkpoints_is_not_emptied(cut, env_steps):
     shutil.rmtree(cut / "checkpoints")

@@ -6,6 +6,8 @@ import pytest
 
 from marlrun.runner.signals import Interrupt, Stop, handling
 
+pytestmark = pytest.mark.usefixtures("hangup")
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_the_second_insists(number):
@@ -39,6 +41,26 @@ def test_a_request_holds_for_what_begins_later():
             assert second.requested
     with Stop() as third:
         assert not third.requested
+
+
+def test_what_is_requested_within_is_requested_around():
+    """A job that ends just then is finished, but no other is to begin."""
+    asked = []
+    with Stop(lambda: asked.append("once")) as outer:
+        with Stop() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert inner.requested and not outer.requested
+        assert outer.requested and asked == ["once"]
+
+
+def test_a_signal_between_two_lines_of_entering_is_heard(monkeypatch):
+    outer, inner = Stop(), Stop()
+    enter = inner._handling.__enter__
+    monkeypatch.setattr(
+        inner._handling, "__enter__", lambda: (os.kill(os.getpid(), signal.SIGINT), enter())
+    )
+    with outer, inner:
+        assert outer.requested and inner.requested
 
 
 def test_what_insists_does_so_once():

@@ -121,7 +121,8 @@ def _read_original(key: str, path: str, directory: Path) -> InputFile:
 def _read_copy(key: str, path: str, directory: Path) -> InputFile:
     match = _STORED.fullmatch(path)
     if match is None:
-        raise ValueError(f"{key}={path}: expected a file kept in {directory}/inputs")
+        older = "a sweep of an earlier version kept none: type its command again"
+        raise ValueError(f"{key}={path}: expected a file kept in {directory}/inputs; {older}")
     file = _read(key, str(directory / path))
     if file.digest != match[1]:
         raise ValueError(f"{key}={file.path}: was changed, expected a content of hash {match[1]}")

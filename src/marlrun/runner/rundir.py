@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,14 @@ from typing import Any, cast
 import yaml
 
 import marlrun
-from marlrun.files import exclusive, read_json, read_yaml, refuse_links, write_atomically
+from marlrun.files import (
+    exclusive,
+    read_json,
+    read_yaml,
+    refuse_links,
+    separate,
+    write_atomically,
+)
 
 Record = dict[str, Any]
 
@@ -159,11 +166,19 @@ def git_commit() -> str | None:
 
 @contextmanager
 def locked(directory: Path) -> Generator[None]:
-    """Hold the run directory for this process; ValueError if another holds it."""
+    """Hold the run directory for this process; ValueError if another holds it.
+
+    Files that grow and have another name as well are copied, so that the other name keeps what it
+    has.
+    """
     path = directory / "metrics.jsonl"
     is_new = not path.exists()
     try:
-        with exclusive(path, wait=False):
+        with ExitStack() as held:
+            held.enter_context(exclusive(path, wait=False))
+            if separate(path):  # The first lock stays with the other name.
+                held.enter_context(exclusive(path, wait=False))
+            separate(directory / "marlrun.log")
             yield
     except BlockingIOError as error:
         raise ValueError(f"{directory}: another process is training this run") from error

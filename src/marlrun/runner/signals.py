@@ -32,7 +32,7 @@ def _is_nohup(number: int) -> bool:
 
 @contextmanager
 def handling(handle: Handler) -> Generator[None]:
-    """Meanwhile, let `handle` answer as by `answer`."""
+    """Within the context `handle` answers the signals; afterwards the earlier handlers do."""
     previous = answer(handle)
     try:
         yield
@@ -82,7 +82,7 @@ class Stop:
     The third leaves at once. A job of a sweep gets two kinds at one Ctrl-C: one of the terminal,
     one of the process that began it. A closed terminal may send several SIGHUP by itself: they
     ask, but never insist. `requesting` is called at the first signal. What is entered within
-    another stop begins with what was requested there.
+    another stop begins with what was requested there, and hands on what was requested within.
     """
 
     def __init__(self, requesting: Callable[[], object] = lambda: None) -> None:
@@ -91,12 +91,15 @@ class Stop:
         self._insisted = False
         self._counts: Counter[int] = Counter()
         self._handling: AbstractContextManager[None] = handling(self._handle)
+        self._outer: Stop | None = None
 
     def __enter__(self) -> "Stop":
         outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(outer, Stop):
-            self.requested = outer.requested
+        self._outer = outer if isinstance(outer, Stop) else None
         self._handling.__enter__()
+        # Only now: what came before was heard by the outer one.
+        if self._outer is not None and self._outer.requested:
+            self.requested = True
         return self
 
     def __exit__(
@@ -106,12 +109,19 @@ class Stop:
         trace: TracebackType | None,
     ) -> None:
         self._handling.__exit__(kind, error, trace)
+        if self.requested and self._outer is not None:
+            self._outer.request()
+
+    def request(self) -> None:
+        """Ask to stop, as the first signal does."""
+        if not self.requested:
+            self.requested = True
+            self._requesting()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._counts[number] += 1
         if not self.requested:
-            self.requested = True
-            self._requesting()
+            self.request()
         elif number != _HANGUP and self._counts[number] > 2:
             Interrupt("marlrun").leave(number, frame)
         elif number != _HANGUP and self._counts[number] == 2 and not self._insisted:

@@ -48,10 +48,9 @@ class Sweep:
             )
         self._made = make_directory(self.directory, "hydra.sweep.dir")
         refuse_links(self.directory, OWN)
+        self._refuse_jobs(plugins)
         self._take_over()
-        if self._path.exists() and self.read().jobs:
-            go_on = f"{commands.resume(self.directory, plugins)} goes on with it"
-            raise ValueError(f"hydra.sweep.dir={self.directory}: holds a sweep already; {go_on}")
+        self._refuse_jobs(plugins)  # Another process may have been faster.
         self._stop.unlink(missing_ok=True)
         here = (socket.gethostname(), os.getpid())
         try:
@@ -59,6 +58,11 @@ class Sweep:
         except OSError:
             self._remove()
             raise
+
+    def _refuse_jobs(self, plugins: Sequence[str]) -> None:
+        if self._path.exists() and self.read().jobs:
+            go_on = f"{commands.resume(self.directory, plugins)} goes on with it"
+            raise ValueError(f"hydra.sweep.dir={self.directory}: holds a sweep already; {go_on}")
 
     def resume(self) -> list[SweepJob]:
         """Make this process the one that hands out jobs; return those that are not finished.
