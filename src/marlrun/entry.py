@@ -8,19 +8,19 @@ from marlrun.runner.signals import Handler, Interrupt, answer
 def marlrun() -> int:
     """Be the command `marlrun`; return the exit code."""
     # Where something would be left half done, a handler is set that lets it be finished.
-    return _run("marlrun", "marlrun.cli", Interrupt("marlrun").leave)
+    return _run("marlrun", "marlrun.cli", Interrupt("marlrun").exit_now)
 
 
 def report() -> int:
     """Be the command `marlrun-report`; return the exit code."""
-    # An exception, since it takes the progress bar from the screen.
+    # An exception, so that the progress bar is removed from the screen.
     return _run("marlrun-report", "marlrun.report.cli", Interrupt("marlrun-report"))
 
 
 def _run(program: str, module: str, handle: Handler) -> int:
     """Import a command's module, then let `handle` answer signals while the command runs."""
     interrupt = Interrupt(program)
-    answer(interrupt.leave)
+    answer(interrupt.exit_now)
     import_module("marlrun.output").protect()
     main = import_module(module).main
     try:
@@ -30,4 +30,4 @@ def _run(program: str, module: str, handle: Handler) -> int:
         return interrupt.announce()
     finally:
         # While the interpreter ends, an exception would be a traceback.
-        answer(interrupt.leave)
+        answer(interrupt.exit_now)

@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kinds whose description holds this")
     parser.add_argument("--out", type=Path, help="where the table goes, beside standard output")
     options = parser.parse_args()
-    began = time.monotonic()
+    began, commit = time.monotonic(), git_commit() or "no commit"
     kinds = [kind for kind in KINDS if options.only in kind.what]
     counts = [max(1, round(kind.times * options.share)) for kind in kinds]
     parts = [
@@ -41,7 +41,7 @@ def main() -> int:
     rows = [
         (kind, count, count - bad[kind.what]) for kind, count in zip(kinds, counts, strict=True)
     ]
-    text = _table(options.seed, rows, failures, time.monotonic() - began)
+    text = _table(options.seed, commit, rows, failures, time.monotonic() - began)
     sys.stdout.write(text)
     if options.out:
         options.out.write_text(text)
@@ -49,13 +49,13 @@ def main() -> int:
 
 
 def _table(
-    seed: int, rows: list[tuple[Kind, int, int]], failures: list[str], seconds: float
+    seed: int, commit: str, rows: list[tuple[Kind, int, int]], failures: list[str], seconds: float
 ) -> str:
     head = ["kind", "expected", "tried", "held"]
     lines = [head, ["---"] * 4]
     lines += [[kind.what, kind.expected, str(tried), str(held)] for kind, tried, held in rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    made = f"`make reliability SEED={seed}` at `{(git_commit() or 'no commit')[:9]}`"
+    made = f"`make reliability SEED={seed}` at `{commit[:9]}`"
     when = f"{datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes"
     listed = "".join(f"- {line}\n" for line in failures)
     return (

@@ -89,7 +89,7 @@ def test_an_interruption_is_an_exception_once():
     with handling(interrupt):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
-        assert signal.getsignal(signal.SIGINT) == interrupt.leave
+        assert signal.getsignal(signal.SIGINT) == interrupt.exit_now
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

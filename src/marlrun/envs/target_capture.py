@@ -57,7 +57,7 @@ class TargetCapture:
         )
         room.check_steps(self.spec, len(seeds), num_envs, device)
         self._size, self._slip, self._flicker = size, slip, flicker
-        # Moves once around the torus are none, and the coordinates stay small.
+        # A move once around the torus changes nothing, so moves are taken modulo the size.
         drifts = [(dx % size, dy % size) for dx, dy in _drifts(motion)]
         self._num_drifts = len(drifts)
         self._next_cell = wrapped(size, [*_turned_moves(), *drifts], device)

@@ -21,7 +21,7 @@ MAX_SWEEPS = 3_000_000_000
 """Joint states x joint actions x steps a solution may go through; about half a minute."""
 
 MIN_SWEEP = 300_000
-"""Joint states x joint actions for which a step takes as long as for fewer."""
+"""Pairs of joint state and joint action below which a step is no faster."""
 
 HEADINGS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 """North, east, south, west as (dx, dy)."""

@@ -6,6 +6,7 @@ from typing import Any
 import networkx
 import numpy as np
 
+from marlrun.files import write_atomically
 from marlrun.graphs.measures import Matrix, array_of
 from marlrun.graphs.network import Network
 from marlrun.plotting import KINDS, Axes, new_figure, save, style
@@ -41,7 +42,8 @@ def draw(network: Network, path: Path, title: str) -> None:
             _show_matrix(axes, matrix)
         else:
             _show_links(axes, matrix, place)
-    save(figure, path, path.suffix.removeprefix("."))
+    kind = path.suffix.removeprefix(".")
+    write_atomically(path.resolve(), lambda file: save(figure, file, kind))
 
 
 def _places(matrix: np.ndarray, is_still: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ SECONDS = "perf/seconds"
 LARGEST = 2.0**53
 """Counts up to here are whole as floating-point numbers."""
 LEAST_VALUE, MOST_VALUE = 1e-100, 1e100
-"""Numbers nearer to zero are zero and larger ones none, so that no sum or quotient overflows."""
+"""Numbers nearer to zero count as zero and larger ones as NaN, so that no sum overflows."""
 MOST_BYTES = 1 << 36
 """Bytes of a metrics file that are still read: the memory is what ends first."""
 

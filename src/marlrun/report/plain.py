@@ -9,7 +9,7 @@ MOST_BITS = 10_000
 def printable(text: str) -> str:
     """Return the text with an escape such as \\n in place of every character that cannot be shown.
 
-    These are control characters, those that turn the direction of writing, and halves of pairs,
+    These are control characters, those that turn the direction of writing, and lone surrogates,
     which no file in UTF-8 can hold.
     """
     if text.isprintable():

@@ -57,7 +57,7 @@ def read_stored(config: Config, directory: Path) -> dict[str, InputFile]:
 
 
 def absolute(config: Config) -> dict[str, Any]:
-    """Return a configuration as typed that is true in every working directory."""
+    """Return a configuration as typed with absolute paths."""
     return put(config, {key: str(Path(path).absolute()) for key, path in _paths(config)})
 
 

@@ -75,7 +75,7 @@ class Log:
             self._mean = Board(self._directory / "tb" / "mean")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the lines that the checkpoint knows, parsed; ValueError for one that is none."""
+        """Yield the lines that the checkpoint knows, parsed; ValueError for a line that is no row."""
         if self._end == 0:
             return
         read = 0

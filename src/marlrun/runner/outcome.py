@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-from marlrun.files import appending
+from marlrun.files import appending, separate
 
 Status = Literal["finished", "interrupted", "failed", "refused"]
 
@@ -39,10 +39,16 @@ def attempt(work: Callable[[], Outcome], directory: Path) -> Outcome:
 
 def log_traceback(directory: Path) -> bool:
     """Write the exception that is being handled to marlrun.log; say whether the disk took it."""
-    with suppress(OSError), appending(directory / "marlrun.log") as file:
+    with suppress(OSError), open_log(directory) as file:
         file.write(traceback.format_exc().encode("utf-8", "backslashreplace"))
         return True
     return False
+
+
+def open_log(directory: Path) -> BinaryIO:
+    """Open marlrun.log to write at its end; another name of the file keeps what it has."""
+    separate(directory / "marlrun.log")
+    return appending(directory / "marlrun.log")
 
 
 def one_line(error: BaseException) -> str:

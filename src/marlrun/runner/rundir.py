@@ -168,8 +168,7 @@ def git_commit() -> str | None:
 def locked(directory: Path) -> Generator[None]:
     """Hold the run directory for this process; ValueError if another holds it.
 
-    Files that grow and have another name as well are copied, so that the other name keeps what it
-    has.
+    A log that has another name as well is copied, so that the other name keeps what it has.
     """
     path = directory / "metrics.jsonl"
     is_new = not path.exists()
@@ -178,7 +177,6 @@ def locked(directory: Path) -> Generator[None]:
             held.enter_context(exclusive(path, wait=False))
             if separate(path):  # The first lock stays with the other name.
                 held.enter_context(exclusive(path, wait=False))
-            separate(directory / "marlrun.log")
             yield
     except BlockingIOError as error:
         raise ValueError(f"{directory}: another process is training this run") from error

@@ -53,11 +53,11 @@ class Interrupt:
     def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
         """Raise KeyboardInterrupt, or leave."""
         if _is_importing(frame):
-            self.leave(number, frame)
-        answer(self.leave)
+            self.exit_now(number, frame)
+        answer(self.exit_now)
         raise KeyboardInterrupt
 
-    def leave(self, number: int, frame: FrameType | None) -> NoReturn:
+    def exit_now(self, number: int, frame: FrameType | None) -> NoReturn:
         """End the process at once."""
         os._exit(self.announce())
 
@@ -123,7 +123,7 @@ class Stop:
         if not self.requested:
             self.request()
         elif number != _HANGUP and self._counts[number] > 2:
-            Interrupt("marlrun").leave(number, frame)
+            Interrupt("marlrun").exit_now(number, frame)
         elif number != _HANGUP and self._counts[number] == 2 and not self._insisted:
             self._insisted = True
             raise KeyboardInterrupt

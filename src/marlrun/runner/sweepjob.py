@@ -7,9 +7,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
 
-from marlrun.files import appending
 from marlrun.output import forgiving, say
-from marlrun.runner.outcome import Outcome, attempt
+from marlrun.runner.outcome import Outcome, attempt, open_log
 from marlrun.runner.rundir import holds_run
 from marlrun.runner.signals import Stop
 from marlrun.runner.sweepdir import Sweep
@@ -59,10 +58,10 @@ def _train(job: SweepJob, sweep: Path, plugins: Sequence[str]) -> Outcome:
 
 @contextmanager
 def _quiet(directory: Path) -> Generator[None]:
-    """Send what the job says to its own log, which takes what the disk does."""
+    """Send what the job says to its own log; what the disk cannot take is dropped."""
     directory.mkdir(parents=True, exist_ok=True)
     with (
-        appending(directory / "marlrun.log") as file,
+        open_log(directory) as file,
         forgiving(file.fileno()) as log,
         redirect_stdout(log),
         redirect_stderr(log),
