@@ -48,7 +48,7 @@ def test_nothing_is_written_or_deleted_through_a_link(tmp_path, run, capsys, nam
     (out / name).symlink_to(mine)
     (out / "seeds.csv").write_text("old")
     assert main([str(run), "--out", str(out)]) == 2
-    said = "nothing is written through links; expected what it leads to in its place"
+    said = "nothing is written through links; replace the link by what it leads to"
     assert capsys.readouterr().err == f"marlrun-report: {out / name} is a link: {said}\n"
     assert mine.read_text() == "mine" and (out / name).is_symlink()
     assert contents(out) == {name: b"mine", "seeds.csv": b"old"}
