@@ -11,10 +11,14 @@ import torch
 
 @pytest.fixture
 def hangup():
-    """A terminal that closes is heard, also where the tests were begun by nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """A terminal that closes and Ctrl-C are heard, also where the tests were begun by nohup or by &."""
+    before = {
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
