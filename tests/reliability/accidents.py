@@ -79,8 +79,9 @@ def _at_file_events(top: Path, happen: Callable[[], None]) -> None:
     busy = False
 
     def is_below(path: object) -> bool:
-        text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
-        return str(Path.cwd() / text).startswith(prefix)
+        # A number is a file that is open already, such as standard output.
+        is_path = isinstance(path, str | bytes | os.PathLike)
+        return is_path and str(Path.cwd() / os.fsdecode(path)).startswith(prefix)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal busy
