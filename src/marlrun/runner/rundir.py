@@ -54,7 +54,7 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 def write_record(directory: Path, record: Record) -> None:
-    """Write run.json."""
+    """Write a run's record, run.json, as a whole."""
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     write_atomically(directory / "run.json", lambda file: file.write(text.encode()))
 

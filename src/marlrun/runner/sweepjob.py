@@ -71,7 +71,7 @@ def _quiet(directory: Path) -> Generator[None]:
 
 @contextmanager
 def _saved_first() -> Generator[None]:
-    """Meanwhile, stop as by SIGTERM where a signal would make submitit requeue the job; then obey.
+    """Within the context, the signal by which submitit requeues a job first stops it as SIGTERM does.
 
     submitit alone would take away all work since the last checkpoint.
     """
