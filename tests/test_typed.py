@@ -428,3 +428,16 @@ def test_a_damaged_sweep_json_is_named_with_the_way_out(marlrun, text: str, reas
     assert line.startswith(f"s/sweep.json is not JSON: {reason}")
     assert line.endswith("; mode=resume run=s/JOB goes on with one of its jobs")
     assert marlrun("mode=resume", "run=s/0").code == 0
+
+
+def test_a_name_that_is_too_long_is_refused(marlrun):
+    long = "a" * 300
+    for key in ("hydra.run.dir", "hydra.sweep.dir"):
+        words = ["-m", "seed=0,1"] if key == "hydra.sweep.dir" else []
+        line = refused(marlrun(*QUICK, *words, f"{key}={long}"))
+        assert line.startswith(
+            f"{key}={long}: expected a directory that can be made: File name too"
+        )
+    for mode in ("eval", "resume"):
+        assert refused(marlrun(f"mode={mode}", f"run={long}")) == f"run={long}: no such directory"
+    assert here() == []

@@ -205,6 +205,13 @@ def _refuse_link(path: Path) -> None:
 _WAY_OUT = "replace the link by what it leads to"
 
 
+def is_directory(path: Path) -> bool:
+    """Say whether there is a directory of this name; there is none of a name that cannot be."""
+    with suppress(OSError):
+        return path.is_dir()
+    return False
+
+
 def make_directory(directory: Path, key: str) -> list[Path]:
     """Make a directory; return what was not there before, the directory itself first.
 

@@ -108,11 +108,12 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
 def _existing_run(config: Config) -> Path:
     """Return the directory `run` names; checked first, so that a slip costs no import of torch."""
+    from marlrun.files import is_directory
     from marlrun.runner.rundir import holds_run
     from marlrun.runner.sweepdir import holds_sweep
 
     directory = Path(config["run"])
-    if not directory.is_dir():
+    if not is_directory(directory):
         raise ValueError(f"run={directory}: no such directory")
     if holds_sweep(directory):
         raise ValueError(f"run={directory}: a sweep; expected one of its jobs' directories")

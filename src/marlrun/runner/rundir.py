@@ -15,6 +15,7 @@ import yaml
 import marlrun
 from marlrun.files import (
     exclusive,
+    is_directory,
     read_json,
     read_yaml,
     refuse_links,
@@ -44,7 +45,9 @@ def refuse_links_in(directory: Path) -> None:
 
 def holds_run(directory: Path) -> bool:
     """Say whether a run was begun in `directory`."""
-    return (directory / "config.yaml").exists()
+    with suppress(OSError):  # no such name can be
+        return (directory / "config.yaml").exists()
+    return False
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
@@ -187,7 +190,7 @@ def locked(directory: Path) -> Generator[None]:
 
 
 def _existing(directory: Path, name: str) -> Path:
-    if not directory.is_dir():
+    if not is_directory(directory):
         raise ValueError(f"run={directory}: no such directory")
     path = directory / name
     if not path.is_file():
