@@ -209,3 +209,15 @@ def test_a_full_disk_is_not_the_fault_of_the_name(tmp_path, monkeypatch, number,
     made = files.make_directory(tmp_path / "new" / "er", "hydra.run.dir")
     assert made == [tmp_path / "new" / "er", tmp_path / "new"]
     assert files.make_directory(tmp_path / "new" / "er", "hydra.run.dir") == []
+
+
+def test_a_directory_that_cannot_be_looked_at_is_not_called_missing(tmp_path, monkeypatch):
+    assert files.is_directory(tmp_path) and not files.is_directory(tmp_path / "nothing")
+    assert not files.is_directory(tmp_path / ("a" * 300))
+
+    def fail(path, **options):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "stat", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        files.is_directory(tmp_path)

@@ -206,10 +206,13 @@ _WAY_OUT = "replace the link by what it leads to"
 
 
 def is_directory(path: Path) -> bool:
-    """Say whether there is a directory of this name; there is none of a name that cannot be."""
-    with suppress(OSError):
+    """Say whether there is a directory of this name; there is none of a name that is too long."""
+    try:
         return path.is_dir()
-    return False
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def make_directory(directory: Path, key: str) -> list[Path]:

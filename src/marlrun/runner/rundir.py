@@ -45,9 +45,7 @@ def refuse_links_in(directory: Path) -> None:
 
 def holds_run(directory: Path) -> bool:
     """Say whether a run was begun in `directory`."""
-    with suppress(OSError):  # no such name can be
-        return (directory / "config.yaml").exists()
-    return False
+    return is_directory(directory) and (directory / "config.yaml").exists()
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
