@@ -13,7 +13,7 @@ from rich.table import Table
 from benchmarks.parts import PARTS, Row
 from benchmarks.timing import Effort
 from marlrun.runner.device import describe, set_up
-from marlrun.runner.rundir import git_commit, now
+from marlrun.runner.documents import git_commit, now
 
 FULL, QUICK = Effort(rounds=21, seconds=0.2), Effort(rounds=3, seconds=0.02)
 

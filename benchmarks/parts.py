@@ -14,7 +14,7 @@ from benchmarks.scale import scale
 from benchmarks.setting import CPU, GAME, PERIOD, Call, game, ours, plain, update_flops
 from benchmarks.timing import Effort, Times, alternate, ratio
 from marlrun.algos.dec_hdrqn import DecHDRQN
-from marlrun.nets.recorded import Recorded
+from marlrun.nets.captured import Captured
 from marlrun.types import Env
 
 Row = dict[str, Any]
@@ -97,7 +97,7 @@ def _compared(numerator: list[float], denominator: list[float]) -> Row:
 def _learning(learner: DecHDRQN) -> Call:
     """Return a call that learns as `learner.learn` does, but always from the same traces."""
     traces, beta = learner.replay.sample(), torch.tensor(learner.beta)
-    return Recorded(lambda: learner.descend(traces, beta))
+    return Captured(lambda: learner.descend(traces, beta))
 
 
 def _matmul(size: int) -> Call:

@@ -109,7 +109,7 @@ def _steps(learner: Any, num_agents: int, replicas: int) -> Iterator[None]:
 
 
 def _warm(call: Call) -> Call:
-    """Have it recorded (marlrun.nets.recorded) before it is known how often it fits a round."""
+    """Have it recorded (marlrun.nets.captured) before it is known how often it fits a round."""
     for _ in range(5):
         call()
     return call

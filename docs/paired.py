@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from marlrun.report.groups import is_compared
-from marlrun.report.read import Run
-from marlrun.runner.stats import Estimate, estimate
+from marlrun.report.analysis.groups import is_compared
+from marlrun.report.data.read import Run
+from marlrun.runner.intervals import Estimate, estimate
 
 RETURN = "eval/return_mean"
 

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from scipy import stats
 
-from marlrun.plotting import EngFormatter, new_figure, save, style
+from marlrun.system.plotting import EngFormatter, new_figure, save, style
 
 TAG = "eval/return_mean"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from marlrun import schema
+from marlrun.config import schema
 
 INTS = ("0", "1", "-1", "10000", f"{2**31}", f"{2**62}", f"{2**63}", f"{10**23}", f"{10**400}")
 FLOATS = ("1e300", "1e38", "1e9", "1e-9", "1e-300", "1e-400", ".inf", "nan", f"{10**400}")
@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"(list of (?:(\d+) )?)?(int|float)(?: [\[(](\S+), (\S+)[\]
 
 
 def extremes(kind: str) -> list[str]:
-    """Return numbers to type for a key of this TYPE (see marlrun.schema): its ends, and extremes."""
+    """Return numbers to type for a key of this TYPE (see marlrun.config.schema): its ends, and extremes."""
     values: list[str] = []
     for alternative in kind.split(" or "):
         if number := _NUMBER.fullmatch(alternative):

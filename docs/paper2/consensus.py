@@ -11,8 +11,8 @@ import torch
 from scipy import stats
 
 from marlrun.graphs.measures import measure
-from marlrun.plotting import new_figure, save, style
 from marlrun.runner.build import build_graph
+from marlrun.system.plotting import new_figure, save, style
 from paper2.summaries import Array, Node, summary
 from paper2.worlds import CPU, PAPER, REDRAWN, node, world
 

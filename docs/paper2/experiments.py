@@ -4,10 +4,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from marlrun.composed import plain
-from marlrun.modes import MODES
-from marlrun.overrides import Checker
-from marlrun.sources import Loader, search_path
+from marlrun.cli.modes import MODES
+from marlrun.cli.overrides import Checker
+from marlrun.cli.sources import Loader, search_path
+from marlrun.config.composition import plain
 from paper2.summaries import Node
 
 ROOT, NEEDS = MODES["train"].root, MODES["train"].needs

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from marlrun.plotting import new_figure, save, style
+from marlrun.system.plotting import new_figure, save, style
 from marlrun.types import Step
 from paper2.critics import averaged, rest
 from paper2.summaries import Node, summary

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 import yaml
 
+from marlrun.config.schema import declared
 from marlrun.exact import networked_mdp, public_goods
 from marlrun.exact.average_reward import Game
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.loop import online
-from marlrun.schema import declared
 from marlrun.types import Step
 from paper2.summaries import Node
 

@@ -2,13 +2,13 @@
 
 from importlib import import_module
 
-from marlrun.runner.signals import Handler, Interrupt, answer
+from marlrun.system.signals import Handler, Interrupt, answer
 
 
 def marlrun() -> int:
     """Be the command `marlrun`; return the exit code."""
     # Where something would be left half done, a handler is set that lets it be finished.
-    return _run("marlrun", "marlrun.cli", Interrupt("marlrun").exit_now)
+    return _run("marlrun", "marlrun.cli.main", Interrupt("marlrun").exit_now)
 
 
 def report() -> int:
@@ -21,7 +21,7 @@ def _run(program: str, module: str, handle: Handler) -> int:
     """Import a command's module, then let `handle` answer signals while the command runs."""
     interrupt = Interrupt(program)
     answer(interrupt.exit_now)
-    import_module("marlrun.output").protect()
+    import_module("marlrun.system.output").protect()
     main = import_module(module).main
     try:
         answer(handle)

@@ -9,8 +9,8 @@ from paper2.worlds import at_work
 from runner.compare import rows
 from test_all_configs import SMALL
 
+from marlrun.config.schema import options
 from marlrun.runner.train import train
-from marlrun.schema import options
 
 GOSSIP = "experiment/graphs=gossip"
 

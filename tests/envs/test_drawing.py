@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from marlrun.envs.drawing import CELL, COLOURS, EDGE, GREY, draw_grid, draw_table
+from marlrun.envs.common.render import CELL, COLOURS, EDGE, GREY, draw_grid, draw_table
 
 BLUE, VERMILLION = ([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in COLOURS[:2])
 

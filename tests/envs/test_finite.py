@@ -2,7 +2,7 @@
 
 import torch
 
-from marlrun.envs.finite import BITS, FLOOR, Place, cumulated, probabilities
+from marlrun.envs.common.finite import BITS, FLOOR, Place, cumulated, probabilities
 
 CPU = torch.device("cpu")
 

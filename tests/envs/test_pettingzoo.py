@@ -12,7 +12,7 @@ import torch
 from envs.games import IDS, VARIANTS, make
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from marlrun.envs.pettingzoo import parallel_env
+from marlrun.envs.pettingzoo.export import parallel_env
 
 
 def played(game, steps=40, seed=None):

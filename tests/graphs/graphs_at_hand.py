@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from marlrun.files import InputFile
+from marlrun.config.schema import declared, options
 from marlrun.graphs.links import Links, join
 from marlrun.graphs.network import Network
 from marlrun.runner.build import build
-from marlrun.schema import declared, options
+from marlrun.system.files import InputFile
 
 CPU = torch.device("cpu")
 NAMES = [name for name in options("graph") if name != "from_file"]

@@ -13,8 +13,8 @@ from graphs.test_graph_runs import PLUGINS, job
 from runner.compare import assert_same_run, hyperparameters, record
 from runner.test_damage import contents, evaluate
 
-from marlrun.report.notes import Notes
-from marlrun.report.read import read_run
+from marlrun.report.data.notes import Notes
+from marlrun.report.data.read import read_run
 from marlrun.runner.train import resume, train
 
 MIXING, SLOW = "0.5,0.5\n0.5,0.5\n", "0.99,0.01\n0.01,0.99\n"

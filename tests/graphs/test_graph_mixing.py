@@ -9,11 +9,11 @@ from graphs.graphs_at_hand import NAMES, dense, network, node
 from graphs.test_graph_files import written
 from graphs.test_graph_runs import job
 
-from marlrun.files import InputFile
+from marlrun.config.schema import declared
 from marlrun.graphs.measures import measure
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.train import train
-from marlrun.schema import declared
+from marlrun.system.files import InputFile
 
 CYCLE = np.roll(np.eye(4), 1, 0)
 RING = (CYCLE + CYCLE.T) / 2

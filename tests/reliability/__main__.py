@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
-from marlrun.runner.rundir import git_commit
+from marlrun.runner.documents import git_commit
 from reliability.kinds import KINDS, PARTS, Kind, try_part
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from marlrun.schema import Rule, declared, fits, options
+from marlrun.config.schema import Rule, declared, fits, options
 from reliability.desk import BUDGET, JOBS, Desk, complaint, contents, difference, real, run
 
 SMALL = ["algo=random", "env=matrix_game", *BUDGET]

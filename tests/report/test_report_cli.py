@@ -115,8 +115,8 @@ def test_a_second_report_leaves_no_stale_figure(sweep: Path, tmp_path: Path):
 
 
 def test_pages_and_caps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("marlrun.report.pictures.PANELS", 1)
-    monkeypatch.setattr("marlrun.report.pictures.PAGES", 2)
+    monkeypatch.setattr("marlrun.report.render.plots.PANELS", 1)
+    monkeypatch.setattr("marlrun.report.render.plots.PAGES", 2)
     for i in range(9):
         write_run(tmp_path / f"algos/{i}", {0: [0.1, i / 20]}, algo=f"a{i}", seconds=False)
     for i in range(3):
@@ -173,7 +173,7 @@ def test_an_output_that_cannot_be_is_told_before_any_run_is_read(
 
 
 def test_of_many_hyperparameters_the_first_have_figures(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("marlrun.report.pictures.KEYS", 1)
+    monkeypatch.setattr("marlrun.report.render.plots.KEYS", 1)
     for i in (1, 2):
         keys = {"cost": i, "size": i}
         typed = {"argv": ["algo.cost=1", "algo.size=1"]}
@@ -201,7 +201,7 @@ def test_a_read_only_output(sweep: Path, tmp_path: Path, capsys, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "out/curves.png")
 
-    monkeypatch.setattr("marlrun.report.write.write_atomically", refuse)
+    monkeypatch.setattr("marlrun.report.render.write.write_atomically", refuse)
     assert main([str(sweep), "--out", str(tmp_path / "out")]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "marlrun-report: out/curves.png: Permission denied"

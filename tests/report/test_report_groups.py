@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from report.fakes import TAG, write_run
 
-from marlrun.report import groups, read
-from marlrun.report.notes import Notes
+from marlrun.report.analysis import groups
+from marlrun.report.data import read
+from marlrun.report.data.notes import Notes
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from report.damage import damage
 from report.fakes import TAG, write_run
 
-from marlrun import files
-from marlrun.report import tables
 from marlrun.report.cli import main
+from marlrun.report.render import tables
+from marlrun.system import files
 
 GRAPH = [sys.executable, "-m", "marlrun", "mode=graph", "graph=ring", "num_agents=4"]
 REPORT = [sys.executable, "-m", "marlrun.report.cli"]

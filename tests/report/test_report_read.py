@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from report.fakes import TAG, write_run
 
-from marlrun.report import read
-from marlrun.report.notes import Notes
+from marlrun.report.data import read
+from marlrun.report.data.notes import Notes
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from report.fakes import TAG, write_run
 
-from marlrun.report import drawing, figures, tables
-from marlrun.report.document import sections
-from marlrun.report.drawing import looks
-from marlrun.report.references import ANTICIPATED
-from marlrun.report.results import Improvement
-from marlrun.report.study import study
+from marlrun.report.analysis.references import ANTICIPATED
+from marlrun.report.analysis.results import Improvement
+from marlrun.report.analysis.study import study
+from marlrun.report.render import chart, figures, tables
+from marlrun.report.render.chart import looks
+from marlrun.report.render.document import sections
 
 NAN = float("nan")
 
@@ -253,11 +253,11 @@ def test_long_names_leave_room_for_the_panels():
     names = [f"networked_ac_{i} with a graph of weights=lazy_metropolis, {i}" * 2 for i in "qvw"]
     pairs = [Improvement(x, y, 1, (0.5, 0.2, 0.9)) for x, y in itertools.combinations(names, 2)]
     figure = figures.improvements(pairs)
-    drawing.rendered(figure)
+    chart.rendered(figure)
     assert figure.axes[0].get_position().width > 0.2
-    figure, axes = drawing.panels(1)
+    figure, axes = chart.panels(1)
     for name in names:
         axes[0].plot([0, 1], label=name)
-    drawing.legend(figure, axes)
-    drawing.rendered(figure)
+    chart.legend(figure, axes)
+    chart.rendered(figure)
     assert figure.axes[0].get_position().width > 0.7

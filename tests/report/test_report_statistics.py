@@ -8,8 +8,8 @@ import pytest
 from absl import logging as absl_logging
 from rliable import library, metrics
 
-from marlrun.report import statistics
-from marlrun.report.statistics import RESAMPLES
+from marlrun.report.analysis import statistics
+from marlrun.report.analysis.statistics import RESAMPLES
 
 # rliable brings absl, whose handler closes its stream when Hydra sets up logging in a later test,
 # unless it is the true one; now it is pytest's.

@@ -12,7 +12,7 @@ from runner.compare import assert_same_board, assert_same_run, record, rows
 from runner.fakes import config
 from runner.test_train import PLUGINS, best_step, interrupt
 
-from marlrun.runner import rundir, train
+from marlrun.runner import documents, train
 from marlrun.runner.checkpoint import load
 from marlrun.runner.evaluate import evaluate_run
 
@@ -76,7 +76,7 @@ def everything(directory):
 
 
 def test_nothing_is_written_through_a_link_whatever_is_one(cut, tmp_path):
-    assert {path.parts[0] for path in everything(cut)} == {*rundir.WRITTEN} - {"inputs"}
+    assert {path.parts[0] for path in everything(cut)} == {*documents.WRITTEN} - {"inputs"}
     for name in everything(cut):
         path, outside = cut / name, tmp_path / "outside"
         path.rename(outside)
@@ -107,12 +107,12 @@ def test_a_log_with_a_second_name_leaves_what_that_name_holds(cut, tmp_path, who
 
 
 def test_a_backup_by_hard_links_takes_no_lock_away(cut, tmp_path):
-    with rundir.locked(cut):
+    with documents.locked(cut):
         os.link(cut / "metrics.jsonl", tmp_path / "backup")
         with pytest.raises(ValueError, match="another process is training this run"):
             train.resume(cut, None, PLUGINS)
         # The copy that a run makes of a log with another name is locked as well.
-    with rundir.locked(cut):
+    with documents.locked(cut):
         assert (cut / "metrics.jsonl").stat().st_nlink == 1
         with pytest.raises(ValueError, match="another process is training this run"):
             train.resume(cut, None, PLUGINS)
@@ -228,7 +228,7 @@ def test_a_run_that_is_extended_and_killed_is_not_called_finished(tmp_path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(rundir, "write_config", die)
+        patch.setattr(documents, "write_config", die)
         with pytest.raises(KeyboardInterrupt):
             train.resume(directory, 120, PLUGINS)
     assert (record(directory)["status"], record(directory)["results"]) == ("running", {})

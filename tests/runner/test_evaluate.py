@@ -9,13 +9,14 @@ import yaml
 from runner.compare import record
 from runner.fakes import Blind, Walk, config
 
-from marlrun import exact, room
+from marlrun import exact
 from marlrun.algos.random import Random
 from marlrun.runner import evaluate as evaluation
 from marlrun.runner.build import build_env
 from marlrun.runner.evaluate import evaluate_run, means, play
 from marlrun.runner.train import train
 from marlrun.streams import derive
+from marlrun.system import capacity
 
 CPU = torch.device("cpu")
 CONF = Path(__file__).parents[2] / "conf"
@@ -296,7 +297,7 @@ GB = 1_000_000_000
 
 
 def test_an_evaluation_that_memory_cannot_hold_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "memory", lambda device: GB // 1000)
+    monkeypatch.setattr(capacity, "memory", lambda device: GB // 1000)
     directory = tmp_path / "run"
     job = config(eval__final_episodes=10**7, replicas=8)
     message = (
@@ -310,7 +311,7 @@ def test_an_evaluation_that_memory_cannot_hold_is_refused_before_training(tmp_pa
 
 def test_results_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch):
     train(config(replicas=1, env_steps=0), tmp_path, [])
-    monkeypatch.setattr(room, "memory", lambda device: GB)
+    monkeypatch.setattr(capacity, "memory", lambda device: GB)
     message = "episodes=10000000: this takes about 3.4 GB of memory, this machine has 1 GB"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         evaluate(tmp_path, episodes=10**7)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from marlrun.runner import meters as module
+from marlrun.runner.intervals import estimate
 from marlrun.runner.meters import Clock, Meters, Returns, floats
-from marlrun.runner.stats import estimate
 from marlrun.types import Spec, Step
 
 SPEC = Spec(1, ("a",), (1,), (2,), horizon=4, discount=0.5)

@@ -6,9 +6,9 @@ from runner.compare import assert_same_run, record, rows
 from runner.fakes import Bandit, config
 
 from marlrun import exact
-from marlrun.runner import rundir
+from marlrun.runner import documents
 from marlrun.runner.train import resume, train
-from marlrun.runner.training import Training
+from marlrun.runner.trainer import Training
 
 PLUGINS = ["runner"]
 
@@ -367,7 +367,7 @@ def test_wrong_input_leaves_no_directory(tmp_path):
 
 
 def test_a_run_that_goes_on_elsewhere_is_left_alone(tmp_path):
-    from marlrun.runner.rundir import locked
+    from marlrun.runner.documents import locked
 
     interrupt(tmp_path, 33)
     with (
@@ -396,7 +396,7 @@ def test_a_record_that_cannot_be_written_fails_the_run_which_then_goes_on(
     broken, tmp_path, monkeypatch
 ):
     """The disk is full when the run ends; if it ended by an error, that is the reason."""
-    write = rundir.write_record
+    write = documents.write_record
 
     def full(directory, record):
         if record["status"] != "running":
@@ -407,12 +407,12 @@ def test_a_record_that_cannot_be_written_fails_the_run_which_then_goes_on(
         raise RuntimeError(broken)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rundir, "write_record", full)
+        patch.setattr(documents, "write_record", full)
         if broken:
             patch.setattr(Training, "finish", break_down)
         outcome = train(config(), tmp_path, [])
     reason = f"RuntimeError: {broken}" if broken else "OSError: [Errno 28] No space left on device"
     assert outcome.status == "failed" and outcome.error.startswith(reason)
-    assert rundir.read_record(tmp_path)["status"] == "running"
+    assert documents.read_record(tmp_path)["status"] == "running"
     assert resume(tmp_path, None, PLUGINS).status == "finished"
-    assert rundir.read_record(tmp_path)["results"]
+    assert documents.read_record(tmp_path)["results"]

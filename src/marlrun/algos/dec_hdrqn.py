@@ -14,16 +14,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from marlrun import room
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
+from marlrun.nets.captured import Captured
 from marlrun.nets.cells import Memory
-from marlrun.nets.recorded import Recorded
 from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.stacked import views
 from marlrun.ops.hysteresis import Form, hysteretic_loss
 from marlrun.ops.td import double_value, max_value, q_learning_target
 from marlrun.streams import Blocks, Stream
+from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 
@@ -102,7 +102,7 @@ class DecHDRQN:
             trace=trace,
             concurrent=concurrent,
         )
-        self._descend = Recorded(self._descend_from)
+        self._descend = Captured(self._descend_from)
         self._beta = torch.zeros((), device=device)
         self.clock = 0
         """Environment steps seen, per replica."""
@@ -224,7 +224,7 @@ class QPolicy:
     def __init__(self, learner: DecHDRQN, explore: bool, seeds: Seeds):
         self.learner, self.explore = learner, explore
         self.random = Stream(seeds, "policy", learner.device)
-        self._network = Recorded(self._advance)
+        self._network = Captured(self._advance)
         self.numbers: Blocks | None = None
         self.counter = 0
         self.memory: Memory | None = None
@@ -295,10 +295,12 @@ def _check_room(
     # Two networks, Adam's gradient and two moments, and what is drawn at the beginning.
     networks = 6 * sum(map(prod, net.shapes.values()))
     keys = f"algo.sizes={list(sizes)} replicas={replicas}"
-    room.check(4 * members * networks, device, keys)
+    capacity.check(4 * members * networks, device, keys)
     # Each layer's output and its gradient; the cell's gates besides.
     activations = 2 * (sum(sizes) + 8 * sizes[2]) * batch * (trace + 1)
-    room.check(4 * members * activations, device, f"algo.batch={batch} algo.trace={trace} {keys}")
+    capacity.check(
+        4 * members * activations, device, f"algo.batch={batch} algo.trace={trace} {keys}"
+    )
 
 
 def _linear(start: float, final: float, progress: float) -> float:

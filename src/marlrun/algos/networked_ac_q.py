@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from marlrun.graphs.consensus import Aggregate, Consensus, Fault, Graph
 from marlrun.nets import critics, policies
-from marlrun.nets.consensus import Aggregate, Consensus, Fault, Graph
-from marlrun.nets.recorded import Recorded
+from marlrun.nets.captured import Captured
 from marlrun.ops.average_reward import advantage, differential_td, score
 from marlrun.ops.consensus import ROBUST, disagreement
 from marlrun.ops.schedules import StepSizes
@@ -128,7 +128,7 @@ class NetworkedACQ:
         )
         self._moved = self.consensus.moved(self.critic.parameters)
         """w~, or the step to it."""
-        self._learn = Recorded(self.adapt)
+        self._learn = Captured(self.adapt)
         self._bootstrap = policies.Sampled(self.actor, seeds, "bootstrap")
         self._now: tuple[Step, Tensor, Step] | None = None
         self._waiting: Transition | None = None

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from marlrun.graphs.consensus import Aggregate, Consensus, Fault, Graph
 from marlrun.nets import critics, policies
-from marlrun.nets.consensus import Aggregate, Consensus, Fault, Graph
-from marlrun.nets.recorded import Recorded
+from marlrun.nets.captured import Captured
 from marlrun.ops.average_reward import differential_td, score
 from marlrun.ops.consensus import ROBUST, disagreement
 from marlrun.ops.schedules import StepSizes
@@ -113,7 +113,7 @@ class NetworkedACV:
         """v~ and lambda~, or the steps to them."""
         pairs = list(zip((v, model), self._moved, strict=True))
         self._sent = {"both": pairs, "critic": pairs[:1], "reward": pairs[1:]}[mixed]
-        self._learn = Recorded(self.adapt)
+        self._learn = Captured(self.adapt)
         self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
         self.clock = 0
         """Environment steps seen, per replica."""

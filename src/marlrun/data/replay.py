@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from marlrun import room
 from marlrun.streams import Blocks, Stream
+from marlrun.system import capacity
 from marlrun.types import Seeds, StateDict
 
 
@@ -60,7 +60,7 @@ class EpisodeReplay:
         self.rows = horizon + 1
         rings = self.num_replicas * num_envs
         total = rings * self.slots * self.rows
-        room.check(
+        capacity.check(
             4 * total * num_agents * (obs_size + 3),
             device,
             f"algo.episodes={episodes} env.horizon={horizon} env.num_envs={num_envs} "

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from marlrun import payoffs, room
-from marlrun.envs.drawing import draw_table
-from marlrun.envs.episodes import Episodes
+from marlrun.envs.common import payoffs
+from marlrun.envs.common.episodes import Episodes
+from marlrun.envs.common.render import draw_table
+from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
 
@@ -46,7 +47,7 @@ class MatrixGame:
             horizon=horizon,
             discount=discount,
         )
-        room.check_steps(self.spec, len(seeds), num_envs, device)
+        capacity.check_steps(self.spec, len(seeds), num_envs, device)
         rows = self._table.reshape(num_agents, -1).T
         self._payoffs = torch.tensor(rows, dtype=torch.float32, device=device)
         strides = [prod(num_actions[agent + 1 :]) for agent in range(num_agents)]

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, one_hot
 
-from marlrun import room
-from marlrun.envs.drawing import draw_grid
-from marlrun.envs.episodes import Episodes
-from marlrun.envs.grids import HEADINGS, STAY, outcomes, points, positions, walled
+from marlrun.envs.common.episodes import Episodes
+from marlrun.envs.common.grids import HEADINGS, STAY, outcomes, points, positions, walled
+from marlrun.envs.common.render import draw_grid
 from marlrun.streams import Blocks, Stream
+from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
 MOVES = (*HEADINGS, STAY)
@@ -55,7 +55,7 @@ class MeetingGrid:
             horizon=horizon,
             discount=discount,
         )
-        room.check_steps(self.spec, len(seeds), num_envs, device)
+        capacity.check_steps(self.spec, len(seeds), num_envs, device)
         corners = torch.tensor([0, size**2 - 1, size - 1, size**2 - size], device=device)
         self._start = corners[torch.arange(num_agents, device=device) % 4]
         self._cells = self._start.repeat(len(seeds), num_envs, 1)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from marlrun import room
-from marlrun.envs.episodes import Episodes
-from marlrun.envs.finite import BITS, Place, cumulated, probabilities, whole
+from marlrun.envs.common.episodes import Episodes
+from marlrun.envs.common.finite import BITS, Place, cumulated, probabilities, whole
 from marlrun.streams import Blocks, Stream, mix
+from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
 LARGEST_REWARD = 4
@@ -50,7 +50,7 @@ class NetworkedMDP:
             continuing=True,
             num_states=num_states,
         )
-        room.check_steps(self.spec, len(seeds), num_envs, device)
+        capacity.check_steps(self.spec, len(seeds), num_envs, device)
         self._num_states = num_states
 
         def words(name: str, count: int) -> Tensor:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from marlrun import room
-from marlrun.envs.episodes import Episodes
-from marlrun.envs.finite import Place, cumulated, probabilities, whole
+from marlrun.envs.common.episodes import Episodes
+from marlrun.envs.common.finite import Place, cumulated, probabilities, whole
 from marlrun.streams import Blocks, Stream
+from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
 _BYTES_PER_CHANCE = 32
@@ -51,9 +51,9 @@ class PublicGoods:
             continuing=True,
             num_states=num_states,
         )
-        room.check_steps(self.spec, len(seeds), num_envs, device)
+        capacity.check_steps(self.spec, len(seeds), num_envs, device)
         table = _BYTES_PER_CHANCE * num_states**2 * (num_agents + 1)
-        room.check(table, device, f"env.num_states={num_states} env.num_agents={num_agents}")
+        capacity.check(table, device, f"env.num_states={num_states} env.num_agents={num_agents}")
         rows = num_states * (num_agents + 1)
         weights = Stream([mdp], "public_goods/transitions", device).uniform(0, rows, num_states)[0]
         own = Stream([mdp], "public_goods/rewards", device).uniform(0, num_states, num_agents)[0]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from marlrun import room
-from marlrun.envs.drawing import draw_grid
-from marlrun.envs.episodes import Episodes
-from marlrun.envs.grids import HEADINGS, STAY, outcomes, points, positions, wrapped
+from marlrun.envs.common.episodes import Episodes
+from marlrun.envs.common.grids import HEADINGS, STAY, outcomes, points, positions, wrapped
+from marlrun.envs.common.render import draw_grid
 from marlrun.streams import Blocks, Stream
+from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
 
@@ -55,7 +55,7 @@ class TargetCapture:
             horizon=horizon,
             discount=discount,
         )
-        room.check_steps(self.spec, len(seeds), num_envs, device)
+        capacity.check_steps(self.spec, len(seeds), num_envs, device)
         self._size, self._slip, self._flicker = size, slip, flicker
         # A move once around the torus changes nothing, so moves are taken modulo the size.
         drifts = [(dx % size, dy % size) for dx, dy in _drifts(motion)]

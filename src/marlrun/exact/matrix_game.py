@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from marlrun.payoffs import read
+from marlrun.envs.common.payoffs import read
 
 
 def solve(

@@ -6,9 +6,9 @@ from typing import Literal, TypedDict
 import numpy as np
 from torch import Tensor
 
-from marlrun.files import InputFile
 from marlrun.graphs.links import Ints, Links
 from marlrun.graphs.weights import LOCAL, Weights
+from marlrun.system.files import InputFile
 from marlrun.types import Seeds
 
 Dynamics = Literal["static", "redrawn", "link_failure", "gossip", "switching"]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from marlrun.files import InputFile
 from marlrun.graphs.links import Ints
+from marlrun.system.files import InputFile
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4

@@ -6,10 +6,10 @@ from typing import Any
 import networkx
 import numpy as np
 
-from marlrun.files import write_atomically
 from marlrun.graphs.measures import Matrix, array_of
 from marlrun.graphs.network import Network
-from marlrun.plotting import KINDS, Axes, new_figure, save, style
+from marlrun.system.files import write_atomically
+from marlrun.system.plotting import KINDS, Axes, new_figure, save, style
 
 nx: Any = networkx
 MOST_NODES = 199

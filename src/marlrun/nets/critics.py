@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from marlrun import room
 from marlrun.nets.features import (
     ActionFeatures,
     LocalOfAction,
@@ -26,6 +25,7 @@ from marlrun.nets.features import (
 )
 from marlrun.nets.mlp import MLP, num_parameters
 from marlrun.streams import derive
+from marlrun.system import capacity
 from marlrun.types import Seeds, Spec
 
 Kind = Literal["linear", "neural"]
@@ -240,7 +240,7 @@ def action_critic(
         # Parameters with their steps, and what is computed for every own action.
         numbers = 4 * num_parameters(layers) + 3 * num_actions * sum(layers)
         keys = f"algo.critic_hidden={list(hidden)} {company}"
-        room.check(4 * len(seeds) * num_agents * numbers, device, keys)
+        capacity.check(4 * len(seeds) * num_agents * numbers, device, keys)
         return NeuralQ(sight, [size, *hidden], num_actions, seeds, num_agents, device)
     if features == "local":
         local = LocalOfAction(max(spec.obs_sizes), num_actions)
@@ -248,12 +248,14 @@ def action_critic(
     num_states = _num_states(spec, features)
     if features == "team":
         numbers = 4 * (num_states + num_agents * num_actions)
-        room.check(4 * len(seeds) * num_agents * numbers, device, f"algo.features=team {company}")
+        capacity.check(
+            4 * len(seeds) * num_agents * numbers, device, f"algo.features=team {company}"
+        )
         of_team = TeamOfAction(num_states - (not constant), num_agents, num_actions)
         return LinearQ(of_team, common_state, seeds, num_agents, device)
     keys = f"algo.num_features={num_features} {company}"
     # Random numbers of 64 bits for every own action, and the features made of them.
-    room.check(4 * len(seeds) * num_agents * num_features * (3 * num_actions + 2), device, keys)
+    capacity.check(4 * len(seeds) * num_agents * num_features * (3 * num_actions + 2), device, keys)
     random = RandomOfAction(num_agents, num_actions, num_features, seeds, device)
     return LinearQ(random, common_state, seeds, num_agents, device)
 
@@ -276,7 +278,7 @@ def state_critic(
         numbers = 4 * num_parameters([size, *hidden, 1])
         keys = f"algo.critic_hidden={list(hidden)} with {spec.num_agents} agents"
         keys = f"{keys}, replicas={len(seeds)}"
-        room.check(4 * len(seeds) * spec.num_agents * numbers, device, keys)
+        capacity.check(4 * len(seeds) * spec.num_agents * numbers, device, keys)
         return NeuralV(sight, [size, *hidden], seeds, spec.num_agents, device)
     if features == "local":
         local = LocalOfState(max(spec.obs_sizes))
@@ -285,7 +287,7 @@ def state_critic(
     if features == "team":
         return LinearV(TeamOfState(num_states), common_state, seeds, spec.num_agents, device)
     keys = f"algo.num_features={num_features} env.num_states={num_states} replicas={len(seeds)}"
-    room.check(4 * len(seeds) * 4 * num_states * num_features, device, keys)
+    capacity.check(4 * len(seeds) * 4 * num_states * num_features, device, keys)
     random = RandomOfState(num_states, num_features, seeds, device)
     return LinearV(random, common_state, seeds, spec.num_agents, device)
 

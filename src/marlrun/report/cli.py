@@ -12,13 +12,13 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import track
 
-from marlrun.files import expand_home
-from marlrun.output import refuse_lost_results, say, write
-from marlrun.report import tables
-from marlrun.report.plain import printable
-from marlrun.report.references import RETURN
-from marlrun.report.study import study
-from marlrun.report.write import check, write_report
+from marlrun.report.analysis.references import RETURN
+from marlrun.report.analysis.study import study
+from marlrun.report.data.plain import printable
+from marlrun.report.render import tables
+from marlrun.report.render.write import check, write_report
+from marlrun.system.files import expand_home
+from marlrun.system.output import refuse_lost_results, say, write
 
 SHOWN_NOTES, SHOWN_THINGS = 12, 3
 METRIC = "what to show; algorithms are compared by the first (default: %(default)s)"

@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from marlrun import room
+from marlrun.config.nested import leaves
 from marlrun.graphs.network import Network
-from marlrun.nested import leaves
-from marlrun.output import say
+from marlrun.system import capacity
+from marlrun.system.output import say
 from marlrun.types import Env, Learner, Seeds
 
 Kind = Literal["algo", "env", "graph"]
@@ -90,7 +90,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(_NAMED):
             raise
-        reason = "out of memory" if room.is_short(error) else " ".join(str(error).split())
+        reason = "out of memory" if capacity.is_short(error) else " ".join(str(error).split())
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import torch
 
-from marlrun.files import opened, write_atomically
+from marlrun.system.files import opened, write_atomically
 from marlrun.types import StateDict
 
 FORMAT = 1

@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from marlrun import exact, room
-from marlrun.output import say, write
-from marlrun.runner import console, inputs, rundir
-from marlrun.runner.build import Node, build_env, build_learner, resolve
-from marlrun.runner.checkpoint import Checkpoints, load, restore
-from marlrun.runner.device import choose, set_up
+from marlrun import exact
+from marlrun.runner import console, documents
+from marlrun.runner.build import Node, build_env, resolve
+from marlrun.runner.device import set_up
 from marlrun.runner.health import Health
-from marlrun.runner.job import read_job, with_files
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
+from marlrun.runner.stored import load_learner, open_run
 from marlrun.runner.video import record
 from marlrun.streams import derive
+from marlrun.system import capacity
+from marlrun.system.output import say, write
 from marlrun.types import Env, Learner, Policy, Seeds, Spec
 
 BLOCK = 1024
@@ -128,8 +128,8 @@ def check_room(
     """
     copies = min(episodes, size)
     columns = 8 * replicas * copies * (_NUM_TAGS + spec.num_agents)
-    needed = room.of_steps(spec, replicas, copies) + columns
-    room.check(needed, device, f"{key}={episodes} replicas={replicas}")
+    needed = capacity.of_steps(spec, replicas, copies) + columns
+    capacity.check(needed, device, f"{key}={episodes} replicas={replicas}")
 
 
 def optimum_of(solution: Mapping[str, float] | None) -> float | None:
@@ -153,31 +153,21 @@ def evaluate_run(
     ValueError for whatever is wrong with the directory, the checkpoint or the configuration.
     """
     if video:
-        rundir.refuse_links_in(directory)
-    config = rundir.read_config(directory)
-    with rundir.naming_config(directory):
-        job = read_job(config)
-    job = with_files(job, inputs.read_stored(config, directory))
-    place = choose(device)
+        documents.refuse_links_in(directory)
+    run = open_run(directory, device, plugins)
+    job = run.job
     set_up(threads)
     seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
     filmed = [derive(seed, "video") for seed in seeds]
-    single = build_env(job.env, filmed, place, plugins, num_envs=1)
-    _check_run(single.spec, len(seeds), episodes, block_size(job.env, plugins), place)
-    learner = build_learner(job.algo, single, job.seeds, place, plugins, job.num_envs, job.graph)
-    checkpoints = Checkpoints(directory)
-    path = checkpoints.named(checkpoint)
-    try:
-        state = load(path, place)
-    except ValueError as error:
-        raise ValueError(f"{error}{checkpoints.hint(checkpoint)}") from error
-    restore(state, path, learner=learner)
+    single = build_env(job.env, filmed, run.device, plugins, num_envs=1)
+    _check_run(single.spec, len(seeds), episodes, block_size(job.env, plugins), run.device)
+    learner, path, env_steps = load_learner(run, single, checkpoint)
 
     blocks = evaluate(
         job.env,
         learner,
         seeds,
-        place,
+        run.device,
         plugins,
         purpose="mode=eval",
         episodes=episodes,
@@ -186,11 +176,11 @@ def evaluate_run(
     # With one seed there is an interval over episodes, which takes all of them.
     kept = list(blocks) if len(seeds) == 1 else []
     averages = means(kept or blocks)
-    Health(seeds, single.spec.agent_names).check_metrics(averages, state["env_steps"])
-    say(f"{path}: env step {state['env_steps']}, {episodes} fresh episodes a seed")
+    Health(seeds, single.spec.agent_names).check_metrics(averages, env_steps)
+    say(f"{path}: env step {env_steps}, {episodes} fresh episodes a seed")
     if video:
         policy = learner.policy(explore=False, seeds=filmed)
-        gif = record(single, policy, directory, job.seeds[0], state["env_steps"])
+        gif = record(single, policy, directory, job.seeds[0], env_steps)
         say(f"video of the evaluated policy: {gif}")
     results = {tag: floats(values) for tag, values in averages.items()}
     if kept:
@@ -206,7 +196,7 @@ def _check_run(spec: Spec, replicas: int, episodes: int, size: int, device: torc
     check_room(spec, replicas, episodes, size, device, "episodes")
     if replicas == 1:
         needed = _BYTES_PER_RESULT * episodes * (_NUM_TAGS + spec.num_agents)
-        room.check(needed, torch.device("cpu"), f"episodes={episodes}")
+        capacity.check(needed, torch.device("cpu"), f"episodes={episodes}")
 
 
 def _joined(blocks: Sequence[Mapping[str, Tensor]]) -> dict[str, list[float]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from marlrun.nested import leaves
+from marlrun.config.nested import leaves
 from marlrun.types import Seeds
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from marlrun.files import InputFile, read_bytes, refuse_links, write_atomically
-from marlrun.output import say
-from marlrun.runner.rundir import read_record
+from marlrun.config.nested import Config
+from marlrun.runner.documents import read_record
+from marlrun.system.files import InputFile, read_bytes, refuse_links, write_atomically
+from marlrun.system.output import say
 
-Config = Mapping[str, Any]
 KEYS = ("graph.file",)
 """Keys of a configuration whose value is the path of a file."""
 _STORED = re.compile(r"inputs/([0-9a-f]{12})-[^/]+")

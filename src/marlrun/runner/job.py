@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
-from marlrun.files import InputFile
+from marlrun.config.schema import Rule, Schema, declared, options
 from marlrun.runner import inputs
 from marlrun.runner.build import Kind, Node, refuse_hidden_targets, takes_graph
-from marlrun.schema import Rule, Schema, declared, options
+from marlrun.system.files import InputFile
 
 _OUTSIDE = Schema()
 """What every environment takes."""

@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from marlrun import commands, room
-from marlrun.output import say
-from marlrun.runner import console, inputs, rundir
+from marlrun.config.nested import Config
+from marlrun.runner import console, documents, inputs
 from marlrun.runner.checkpoint import Checkpoints, step_of
 from marlrun.runner.device import choose, describe, set_up
+from marlrun.runner.intervals import estimate
 from marlrun.runner.job import Job, read_job, with_files, with_graph
-from marlrun.runner.logging import flat, holds_rows
+from marlrun.runner.log import flat, holds_rows
 from marlrun.runner.outcome import Outcome, log_traceback
-from marlrun.runner.signals import Stop
-from marlrun.runner.stats import estimate
-from marlrun.runner.training import Training, assemble
-
-Config = Mapping[str, Any]
+from marlrun.runner.trainer import Training, assemble
+from marlrun.system import capacity, commands
+from marlrun.system.output import say
+from marlrun.system.signals import Stop
 
 
 def train(
@@ -28,14 +26,14 @@ def train(
     read as typed, those of a job of a sweep from the copies in the directory `sweep`. ValueError,
     in one line, if the configuration is no good or the directory holds another run.
     """
-    rundir.refuse_links_in(directory)
+    documents.refuse_links_in(directory)
     plugins = list(config.get("plugins") or [])
     job, config = with_graph(read_job(config), config, plugins)
     files = inputs.read_typed(config) if sweep is None else inputs.read_stored(config, sweep)
     config = inputs.stored(config, files)
     record = None
-    if rundir.holds_run(directory):
-        record = rundir.read_record(directory)
+    if documents.holds_run(directory):
+        record = documents.read_record(directory)
         _refuse_unless_unfinished(config, directory, record)
         say(f"{directory} holds this job, unfinished: going on")
     return _run(with_files(job, files), config, directory, argv, record, plugins)
@@ -47,14 +45,14 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
     Plugins that the stored configuration names count for nothing. ValueError if the directory, its
     newest checkpoint or `env_steps` is no good.
     """
-    rundir.refuse_links_in(directory)
-    config, record = rundir.read_config(directory), rundir.read_record(directory)
+    documents.refuse_links_in(directory)
+    config, record = documents.read_config(directory), documents.read_record(directory)
     done = _done(directory, record)
     if env_steps is not None:
         if env_steps < done:
             raise ValueError(f"env_steps={env_steps}: the run has {done} already, expected more")
         config["env_steps"] = env_steps
-    with rundir.naming_config(directory):
+    with documents.naming_config(directory):
         job = read_job(config)
     if record is not None and record["status"] == "finished" and job.env_steps <= done:
         say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
@@ -63,7 +61,7 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
     return _run(job, config, directory, (), record, plugins)
 
 
-def _done(directory: Path, record: rundir.Record | None) -> int:
+def _done(directory: Path, record: documents.Record | None) -> int:
     """Return the environment steps of a run so far."""
     newest = Checkpoints(directory).latest()
     if newest is not None:
@@ -72,7 +70,7 @@ def _done(directory: Path, record: rundir.Record | None) -> int:
     return steps if isinstance(steps, int) else 0
 
 
-def _refuse_lost_checkpoints(directory: Path, record: rundir.Record | None) -> None:
+def _refuse_lost_checkpoints(directory: Path, record: documents.Record | None) -> None:
     """Raise ValueError if a run was trained and has no checkpoint: to start anew would empty it."""
     has_results = record is not None and bool(record.get("results"))
     if Checkpoints(directory).latest() is None and (
@@ -85,11 +83,11 @@ def _refuse_lost_checkpoints(directory: Path, record: rundir.Record | None) -> N
 
 
 def _refuse_unless_unfinished(
-    config: Config, directory: Path, record: rundir.Record | None
+    config: Config, directory: Path, record: documents.Record | None
 ) -> None:
     status = "running" if record is None else record["status"]
     if status in ("running", "interrupted"):
-        if rundir.same(config, rundir.read_config(directory)):
+        if documents.same(config, documents.read_config(directory)):
             return
         status = f"{status}, another job"
     raise ValueError(f"{directory} holds a run already ({status}): mode=resume goes on with it")
@@ -100,7 +98,7 @@ def _run(
     config: Config,
     directory: Path,
     argv: Sequence[str],
-    record: rundir.Record | None,
+    record: documents.Record | None,
     plugins: Sequence[str],
 ) -> Outcome:
     device = choose(job.device)
@@ -111,28 +109,28 @@ def _run(
             say("marlrun: interrupted")
             return Outcome("interrupted", directory)
         directory.mkdir(parents=True, exist_ok=True)
-        with rundir.locked(directory):
+        with documents.locked(directory):
             _refuse_lost_checkpoints(directory, record)
             training = Training(parts, directory)
             again = record is not None
-            record = record or rundir.new_record(config, argv, job.seeds, describe(device))
+            record = record or documents.new_record(config, argv, job.seeds, describe(device))
             if not again:
                 inputs.write(job.files, directory)
                 record["inputs"] = {inputs.stored_name(file): file.path for file in job.files}
             else:
                 saved = f"going on from env step {training.env_steps:,}"
                 say(saved if training.begun else "nothing was saved before: starting anew")
-                record.setdefault("resumed", []).append(rundir.resumption(training.env_steps))
+                record.setdefault("resumed", []).append(documents.resumption(training.env_steps))
             record |= {"status": "running", "env_steps": training.env_steps}
             record |= {"finished": None, "results": {}, "error": None}
             # In this order: a kill between the two must not leave a run that is called finished
             # below the env_steps of its config.yaml.
-            rundir.write_record(directory, record)
-            rundir.write_config(directory, config)
+            documents.write_record(directory, record)
+            documents.write_config(directory, config)
             return _drive(training, directory, stop, record)
 
 
-def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Record) -> Outcome:
+def _drive(training: Training, directory: Path, stop: Stop, record: documents.Record) -> Outcome:
     """Work, whatever happens; write down and say how it ended."""
     results: dict[str, list[float]] = {}
     error = None
@@ -145,10 +143,10 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
     except Exception as cause:
         status, error = "failed", _one_line(cause)
         log_traceback(directory)
-    record |= {"status": status, "env_steps": training.env_steps, "finished": rundir.now()}
+    record |= {"status": status, "env_steps": training.env_steps, "finished": documents.now()}
     record |= {"results": results, "summary": _summary(results), "error": error}
     try:
-        rundir.write_record(directory, record)
+        documents.write_record(directory, record)
     except OSError as cause:
         # run.json says "running": the run can be resumed. The first error is the reason.
         status, error = "failed", error or _one_line(cause)
@@ -163,12 +161,12 @@ def _drive(training: Training, directory: Path, stop: Stop, record: rundir.Recor
 
 
 def _work(
-    training: Training, directory: Path, stop: Stop, record: rundir.Record
+    training: Training, directory: Path, stop: Stop, record: documents.Record
 ) -> dict[str, list[float]]:
     """Train to the end and return the results; nothing if stopped before."""
     record["exact"] = training.exact
     record["continuing"] = training.env.spec.continuing
-    rundir.write_record(directory, record)
+    documents.write_record(directory, record)
     labels = {key: record[key] for key in ("name", "algo", "env", "graph") if record.get(key)}
     training.open()
     training.log.hyperparameters(labels | flat(training.job.hyperparameters))
@@ -183,7 +181,7 @@ def _summary(results: Mapping[str, Sequence[float]]) -> dict[str, dict[str, floa
 
 
 def _one_line(cause: Exception) -> str:
-    if room.is_short(cause):
+    if capacity.is_short(cause):
         return "out of memory"
     text = " ".join(str(cause).split())
     return text if isinstance(cause, FloatingPointError) else f"{type(cause).__name__}: {text}"

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from marlrun.files import write_atomically
-from marlrun.runner.logging import Board, board_directory
+from marlrun.runner.tensorboard import Board, board_directory
+from marlrun.system.files import write_atomically
 from marlrun.types import Env, Policy
 
 FRAME_MS = 200

@@ -1,0 +1,1 @@
+"""Python's door: what `import marlrun` offers, imported when it is asked for."""

@@ -1,0 +1,59 @@
+"""What `marlrun --help` says."""
+
+from collections.abc import Iterator
+
+from hydra._internal.config_repository import IConfigRepository
+
+from marlrun.cli.sources import text_of
+from marlrun.config.schema import Schema, show, title
+
+_HEAD = """\
+marlrun: train, evaluate and compare decentralised multi-agent reinforcement learning.
+
+  marlrun algo=A env=E [seed=0] [replicas=1] [env_steps=N] [KEY=VALUE ..]   train
+  marlrun -m algo=A,B env=E algo.beta=0.2,0.4                               train all combinations
+  marlrun -m +experiment=NAME [KEY=VALUE ..]                                a published result
+  marlrun mode=eval run=DIR [episodes=1000] [checkpoint=best] [video=true]  measure a run
+  marlrun mode=resume run=DIR [env_steps=N]                                 go on with a run or a sweep
+  marlrun-report DIR ..                                                     figures and tables of runs
+  marlrun mode=exact env=E [env.KEY=VALUE ..]                               solve a game
+  marlrun mode=graph graph=G num_agents=N                                   measure and draw a communication graph
+
+Examples:
+  marlrun algo=dec_hdrqn env=meeting_grid
+  marlrun algo=dec_hdrqn env=target_capture env.size=4 env.flicker=0.3 replicas=5
+  marlrun algo=networked_ac_q env=public_goods graph=ring
+  marlrun --help algo=dec_hdrqn env=matrix_game       the keys of this algorithm and environment
+  marlrun --cfg job algo=dec_hdrqn env=matrix_game    the configuration, without running it
+  eval "$(marlrun -sc install=bash)"                  the tab key completes (also zsh, fish)
+"""
+_GROUPS = {
+    "algo": "Algorithms",
+    "env": "Environments",
+    "graph": "Graphs",
+    "experiment": "Published results, as sweeps",
+}
+
+
+def help_text(repository: IConfigRepository, schema: Schema) -> Iterator[str]:
+    """Yield the lines: the modes, the choices of each group, the keys of what is chosen."""
+    yield _HEAD
+    for group, heading in _GROUPS.items():
+        options = repository.get_group_options(group)
+        width = max(map(len, options), default=0)
+        typed = "-m +experiment" if group == "experiment" else group
+        yield from [f"{heading} ({typed}=..):"] if options else []
+        for option in options:
+            yield f"  {option:<{width}}  {_about(repository, f'{group}/{option}')}"
+    yield "\nKeys (KEY=VALUE):"
+    for key, rule in schema.rules.items():
+        if rule.meaning:
+            yield f"  {f'{key}={show(rule.default)}':<32} {rule.kind}: {rule.meaning}"
+
+
+def _about(repository: IConfigRepository, path: str) -> str:
+    """Return what a file says it is; where it cannot be read, why."""
+    try:
+        return title(text_of(repository, path))
+    except (ValueError, OSError) as error:
+        return str(error)

@@ -1,0 +1,128 @@
+"""What `mode=` can be: the root YAML of each mode, what it needs, what it does.
+
+Everything heavy is imported when a mode runs, not before.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from marlrun.config.nested import Config
+from marlrun.runner.outcome import Outcome
+from marlrun.system.output import say, write
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One mode of the command line."""
+
+    root: str
+    """Name of its root YAML; the keys there, and of the groups it names, are all it takes."""
+    needs: tuple[str, ...]
+    """Groups that must be chosen."""
+    run: Callable[[Config, Path, list[str]], Outcome]
+    """Does it: (config, run directory, argv) -> outcome; ValueError for the user's mistakes."""
+    may_take: tuple[str, ...] = ()
+    """Groups that some jobs take."""
+    makes_directory: bool = False
+    """Each job has a run directory of its own, so it can be swept."""
+    only_says: bool = False
+    """Its results stand on stdout alone."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups whose choice is part of a job's record."""
+        return self.needs + self.may_take
+
+
+def train(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Train, or go on with the same job where `directory` holds its interrupted run."""
+    from marlrun.runner.train import train
+
+    return train(config, directory, argv)
+
+
+def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Measure a run on fresh episodes."""
+    run = _existing_run(config)
+    from marlrun.runner.evaluate import evaluate_run
+
+    keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins")
+    return evaluate_run(run, **{key: config[key] for key in keys})
+
+
+def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Go on with a run."""
+    run = _existing_run(config)
+    from marlrun.runner.train import resume
+
+    return resume(run, config["env_steps"], config["plugins"])
+
+
+def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Print the exact values of a game, as JSON in the last line; null where it can't be solved.
+
+    That a game cannot be solved is an answer, not a failure.
+    """
+    from marlrun.exact import solve, why_not
+
+    env = config["env"]
+    values: dict[str, float] | None = solve(env)
+    if values is None:
+        lines = [f"cannot be solved: {why_not(env)}"]
+    else:
+        lines = [f"{name:>10}  {value:.6g}" for name, value in values.items()]
+    answer = json.dumps(values or {"optimum": None, "random": None})
+    write("\n".join([*lines, answer]))
+    return Outcome("finished")
+
+
+def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Print how fast a graph's agents agree, and draw it; its measures as JSON are the last line."""
+    import torch
+
+    from marlrun.graphs import picture
+    from marlrun.graphs.measures import measure
+    from marlrun.runner import inputs
+    from marlrun.runner.build import build_graph
+
+    node = inputs.put(config, inputs.read_typed(config))["graph"]
+    size = config["num_agents"]
+    name = node["_target_"].rpartition(".")[2]
+    out = Path(config["out"] or f"{name}_{size}.png")
+    picture.check_file(out)
+    seeds, device = [config["seed"]], torch.device("cpu")
+    network = build_graph(node, size, seeds, device, config["plugins"])
+    if network.problem:
+        say(f"marlrun: {network.problem}")
+    # The picture is of the first rounds.
+    picture.draw(network, out, f"{name}, {size} agents, {node['weights']}, {node['dynamics']}")
+    found = measure(network, config["draws"])
+    write("\n".join([*found.lines(), f"picture: {out}", json.dumps(found.values())]))
+    return Outcome("finished")
+
+
+def _existing_run(config: Config) -> Path:
+    """Return the directory `run` names; checked first, so that a slip costs no import of torch."""
+    from marlrun.runner.documents import holds_run
+    from marlrun.sweeps.directory import holds_sweep
+    from marlrun.system.files import is_directory
+
+    directory = Path(config["run"])
+    if not is_directory(directory):
+        raise ValueError(f"run={directory}: no such directory")
+    if holds_sweep(directory):
+        raise ValueError(f"run={directory}: a sweep; expected one of its jobs' directories")
+    if not holds_run(directory):
+        raise ValueError(f"run={directory}: expected a run directory, this one has no config.yaml")
+    return directory
+
+
+MODES = {
+    "train": Mode("config", ("algo", "env"), train, may_take=("graph",), makes_directory=True),
+    "eval": Mode("eval", (), evaluate, only_says=True),
+    "resume": Mode("resume", (), resume),
+    "exact": Mode("exact", ("env",), exact, only_says=True),
+    "graph": Mode("graph", ("graph",), graph, only_says=True),
+}

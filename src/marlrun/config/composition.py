@@ -1,0 +1,69 @@
+"""What Hydra composed, as plain data."""
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from marlrun.system.files import expand_home
+
+
+def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
+    """Return the resolved configuration of a job without Hydra's node, with what was chosen."""
+    chosen = cfg.hydra.runtime.choices
+    names = {group: chosen[group] for group in groups if chosen.get(group) is not None}
+    return plain(cfg) | {"choices": names}
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration without Hydra's own node."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
+
+
+def name_directory(cfg: DictConfig, key: str) -> Path:
+    """Return the directory of a run or a sweep that hydra.run.dir or hydra.sweep.dir names.
+
+    `cfg` names it without `~` afterwards. ValueError if the directory is the current one, home or /,
+    where a run's files would lie among others.
+    """
+    typed = str(OmegaConf.select(cfg, key))
+    directory = Path(expand_home(typed, key))
+    shared = [Path.cwd(), Path("/")]
+    with suppress(RuntimeError):  # No home directory is known.
+        shared.append(Path.home())
+    if any(_is_same(directory, path) for path in shared):
+        expected = "expected a directory other than the current one, home and /"
+        raise ValueError(f"{key}={typed}: {expected}")
+    with read_write(cfg.hydra):
+        OmegaConf.update(cfg, key, str(directory))
+    return directory
+
+
+def _is_same(directory: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return directory.samefile(other)
+    return False
+
+
+def refuse_output_subdir(cfg: DictConfig) -> None:
+    """Raise ValueError if Hydra is to write files of its own into a run directory."""
+    subdir = cfg.hydra.output_subdir
+    if subdir is not None:
+        raise ValueError(
+            f"hydra.output_subdir={subdir}: expected null, marlrun itself writes config.yaml"
+        )
+
+
+def literal(value: Any) -> Any:
+    """Return a value in which OmegaConf interpolates nothing: all its texts mean themselves."""
+    if isinstance(value, str):
+        return re.sub(r"(\\*)\$\{", lambda match: rf"{match[1] * 2}\${{", value)
+    if isinstance(value, list):
+        return [literal(inner) for inner in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: literal(inner) for key, inner in cast("dict[Any, Any]", value).items()}
+    return value

@@ -1,0 +1,22 @@
+"""Nested mappings and lists: what a configuration is, and a walk through it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+Config = Mapping[str, Any]
+"""A resolved configuration, without Hydra's own node."""
+
+
+def leaves(value: Any, path: str = "", *, into_lists: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield ("a.b", leaf) for everything in mappings, and ("a.b[0]", leaf) `into_lists` if asked.
+
+    Within others, an empty mapping or list is a leaf too.
+    """
+    if isinstance(value, Mapping) and (value or not path):
+        for key, inner in cast("Mapping[Any, Any]", value).items():
+            yield from leaves(inner, f"{path}.{key}" if path else str(key), into_lists=into_lists)
+    elif into_lists and isinstance(value, list | tuple) and value:
+        for index, inner in enumerate(cast("Sequence[Any]", value)):
+            yield from leaves(inner, f"{path}[{index}]", into_lists=True)
+    else:
+        yield path, value

@@ -1,0 +1,1 @@
+"""Runs grouped, compared and summarised."""

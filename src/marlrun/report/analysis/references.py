@@ -1,0 +1,123 @@
+"""What results are measured against: exact values of the game, and what the paper published."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marlrun.report.analysis.groups import Group
+from marlrun.report.data.notes import Notes
+from marlrun.report.data.read import Object, Run, items, mapping, number
+
+RETURN, FRACTION = "eval/return_mean", "eval/return_fraction"
+ANTICIPATED = "eval/anticipated_mean"
+RETURNS = {"return", "return_mean", "return_fraction"}
+"""Last parts of the tags of which higher is better; of others nothing is known."""
+CLOSE = 1e-3
+"""Relative difference below which two exact values are one; old runs give them in float32."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of the paper, whose it is, and the algorithms of ours that it stands beside."""
+
+    name: str
+    value: float
+    algorithms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A game: its groups, exact values by name (`optimum`, `random`, ..), published values."""
+
+    name: str
+    groups: list[Group]
+    exact: dict[str, float]
+    published: list[Published]
+
+    @property
+    def optimum(self) -> float | None:
+        """Return the optimum, where it is known and a fraction of it means something."""
+        optimum = self.exact.get("optimum", 0)
+        return optimum if optimum > 0 else None
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """Return (random, optimum) where both are known and apart."""
+        low, high = self.exact.get("random"), self.exact.get("optimum")
+        return (low, high) if low is not None and high is not None and high > low else None
+
+    def paper(self, group: Group) -> float | None:
+        """Return the published value beside a group."""
+        found = [one.value for one in self.published if group.algorithm in one.algorithms]
+        return found[0] if found else None
+
+
+def is_return(metric: str) -> bool:
+    """Say whether a higher value of a metric is a better one."""
+    return metric.rpartition("/")[2] in RETURNS
+
+
+def tasks(groups: Sequence[Group], metric: str, notes: Notes) -> list[Task]:
+    """Return the groups by task, with what there is to measure them against."""
+    members: dict[str, list[Group]] = {}
+    for group in groups:
+        members.setdefault(group.task, []).append(group)
+    return [
+        Task(name, mine, _exact(mine, metric, notes), _published(mine, metric))
+        for name, mine in members.items()
+    ]
+
+
+def _exact(groups: Sequence[Group], metric: str, notes: Notes) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for run in (run for group in groups for run in group.runs):
+        for name, value in exact_values(run, metric).items():
+            if not math.isclose(found.setdefault(name, value), value, rel_tol=CLOSE):
+                said = f"{found[name]:.6g} is used, {run.name} says {value:.6g}"
+                about = f"{groups[0].task} {name} ({said})"
+                notes.add("Exact values on which runs of a task differ", about)
+    return found
+
+
+def exact_values(run: Run, metric: str) -> dict[str, float]:
+    """Return the exact values of a run's game on the metric's scale; {} if unknown."""
+    exact = {name: number(value) for name, value in mapping(run.record.get("exact")).items()}
+    exact = {name: value for name, value in exact.items() if not math.isnan(value)}
+    if "exact" not in run.record:
+        exact = _implied(mapping(run.record.get("results")))
+    if metric == RETURN:
+        return exact
+    if metric == FRACTION and exact.get("optimum", 0) > 0:
+        return {name: value / exact["optimum"] for name, value in exact.items()}
+    return {}
+
+
+def _implied(results: Object) -> dict[str, float]:
+    """Return the optimum of runs that logged only their fraction of it."""
+    returns, fractions = ([*map(number, items(results.get(tag)))] for tag in (RETURN, FRACTION))
+    pairs = [(abs(f), r / f) for r, f in zip(returns, fractions, strict=False) if abs(f) > CLOSE]
+    return {"optimum": max(pairs)[1]} if pairs else {}
+
+
+def _published(groups: Sequence[Group], metric: str) -> list[Published]:
+    """Return the published values of these groups, each once."""
+    beside: dict[tuple[str, float], dict[str, None]] = {}
+    for group in groups:
+        for run in group.runs:
+            for row in filter(mapping, items(run.config.get("paper"))):
+                if _belongs(row, run) and not math.isnan(number(row.get(metric))):
+                    beside.setdefault(_published_as(row, metric), {})[group.algorithm] = None
+    return [Published(*key, tuple(algorithms)) for key, algorithms in beside.items()]
+
+
+def _published_as(row: Object, metric: str) -> tuple[str, float]:
+    """Return whose number it is, without the keys of the game, and the number."""
+    keys = [key for key in row if "/" not in key and key != "env" and not key.startswith("env.")]
+    whose = [str(row[key]) if key == "algo" else f"{key}={row[key]}" for key in keys]
+    return " ".join(whose), number(row[metric])
+
+
+def _belongs(row: Object, run: Run) -> bool:
+    """Say whether every key of the row that is no tag has the run's value."""
+    keys = [key for key in row if "/" not in key]
+    return all(key in run.settings and run.settings[key] == row[key] for key in keys)

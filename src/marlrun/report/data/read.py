@@ -1,0 +1,238 @@
+"""Run and sweep directories, as they lie on the disk, into plain data."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from marlrun.config.nested import leaves
+from marlrun.report.data import jsonl
+from marlrun.report.data.arrays import Floats, Ints
+from marlrun.report.data.jsonl import Object, number
+from marlrun.report.data.notes import Notes
+from marlrun.report.data.plain import plain, printable
+from marlrun.system.files import read_json, read_yaml
+
+CHOICES = ("env", "algo")
+Seen = set[tuple[int, int]]
+"""Directories that were read, by device and number: links lead to some more than once."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seed of a run: a metric at `steps` (ascending), NaN where it was none; wall time."""
+
+    run: "Run"
+    seed: int
+    steps: Ints
+    values: Floats
+    seconds: Floats
+    final: float | None
+    """The result on fresh episodes; None if the run is not finished."""
+
+    @property
+    def where(self) -> str:
+        """Name it in a note."""
+        return f"{self.run.name} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory without its curves."""
+
+    name: str
+    """The directory, as reached from what was typed, printable."""
+    config: Object
+    record: Object
+    tags: set[str] = field(default_factory=set[str])
+
+    def choice(self, group: str) -> str:
+        """Return the name of the chosen algorithm, environment or graph."""
+        chosen = mapping(self.config.get("choices")).get(group) or self.record.get(group)
+        target = str(mapping(self.config.get(group)).get("_target_", "unknown"))
+        return str(chosen or target.rpartition(".")[0].rpartition(".")[2] or target)
+
+    @cached_property
+    def settings(self) -> Object:
+        """Return the configuration by dotted key, with the names of `algo`, `env` and `graph`."""
+        groups = [*CHOICES, "graph"] if self.config.get("graph") else CHOICES
+        flat = dict(leaves(self.config)) | {group: self.choice(group) for group in groups}
+        return {key: value for key, value in flat.items() if not key.endswith("._target_")}
+
+    @property
+    def status(self) -> str:
+        """Return what run.json says."""
+        return str(self.record.get("status", "unknown"))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What sweep.json tells: the keys that were varied."""
+
+    swept: list[str]
+
+
+def find(directories: Iterable[Path], notes: Notes) -> tuple[list[Path], list[Sweep]]:
+    """Return all run directories in or below these, and the sweeps; each directory once."""
+    runs: list[Path] = []
+    sweeps: list[Sweep] = []
+    seen: Seen = set()
+    for directory, files in (found for top in directories for found in _walk(top, seen, notes)):
+        if "sweep.json" in files:
+            sweeps.append(read_sweep(directory, notes))
+        if is_run(files):
+            runs.append(directory)
+    return runs, sweeps
+
+
+def is_run(files: Iterable[str]) -> bool:
+    """Say whether a directory with these files is a run's."""
+    return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
+
+
+def _walk(top: Path, seen: Seen, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
+    """Yield directories with their files, those behind links too, but none that was seen."""
+    # Not os.walk, which calls itself for every level.
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        folders, files = _entries(path, seen, notes)
+        yield path, files
+        if not is_run(files) or "sweep.json" in files:
+            names = sorted(name for name in folders if not name.startswith("."))
+            pending += [path / name for name in reversed(names)]
+
+
+def _entries(path: Path, seen: Seen, notes: Notes) -> tuple[list[str], list[str]]:
+    """Return the names of the directories and of everything else in a directory, not seen yet."""
+    names: tuple[list[str], list[str]] = ([], [])
+    try:
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            return names
+        seen.add(identity)
+        with os.scandir(path) as entries:
+            for entry in entries:
+                names[not _is_directory(entry)].append(entry.name)
+    except OSError as error:
+        notes.add("Directories that could not be read", f"{path} ({error.strerror})")
+    return names
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def read_sweep(directory: Path, notes: Notes) -> Sweep:
+    """Read sweep.json; jobs of which there is no run directory are noted."""
+    found = _read(directory / "sweep.json", read_json, notes)
+    for job in filter(mapping, items(found.get("jobs"))):
+        if not _has_run(directory / str(job.get("directory"))):
+            words = " ".join(map(str, items(job.get("overrides"))))
+            cause = f": {job['error']}" if job.get("error") else ""
+            about = f"{directory} job {job.get('number')} {job.get('status')}{cause} ({words})"
+            notes.add("Jobs of a sweep without a run, so without any result", about)
+    return Sweep([printable(str(key)) for key in items(found.get("swept"))])
+
+
+def _has_run(directory: Path) -> bool:
+    try:
+        return any((directory / name).exists() for name in ("run.json", "config.yaml"))
+    except OSError:  # a name that is too long
+        return False
+
+
+def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
+    """Return every seed of a run; what can't be read is noted, and [] if nothing can."""
+    if not os.path.lexists(directory / "run.json"):
+        notes.add("Runs without run.json, left out", str(directory))
+        return []
+    record = _read(directory / "run.json", read_json, notes)
+    config = _read(directory / "config.yaml", read_yaml, notes)
+    if not config or not record:
+        return []
+    run = Run(printable(str(directory)), plain(config), plain(record))
+    rows, tags = jsonl.rows(directory / "metrics.jsonl", metric, notes)
+    run.tags.update(tags)
+    if run.status != "finished":
+        progress = _progress(run, int(rows[:, 1].max(initial=0)))
+        notes.add("Runs not finished: in the curves, not in the final results", progress)
+    seeds = _seeds(run, notes)
+    finals = _finals(run, seeds, metric, notes)
+    return list(_trials(run, sorted({*seeds, *map(int, rows[:, 0])}), rows, finals))
+
+
+def _progress(run: Run, logged: int) -> str:
+    """Say how far it came: a running one's run.json does not know yet, its metrics do."""
+    total, error = run.config.get("env_steps"), run.record.get("error")
+    ended = run.record.get("env_steps")
+    steps = max(logged, ended if isinstance(ended, int) else 0)
+    done = f"{run.status}, {steps} of {total} steps"
+    return f"{run.name} ({done}{f': {error}' if error else ''})"
+
+
+def _finals(run: Run, seeds: list[int], metric: str, notes: Notes) -> dict[int, float]:
+    """Return the final result of each seed; {} if the run is not finished."""
+    results = mapping(run.record.get("results"))
+    run.tags.update(results)
+    if run.status != "finished" or metric not in results:
+        return {}
+    values = [number(value) for value in items(results[metric])]
+    if len(values) != len(seeds):
+        notes.add("Runs whose results in run.json do not fit their seeds: not used", run.name)
+        return {}
+    return dict(zip(seeds, values, strict=True))
+
+
+def _seeds(run: Run, notes: Notes) -> list[int]:
+    seeds = items(run.record.get("seeds"))
+    if seeds and all(type(seed) is int and 0 <= seed <= jsonl.LARGEST for seed in seeds):
+        return seeds
+    notes.add("Runs whose run.json does not tell their seeds", run.name)
+    return []
+
+
+def _trials(
+    run: Run, seeds: list[int], rows: Floats, finals: Mapping[int, float]
+) -> Iterator[Trial]:
+    """Split rows [points, (seed, step, value, seconds)] by seed; of a step the last counts."""
+    for seed in seeds:
+        mine = rows[rows[:, 0] == seed]
+        steps, last = np.unique(mine[::-1, 1], return_index=True)
+        kept = mine[::-1][last]
+        final = finals.get(seed)
+        yield Trial(run, seed, steps.astype(np.int64), kept[:, 2], kept[:, 3], final)
+
+
+def _read(path: Path, parse: Callable[[Path], Any], notes: Notes) -> Object:
+    """Return the mapping a document holds; {} and a note if there is none."""
+    try:
+        content = parse(path)
+    except OSError as error:
+        reason = f"{path} ({error.strerror})"
+    except ValueError as error:
+        reason = str(error)
+    else:
+        if isinstance(content, dict):
+            return cast(Object, content)
+        reason = f"{path} (not a mapping)"
+    notes.add("Documents that could not be read, left out", reason)
+    return {}
+
+
+def mapping(value: Any) -> Object:
+    """Return a JSON object; {} for what is none."""
+    return cast(Object, value) if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """Return a JSON list's items; [] for what is no list."""
+    return cast(list[Any], value) if isinstance(value, list) else []

@@ -1,0 +1,84 @@
+"""The report's files."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from marlrun.report.analysis.study import Study
+from marlrun.report.render import marl_eval, tables
+from marlrun.report.render.document import markdown, sections
+from marlrun.report.render.html import page
+from marlrun.system.files import refuse_links, write_atomically
+
+DOCUMENTS = re.compile(
+    r"(report\.(html|md)|(results|seeds|curves|improvement)\.csv|"
+    + re.escape(marl_eval.WHERE)
+    + ")"
+)
+FIGURES = re.compile(
+    r"(curves|wall_time|profile|improvement|hyperparameters)(_[A-Za-z0-9_-]+)?\.(png|svg)"
+)
+
+
+def check(out: Path) -> None:
+    """Raise OSError if the directory could not be made or written into; make nothing.
+
+    ValueError if a file of an older report there is a link, a pipe or a directory.
+    """
+    there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(out))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(13, "Permission denied", str(there))
+    if there == out:
+        names = [path.name for path in _older(out)]
+        refuse_links(out, names)
+        for name in names:
+            if (out / name).is_dir():
+                raise ValueError(f"{out / name} is a directory: expected a file of an older report")
+
+
+def _older(out: Path) -> Iterator[Path]:
+    """Yield what lies where a report has its files."""
+    for path in sorted(out.iterdir()):
+        if DOCUMENTS.fullmatch(path.name) or FIGURES.fullmatch(path.name):
+            yield path
+
+
+def write_report(study: Study, out: Path) -> None:
+    """Write everything into `out`, over an older report there; OSError if that fails.
+
+    Every file is written as a whole, after all of them are made.
+    """
+    files = _files(study)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomically(out / name, lambda file, content=content: file.write(content))
+    for path in _older(out):
+        if path.name not in files:
+            path.unlink()
+
+
+def _files(study: Study) -> dict[str, bytes]:
+    """Return the report as {name of a file: what it holds}."""
+    from marlrun.report.render.plots import draw  # matplotlib takes its time: only when all is well
+
+    first = study.headline
+    texts = {marl_eval.WHERE: marl_eval.dump(first.groups, first.metric, study.notes)}
+    found = {
+        "results.csv": tables.results(study.finals),
+        "seeds.csv": tables.seeds(first.groups),
+        "curves.csv": tables.curves(study.curves),
+        "improvement.csv": tables.improvement(study.improvements),
+    }
+    texts |= {name: table.csv() for name, table in found.items()}
+    pictures = draw(study)
+    parts = list(sections(study, pictures))
+    texts |= {"report.md": markdown(parts), "report.html": page(parts)}
+    figures = {
+        f"{picture.stem}.{kind}": content
+        for picture in pictures
+        for kind, content in picture.files.items()
+    }
+    return figures | {name: text.encode() for name, text in texts.items()}

@@ -1,0 +1,211 @@
+"""The run directory's two documents: config.yaml, enough to rebuild the run, and run.json."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+import marlrun
+from marlrun.system.files import (
+    exclusive,
+    is_directory,
+    read_json,
+    read_yaml,
+    refuse_links,
+    separate,
+    write_atomically,
+)
+
+Record = dict[str, Any]
+
+WRITTEN = (
+    "config.yaml",
+    "run.json",
+    "metrics.jsonl",
+    "marlrun.log",
+    "checkpoints",
+    "inputs",
+    "tb",
+    "videos",
+)
+"""What a run writes in its directory."""
+
+
+def refuse_links_in(directory: Path) -> None:
+    """Raise ValueError if anything that a run writes in its directory is a link."""
+    refuse_links(directory, WRITTEN)
+
+
+def holds_run(directory: Path) -> bool:
+    """Say whether a run was begun in `directory`."""
+    return is_directory(directory) and (directory / "config.yaml").exists()
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved configuration as plain YAML."""
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
+
+
+def write_record(directory: Path, record: Record) -> None:
+    """Write a run's record, run.json, as a whole."""
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    write_atomically(directory / "run.json", lambda file: file.write(text.encode()))
+
+
+@contextmanager
+def _advising(way_out: str) -> Generator[None]:
+    """Say in a ValueError about a damaged document what can be done."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; {way_out}") from error
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return a run's configuration; ValueError if it is missing or no mapping.
+
+    Only plain YAML is understood: no tags, and nothing is interpolated.
+    """
+    path = _existing(directory, "config.yaml")
+    with _advising("restore it from a copy, or train again in another directory"):
+        config = read_yaml(path)
+        if not isinstance(config, dict):
+            raise ValueError(f"{path}: expected a mapping of keys to values")
+    return cast(dict[str, Any], config)
+
+
+@contextmanager
+def naming_config(directory: Path) -> Generator[None]:
+    """Name config.yaml in a ValueError about one of its keys."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{directory / 'config.yaml'}: {error}") from error
+
+
+def read_record(directory: Path) -> Record | None:
+    """Return run.json, None if the run died before it was written; ValueError if it is damaged."""
+    path = directory / "run.json"
+    if not path.exists():
+        return None
+    with _advising("delete it, and mode=resume goes on from the newest checkpoint"):
+        content = read_json(path)
+        record = cast(Record, content) if isinstance(content, dict) else {}
+        if "status" not in record:
+            raise ValueError(f"{path}: expected an object with a status")
+        for key, kind in _KINDS.items():
+            if not isinstance(record.get(key, kind()), kind):
+                given = f"{key} {record[key]!r:.80}"
+                raise ValueError(f"{path}: {given}: expected {kind.__name__}")
+    return record
+
+
+_KINDS: dict[str, type] = {"status": str, "env_steps": int, "results": dict, "resumed": list}
+"""Keys of run.json on which going on with a run depends, and what they hold."""
+
+
+def same(config: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Say whether a configuration is the stored one."""
+    return yaml.safe_load(yaml.safe_dump(dict(config))) == stored
+
+
+def new_record(
+    config: Mapping[str, Any], argv: Sequence[str], seeds: Sequence[int], device: str
+) -> Record:
+    """Return the run.json of a run that begins now."""
+    return {
+        "status": "running",
+        "name": config.get("name"),
+        "argv": list(argv),
+        "algo": _choice("algo", config),
+        "env": _choice("env", config),
+        "graph": _choice("graph", config) if config.get("graph") else None,
+        "seeds": list(seeds),
+        "env_steps": 0,
+        "versions": _versions(),
+        "git": git_commit(),
+        "device": device,
+        "started": now(),
+        "finished": None,
+        "exact": None,
+        "results": {},
+        "error": None,
+    }
+
+
+def resumption(env_steps: int) -> Record:
+    """Return the note of a run that goes on now."""
+    return {"time": now(), "env_steps": env_steps, "git": git_commit()}
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_commit() -> str | None:
+    """Return the commit of marlrun's own source, with "+" if changed; None outside a checkout."""
+
+    def git(*words: str) -> str:
+        command = ("git", "-C", str(Path(marlrun.__file__).parent), *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@contextmanager
+def locked(directory: Path) -> Generator[None]:
+    """Hold the run directory for this process; ValueError if another holds it.
+
+    A log that has another name as well is copied, so that the other name keeps what it has.
+    """
+    path = directory / "metrics.jsonl"
+    is_new = not path.exists()
+    try:
+        with ExitStack() as held:
+            held.enter_context(exclusive(path, wait=False))
+            if separate(path):  # The first lock stays with the other name.
+                held.enter_context(exclusive(path, wait=False))
+            yield
+    except BlockingIOError as error:
+        raise ValueError(f"{directory}: another process is training this run") from error
+    except ValueError:  # a refusal leaves nothing behind
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _existing(directory: Path, name: str) -> Path:
+    if not is_directory(directory):
+        raise ValueError(f"run={directory}: no such directory")
+    path = directory / name
+    if not path.is_file():
+        raise ValueError(f"run={directory}: expected a run directory, there is no {name}")
+    return path
+
+
+def _choice(kind: str, config: Mapping[str, Any]) -> str:
+    """Return the name of the YAML chosen for `kind`, where that is not known of its module."""
+    module = config[kind]["_target_"].rpartition(".")[0].rpartition(".")[2]
+    return config.get("choices", {}).get(kind, module)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("marlrun", "torch", "numpy", "hydra-core")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

@@ -1,0 +1,260 @@
+"""A training run at a tick: what a checkpoint holds, and what happens when something is due."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from marlrun import exact
+from marlrun.runner.build import build_env, build_learner
+from marlrun.runner.checkpoint import Checkpoints, fitting, load, restore
+from marlrun.runner.console import HEADLINE, Reporter
+from marlrun.runner.evaluate import block_size, check_room, evaluate, means, optimum_of
+from marlrun.runner.health import Health
+from marlrun.runner.job import Job
+from marlrun.runner.log import Log
+from marlrun.runner.loop import online
+from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
+from marlrun.system.output import say
+from marlrun.system.signals import Stop
+from marlrun.types import Env, Learner, Step
+
+Row = dict[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a job is made of, before any step."""
+
+    job: Job
+    device: torch.device
+    plugins: Sequence[str]
+    env: Env
+    learner: Learner
+
+
+def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
+    """Build a job's environment and learner; ValueError if the configuration is no good."""
+    env = build_env(job.env, job.seeds, device, plugins)
+    size, replicas = block_size(job.env, plugins), len(job.seeds)
+    check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
+    check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
+    learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
+    return Parts(job, device, plugins, env, learner)
+
+
+class Training:
+    """Advances a run tick by tick.
+
+    What is due when follows from `env_steps` alone, so a checkpoint needs no cursors; it is taken
+    after everything else that was due at its tick.
+    """
+
+    def __init__(self, parts: Parts, directory: Path):
+        """Take the newest checkpoint in `directory`, or be ready to begin; change no file.
+
+        ValueError, in one line, if there is nothing to go on with where there should be.
+        """
+        self._parts, self.job, self.plugins = parts, parts.job, parts.plugins
+        self.env, self.learner = parts.env, parts.learner
+        self.policy = self.learner.policy(explore=True, seeds=self.job.seeds)
+        spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
+        self.meters = Meters()
+        self.returns = Returns(replicas, num_envs, spec, parts.device)
+        self.health = Health(self.job.seeds, spec.agent_names)
+        self.checkpoints = Checkpoints(directory, self.job.checkpoint_keep)
+        self.env_steps = 0
+        self.after: Step | None = None
+        self._best = -float("inf")
+        self._saved_at: int | None = None
+        self.clock = Clock()
+        log_end = self._load()
+        self.log = Log(directory, self.job.seeds, log_end, self.env_steps)
+        self.speed = Speed(self.env_steps, replicas)
+        self.reporter = Reporter(self.job.env_steps, lambda: self.env_steps, replicas)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return self._saved_at is not None
+
+    @cached_property
+    def exact(self) -> dict[str, float] | None:
+        """Exact values of the game, None where it cannot be solved; that may take half a minute."""
+        return exact.solve(self.job.env)
+
+    def open(self) -> None:
+        """Take back in the directory what came after the checkpoint."""
+        if self.begun:
+            self.checkpoints.take_back_best()
+            self._check_best()
+        self.log.open()
+
+    def _check_best(self) -> None:
+        """Let the next evaluation be the best one if best.pt is lost or damaged."""
+        try:
+            load(self.checkpoints.named("best"), torch.device("cpu"))
+        except ValueError as error:
+            say(f"marlrun: {error}; the best evaluation from here on takes its place")
+            self._best = -float("inf")
+
+    def begin(self) -> None:
+        """Start the clock; evaluate and save the untrained learner, unless that was done before."""
+        self.clock.start()
+        if not self.begun:
+            self._write(self._evaluation())
+            self.save()
+
+    def advance(self, stop: Stop) -> None:
+        """Train until the budget is used up or a stop is requested."""
+        if self.env_steps >= self.job.env_steps:
+            return
+        step = self.env.reset() if self.after is None else self.env.restart(self.after)
+        num_envs, pause = self.env.num_envs, self._next_pause()
+        self.speed.start()
+        for tick in online(self.learner, self.env, self.policy, step):
+            self.env_steps += num_envs
+            self.returns.add(tick.after)
+            if tick.metrics:
+                self.meters.add(tick.metrics)
+                self.speed.updates += 1
+            if self.env_steps >= pause or stop.requested:
+                self.speed.stop()
+                self.after = tick.after
+                self._do_what_is_due()
+                if self.env_steps >= self.job.env_steps or stop.requested:
+                    return
+                pause = self._next_pause()
+                self.speed.start()
+
+    def save(self) -> None:
+        """Write a checkpoint of this tick, if there is none yet."""
+        if self._saved_at == self.env_steps:
+            return
+        state = {
+            "learner": self._healthy_learner(),
+            "policy": None if self.after is None else self.policy.state_dict(),
+            "env": None if self.after is None else self.env.state_dict(),
+            "after": None if self.after is None else _packed(self.after),
+            "meters": self.meters.state_dict(),
+            "returns": self.returns.state_dict(),
+            "best": self._best,
+            "seconds": self.clock.read(),
+            "log_end": self.log.settle(),
+        }
+        self.checkpoints.save(self.env_steps, state)
+        self._saved_at = self.env_steps
+
+    def finish(self) -> dict[str, list[float]]:
+        """Complete the log and return the final evaluation's results, one number per seed.
+
+        The last checkpoint is older than what is written here: if the run is trained for longer,
+        it is taken back, and the run goes on as if it had never stopped.
+        """
+        row = {} if self._due(self.job.log_every) else self._training_row()
+        due = self._due(self.job.eval_every)
+        self._write(row if due else row | self._evaluation(for_now=True))
+        results = self._evaluate("final", self.job.final_episodes)
+        return {tag: floats(values) for tag, values in results.items()}
+
+    def _load(self) -> int:
+        """Take back the newest checkpoint; return the length of the log at that time."""
+        path = self.checkpoints.latest()
+        if path is None:
+            return 0
+        try:
+            state = load(path, self._parts.device)
+        except ValueError as error:
+            raise ValueError(f"{error}; {self._way_out(path)}") from error
+        if "after" not in state:
+            raise ValueError(f"{path} holds a learner, no run; {self._way_out(path)}")
+        parts = {"learner": self.learner, "meters": self.meters, "returns": self.returns}
+        if state["after"] is not None:
+            parts |= {"policy": self.policy, "env": self.env}
+        restore(state, path, **parts)
+        with fitting(path, "run"):
+            self.after = None if state["after"] is None else Step(**state["after"])
+            self._best, log_end = float(state["best"]), int(state["log_end"])
+            # Older checkpoints have no clock: from there on the run's wall time is unknown.
+            seconds = state.get("seconds")
+            self.clock = Clock(None if seconds is None else float(seconds))
+        self.env_steps = self._saved_at = state["env_steps"]
+        return log_end
+
+    def _way_out(self, damaged: Path) -> str:
+        older = [path.name for path in self.checkpoints.steps() if path != damaged]
+        return f"delete it to go on from {older[-1]}" if older else "delete it to start anew"
+
+    def _due(self, every: int) -> bool:
+        """Say whether this is the first tick at or past a multiple of `every`."""
+        return self.env_steps // every > (self.env_steps - self.env.num_envs) // every
+
+    def _next_pause(self) -> int:
+        job = self.job
+        periods = (job.log_every, job.eval_every, job.checkpoint_every)
+        return min(job.env_steps, *((self.env_steps // every + 1) * every for every in periods))
+
+    def _do_what_is_due(self) -> None:
+        row = self._training_row() if self._due(self.job.log_every) else {}
+        self._write(row | self._evaluation() if self._due(self.job.eval_every) else row)
+        if self._due(self.job.checkpoint_every):
+            self.save()
+
+    def _write(self, row: Row) -> None:
+        if row:
+            self.log.write(self.env_steps, row)
+
+    def _training_row(self) -> Row:
+        metrics = self.meters.take()
+        returns, episodes = self.returns.take()
+        self.health.check_metrics(metrics | {"train/return_mean": returns}, self.env_steps)
+        pairs = zip(floats(returns), floats(episodes), strict=True)
+        row: Row = {"train/return_mean": [mean if ended else None for mean, ended in pairs]}
+        row |= {tag: floats(value) for tag, value in metrics.items()}
+        perf = self.speed.take(self.env_steps)
+        return row | {tag: [value] * len(self.job.seeds) for tag, value in perf.items()}
+
+    def _evaluation(self, *, for_now: bool = False) -> Row:
+        """Evaluate, keep the learner if it is the best so far, and return the row."""
+        results = self._evaluate(f"eval/{self.env_steps}", self.job.eval_episodes)
+        returns = floats(results[HEADLINE])
+        self.reporter.evaluated(returns)
+        score = fmean(returns)
+        if score > self._best:
+            self._best = score
+            best = {"learner": self._healthy_learner()}
+            self.checkpoints.save_best(self.env_steps, best, for_now=for_now)
+        row: Row = {tag: floats(values) for tag, values in results.items()}
+        return row | {"perf/seconds": [self.clock.read()] * len(self.job.seeds)}
+
+    def _evaluate(self, purpose: str, episodes: int) -> dict[str, Tensor]:
+        parts = self._parts
+        results = means(
+            evaluate(
+                self.job.env,
+                self.learner,
+                self.job.seeds,
+                parts.device,
+                parts.plugins,
+                purpose=purpose,
+                episodes=episodes,
+                optimum=optimum_of(self.exact),
+            )
+        )
+        self.health.check_metrics(results, self.env_steps)
+        return results
+
+    def _healthy_learner(self) -> dict[str, object]:
+        state = self.learner.state_dict()
+        self.health.check_state({"learner": state}, self.env_steps)
+        return state
+
+
+def _packed(step: Step) -> dict[str, Tensor]:
+    """Return a step's tensors by name, each with memory of its own and no more."""
+    parts = step._asdict().items()
+    return {name: part.clone() for name, part in parts if part is not None}

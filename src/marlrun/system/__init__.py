@@ -1,0 +1,1 @@
+"""The operating system: files, streams, signals, memory, words for a shell."""
