@@ -8,7 +8,7 @@ from marlrun.config.schema import declared, options
 from marlrun.graphs.links import Links, join
 from marlrun.graphs.network import Network
 from marlrun.runner.build import build
-from marlrun.system.files import InputFile
+from marlrun.system.reading import InputFile
 
 CPU = torch.device("cpu")
 NAMES = [name for name in options("graph") if name != "from_file"]

@@ -13,7 +13,7 @@ from marlrun.config.schema import declared
 from marlrun.graphs.measures import measure
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.train import train
-from marlrun.system.files import InputFile
+from marlrun.system.reading import InputFile
 
 CYCLE = np.roll(np.eye(4), 1, 0)
 RING = (CYCLE + CYCLE.T) / 2

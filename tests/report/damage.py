@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from marlrun.system.files import read_json, read_yaml
+from marlrun.system.reading import read_json, read_yaml
 
 VALUES: list[Any] = [
     *(None, True, 0, -1, 0.5, 1e308, -1e308, 5e-324, float("nan"), float("inf"), 10**400, 2**63),

@@ -15,7 +15,7 @@ from report.fakes import TAG, write_run
 
 from marlrun.report.cli import main
 from marlrun.report.render import tables
-from marlrun.system import files
+from marlrun.system.reading import read_yaml
 
 GRAPH = [sys.executable, "-m", "marlrun", "mode=graph", "graph=ring", "num_agents=4"]
 REPORT = [sys.executable, "-m", "marlrun.report.cli"]
@@ -301,7 +301,7 @@ def test_values_that_are_hard_to_draw(tmp_path, capsys, values, status):
 
 @pytest.mark.parametrize("gone", ["algo", "choices", "env_steps"])
 def test_a_config_that_lacks_a_key(tmp_path, run, gone):
-    config = files.read_yaml(run / "config.yaml")
+    config = read_yaml(run / "config.yaml")
     del config[gone]
     (run / "config.yaml").write_text(json.dumps(config))
     assert main([str(run), "--out", str(tmp_path / "out")]) == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from marlrun.runner.checkpoint import Checkpoints, load
-from marlrun.system.files import write_atomically
+from marlrun.system.writing import write_atomically
 
 CPU = torch.device("cpu")
 STATE = {"learner": {"weights": torch.arange(1000.0), "names": ["a", "b"], "none": None}}

@@ -43,8 +43,8 @@ from marlrun.config.schema import Schema, did_you_mean
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Outcome, Status, attempt
 from marlrun.sweeps.directory import Sweep, holds_sweep
-from marlrun.system.files import make_directory, remove_directories
 from marlrun.system.output import refuse_lost_results, say, write
+from marlrun.system.paths import make_directory, remove_directories
 from marlrun.system.signals import Stop
 
 EXIT_CODES = {"finished": 0, "failed": 1, "refused": 2, "interrupted": 130}

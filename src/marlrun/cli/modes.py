@@ -107,7 +107,7 @@ def _existing_run(config: Config) -> Path:
     """Return the directory `run` names; checked first, so that a slip costs no import of torch."""
     from marlrun.runner.documents import holds_run
     from marlrun.sweeps.directory import holds_sweep
-    from marlrun.system.files import is_directory
+    from marlrun.system.paths import is_directory
 
     directory = Path(config["run"])
     if not is_directory(directory):

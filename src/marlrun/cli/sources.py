@@ -18,7 +18,8 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
 
-from marlrun.system.files import expand_home, read_text, read_yaml
+from marlrun.system.paths import expand_home
+from marlrun.system.reading import read_text, read_yaml
 
 _OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|[1-9][\d_]*(:[0-5]?\d)+(\.[\d_]*)?)")
 """Numbers to the base of 8 (010 is 8) and 60 (1:30 is 90)."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from marlrun.system.files import expand_home
+from marlrun.system.paths import expand_home
 
 
 def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:

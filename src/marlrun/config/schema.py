@@ -27,7 +27,7 @@ from typing import Any, cast
 import yaml
 
 from marlrun.config.nested import leaves
-from marlrun.system.files import expand_home
+from marlrun.system.paths import expand_home
 
 _KINDS: dict[str, type] = {"null": type(None), "bool": bool, "str": str, "list": list, "dict": dict}
 _TEXTS = ("text", "path")

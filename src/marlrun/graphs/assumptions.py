@@ -8,7 +8,7 @@ from torch import Tensor
 
 from marlrun.graphs.links import Ints, Links
 from marlrun.graphs.weights import LOCAL, Weights
-from marlrun.system.files import InputFile
+from marlrun.system.reading import InputFile
 from marlrun.types import Seeds
 
 Dynamics = Literal["static", "redrawn", "link_failure", "gossip", "switching"]

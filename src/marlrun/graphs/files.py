@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marlrun.graphs.links import Ints
-from marlrun.system.files import InputFile
+from marlrun.system.reading import InputFile
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4

@@ -8,8 +8,8 @@ import numpy as np
 
 from marlrun.graphs.measures import Matrix, array_of
 from marlrun.graphs.network import Network
-from marlrun.system.files import write_atomically
 from marlrun.system.plotting import KINDS, Axes, new_figure, save, style
+from marlrun.system.writing import write_atomically
 
 nx: Any = networkx
 MOST_NODES = 199

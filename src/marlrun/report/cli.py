@@ -17,8 +17,8 @@ from marlrun.report.analysis.study import study
 from marlrun.report.data.plain import printable
 from marlrun.report.render import tables
 from marlrun.report.render.write import check, write_report
-from marlrun.system.files import expand_home
 from marlrun.system.output import refuse_lost_results, say, write
+from marlrun.system.paths import expand_home
 
 SHOWN_NOTES, SHOWN_THINGS = 12, 3
 METRIC = "what to show; algorithms are compared by the first (default: %(default)s)"

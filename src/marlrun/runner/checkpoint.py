@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import torch
 
-from marlrun.system.files import opened, write_atomically
+from marlrun.system.reading import opened
+from marlrun.system.writing import write_atomically
 from marlrun.types import StateDict
 
 FORMAT = 1

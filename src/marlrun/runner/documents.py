@@ -13,15 +13,9 @@ from typing import Any, cast
 import yaml
 
 import marlrun
-from marlrun.system.files import (
-    exclusive,
-    is_directory,
-    read_json,
-    read_yaml,
-    refuse_links,
-    separate,
-    write_atomically,
-)
+from marlrun.system.paths import is_directory, refuse_links
+from marlrun.system.reading import read_json, read_yaml
+from marlrun.system.writing import exclusive, separate, write_atomically
 
 Record = dict[str, Any]
 

@@ -12,8 +12,10 @@ from typing import Any, cast
 
 from marlrun.config.nested import Config
 from marlrun.runner.documents import read_record
-from marlrun.system.files import InputFile, read_bytes, refuse_links, write_atomically
 from marlrun.system.output import say
+from marlrun.system.paths import refuse_links
+from marlrun.system.reading import InputFile, read_bytes
+from marlrun.system.writing import write_atomically
 
 KEYS = ("graph.file",)
 """Keys of a configuration whose value is the path of a file."""

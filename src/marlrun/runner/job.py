@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 from marlrun.config.schema import Rule, Schema, declared, options
 from marlrun.runner import inputs
 from marlrun.runner.build import Kind, Node, refuse_hidden_targets, takes_graph
-from marlrun.system.files import InputFile
+from marlrun.system.reading import InputFile
 
 _OUTSIDE = Schema()
 """What every environment takes."""

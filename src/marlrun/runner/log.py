@@ -13,8 +13,9 @@ from typing import Any, cast
 
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.tensorboard import Board, Scalar, bands, board_directory
-from marlrun.system.files import appending, opened
 from marlrun.system.output import say
+from marlrun.system.reading import opened
+from marlrun.system.writing import appending
 from marlrun.types import Seeds
 
 Row = Mapping[str, Sequence[float | None]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from marlrun.system.files import appending, separate
+from marlrun.system.writing import appending, separate
 
 Status = Literal["finished", "interrupted", "failed", "refused"]
 

@@ -16,7 +16,7 @@ from tensorboard.summary.writer import record_writer
 
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.intervals import estimate
-from marlrun.system.files import appending, write_atomically
+from marlrun.system.writing import appending, write_atomically
 
 # TensorBoard brings no types.
 _loader: Any = event_file_loader

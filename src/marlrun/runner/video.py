@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from marlrun.runner.tensorboard import Board, board_directory
-from marlrun.system.files import write_atomically
+from marlrun.system.writing import write_atomically
 from marlrun.types import Env, Policy
 
 FRAME_MS = 200

@@ -17,14 +17,9 @@ from marlrun.runner.documents import holds_run, locked, now
 from marlrun.runner.outcome import Outcome
 from marlrun.sweeps.record import OWN, Record, SweepJob, in_text, is_place, read, shared
 from marlrun.system import commands
-from marlrun.system.files import (
-    InputFile,
-    exclusive,
-    make_directory,
-    refuse_links,
-    remove_directories,
-    write_atomically,
-)
+from marlrun.system.paths import make_directory, refuse_links, remove_directories
+from marlrun.system.reading import InputFile
+from marlrun.system.writing import exclusive, write_atomically
 
 
 class Sweep:

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from marlrun.runner.outcome import Status
-from marlrun.system.files import read_json
+from marlrun.system.reading import read_json
 
 JobStatus = Literal["waiting", "running", Status]
 

@@ -32,8 +32,8 @@ from marlrun.runner.outcome import Status, one_line
 from marlrun.sweeps.directory import Sweep, short_name
 from marlrun.sweeps.launcher import Handing, task_of
 from marlrun.sweeps.record import SweepJob
-from marlrun.system.files import InputFile
 from marlrun.system.output import say
+from marlrun.system.reading import InputFile
 from marlrun.system.signals import Interrupt, handling
 
 _MANY = 50

@@ -9,7 +9,7 @@ import numpy as np
 
 from marlrun.report.data.arrays import Floats
 from marlrun.report.data.notes import Notes
-from marlrun.system.files import read_bytes
+from marlrun.system.reading import read_bytes
 
 Object = dict[str, Any]
 SECONDS = "perf/seconds"

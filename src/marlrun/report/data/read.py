@@ -15,7 +15,7 @@ from marlrun.report.data.arrays import Floats, Ints
 from marlrun.report.data.jsonl import Object, number
 from marlrun.report.data.notes import Notes
 from marlrun.report.data.plain import plain, printable
-from marlrun.system.files import read_json, read_yaml
+from marlrun.system.reading import read_json, read_yaml
 
 CHOICES = ("env", "algo")
 Seen = set[tuple[int, int]]

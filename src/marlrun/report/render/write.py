@@ -9,7 +9,8 @@ from marlrun.report.analysis.study import Study
 from marlrun.report.render import marl_eval, tables
 from marlrun.report.render.document import markdown, sections
 from marlrun.report.render.html import page
-from marlrun.system.files import refuse_links, write_atomically
+from marlrun.system.paths import refuse_links
+from marlrun.system.writing import write_atomically
 
 DOCUMENTS = re.compile(
     r"(report\.(html|md)|(results|seeds|curves|improvement)\.csv|"

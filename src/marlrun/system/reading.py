@@ -1,0 +1,161 @@
+"""Files are read with care, for a stranger may have written them: of bounded size and depth."""
+
+import json
+import os
+import stat
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import yaml
+
+LARGEST = 1 << 28
+"""Bytes of a document that are still read: sweep.json of a hundred thousand jobs."""
+DEEPEST = 64
+"""Levels of nesting that are still read."""
+MOST_NODES = 200_000
+"""Values of a YAML document that are still read, each counted as often as aliases repeat it."""
+
+
+@contextmanager
+def opened(path: Path) -> Generator[BinaryIO]:
+    """Lend a regular file to read.
+
+    ValueError, in one line that names the file, for anything that is none: a pipe would keep us
+    waiting. OSError if it cannot be opened.
+    """
+    with os.fdopen(os.open(path, _TO_READ), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{path}: expected a regular file")
+        yield file
+
+
+_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # Windows knows no O_NONBLOCK
+
+
+def read_bytes(path: Path, limit: int = LARGEST) -> bytes:
+    """Return what a regular file holds; ValueError for more than `limit` bytes, or as `opened`."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ValueError(f"{path}: {size} bytes, expected at most {limit}")
+        return file.read()
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a configuration names: its path, as messages name it, and its content."""
+
+    path: str
+    content: bytes = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """The first 12 hexadecimal digits of the content's SHA-256."""
+        return sha256(self.content).hexdigest()[:12]
+
+
+def read_text(path: Path, limit: int = LARGEST) -> str:
+    """Return the UTF-8 text of a regular file; ValueError and OSError as `read_bytes`."""
+    try:
+        return read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8, byte {error.start} is none") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    ValueError, in one line that names the file, if it is not JSON or nested too deeply; otherwise
+    as `read_bytes`.
+    """
+    try:
+        content: Any = json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError(f"{path}: {_TOO_DEEP}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    except ValueError as error:
+        # An integer of more digits than Python takes.
+        text = str(error)
+        raise ValueError(text if str(path) in text else f"{path} is not JSON: {text}") from error
+    _refuse_depth(content, path)
+    return content
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a plain YAML file holds: no tags, and nothing is interpolated.
+
+    ValueError, in one line that names the file, if it is not plain YAML, nested too deeply or
+    larger than `MOST_NODES` with its aliases written out; otherwise as `read_bytes`.
+    """
+    text = read_text(path)
+    try:
+        _refuse_unusual(text, path)
+        content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        named = reason if str(path) in reason else f"{path} is not plain YAML: {reason}"
+        raise ValueError(named) from error
+    if sum(1 for _ in islice(_inner(content), MOST_NODES + 1)) > MOST_NODES:
+        raise ValueError(f"{path}: expected at most {MOST_NODES} values, aliases written out")
+    return content
+
+
+def _refuse_unusual(text: str, path: Path) -> None:
+    """Raise ValueError for what the loader must not meet.
+
+    It calls itself for every level, in C, and would crash; it writes merged mappings out as often
+    as aliases repeat them; and of some tags it expects a value that it does not check.
+    """
+    depth = aliases = 0
+    has_merges = False
+    for event in cast(Any, yaml).parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"{path}: {_TOO_DEEP}")
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"{path} is not plain YAML: the tag {event.tag}")
+        aliases += isinstance(event, yaml.AliasEvent)
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+            has_merges = True
+    if has_merges and aliases > _MERGED:
+        raise ValueError(f"{path}: expected at most {_MERGED} aliases beside merge keys <<")
+
+
+_MERGED = 20
+"""Aliases by which merge keys cannot grow beyond a few thousand values."""
+_TOO_DEEP = f"nested too deeply, expected at most {DEEPEST} levels"
+
+
+def _refuse_depth(content: Any, path: Path) -> None:
+    """Raise ValueError if lists and mappings are nested too deeply."""
+    level = [content]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _parts(outer) if isinstance(inner, _NESTED)]
+    if level:
+        raise ValueError(f"{path}: {_TOO_DEEP}")
+
+
+_NESTED = (dict, list)
+
+
+def _inner(content: Any) -> Iterator[Any]:
+    """Yield everything in nested lists and mappings, as often as it stands there."""
+    pending = [content]
+    while pending:
+        value = pending.pop()
+        yield value
+        pending.extend(_parts(value))
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()

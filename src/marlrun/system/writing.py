@@ -1,0 +1,100 @@
+"""Files are written as a whole or not at all, or grow at their end, and never through a link."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from marlrun.system.output import say_once
+
+
+def appending(path: Path) -> BinaryIO:
+    """Open a regular file to write at its end, making it if need be.
+
+    OSError if it is a link or no regular file.
+    """
+    file = os.fdopen(os.open(path, _TO_APPEND, 0o666), "ab")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "expected a regular file", str(path))
+    return file
+
+
+_ONLY_POSIX = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_TO_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | _ONLY_POSIX
+
+
+def separate(path: Path) -> bool:
+    """Copy a file that has another name as well (a hard link), which keeps what it has.
+
+    Returns whether there was one. A lock that is held on the file stays with the other name.
+    """
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            content = path.read_bytes()
+            write_atomically(path, lambda file: file.write(content))
+            return True
+    return False
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file beside `path`, force it to the disk and move it into place.
+
+    If that fails, `path` is as it was and no half file is left; an OSError names `path`.
+    """
+    unfinished = path.with_name(f".{path.name}.tmp")
+    # What lies there may be a link to something else.
+    unfinished.unlink(missing_ok=True)
+    try:
+        with unfinished.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = str(path)
+        raise
+    _sync_directory(path.parent)
+
+
+@contextmanager
+def exclusive(path: Path, *, wait: bool = True) -> Generator[None]:
+    """Wait until no other process is in here with the same `path`; it is a file, made if need be.
+
+    BlockingIOError instead of waiting if not `wait`. On a file system without locks nobody waits
+    for anybody: that is said once.
+    """
+    with appending(path) as file:
+        _lock(file, wait)
+        yield
+
+
+def _lock(file: BinaryIO, wait: bool) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise BlockingIOError(*error.args) from error
+        reason = f"no locks on this file system ({error.strerror})"
+        say_once(f"marlrun: {reason}: let no other process write to the same directory")
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
