@@ -7,7 +7,7 @@ import pytest
 import yaml
 from extremes import cases, extremes
 
-from marlrun.config import schema
+from marlrun.config.kinds import fits
 
 CASES = list(cases())
 
@@ -39,7 +39,7 @@ def test_what_is_taken_can_be_held(path: str):
     taken = [
         (key, value)
         for file, key, kind, typed in CASES
-        if file == path and schema.fits(kind, value := read(typed))
+        if file == path and fits(kind, value := read(typed))
     ]
     assert taken
     bad = [

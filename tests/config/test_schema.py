@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from marlrun.config import schema
+from marlrun.config import comments, schema
 from marlrun.config.nested import leaves
 from marlrun.config.schema import Rule, Schema
 
@@ -13,62 +13,6 @@ OTHERS = ("tuned", "experiment", "manners")
 DECLARING = sorted(
     p for p in CONF.rglob("*.yaml") if not {*p.relative_to(CONF).parts, p.stem} & set(OTHERS)
 )
-
-
-@pytest.mark.parametrize(
-    ("kind", "good", "bad"),
-    [
-        ("int", [0, -3], [0.5, "3", True, None, [1]]),
-        ("int [1, inf)", [1, 10**9], [0, 1.0, float("inf")]),
-        ("float (0, 1]", [1, 0.5, 1e-9], [0, 0.0, 1.01, float("nan"), "0.5", False]),
-        ("float", [1, -0.5], ["1", True, None, float("inf")]),
-        ("bool", [True, False], [0, 1, "true", None]),
-        ("str", ["a", ""], [1, None, True]),
-        ("text", ["a", " "], ["", 1, None, True]),
-        ("best | latest or path", ["best", "~/x", "a/b.pt"], ["", 1, None]),
-        ("int [0, 9] or null", [0, None], [10, "null"]),
-        ("lstm | gru", ["lstm", "gru"], ["rnn", "lstm | gru", None, True]),
-        ("static | random or [int, int]", ["static", [1, -1]], [[1], [1, 0.5], [1, 1, 1], "x", 1]),
-        ("list of int [1, inf)", [[], [1, 2]], [[0], 1, ["1"]]),
-        ("list of 2 int [1, inf)", [[1, 2]], [[], [1], [1, 2, 3], [1, 0], [1, 1.5], 1]),
-        ("list of 2 int or null", [[0, -1], None], [[1], "null"]),
-        ("list of [int, float]", [[[1, 0.5]]], [[[0.5, 1]], [1]]),
-        ("list or null", [[[1, "x"]], None], ["[]", 1]),
-        ("dict", [{}, {"a": 1}], [[], None]),
-    ],
-)
-def test_a_type_takes_what_it_says(kind: str, good: list[object], bad: list[object]):
-    assert schema.is_kind(kind)
-    assert [value for value in good if not schema.fits(kind, value)] == []
-    assert [value for value in bad if schema.fits(kind, value)] == []
-
-
-def test_annotations_are_found_behind_any_value():
-    text = """
-# A title: not an annotation
-a: 1          # int: plain
-b: "x # y"    # str: a hash within quotes
-c: [1, 2]     # list of int: a flow list
-d:            # list: a block list
-  - 1
-e:
-  f: null     # int or null: nested: and a colon
-g: 2          # what it means
-h: 3          # flaot [0, 1]: a misspelt type
-i: 4
-"""
-    assert schema.annotations(text) == {
-        "a": ("int", "plain"),
-        "b": ("str", "a hash within quotes"),
-        "c": ("list of int", "a flow list"),
-        "d": ("list", "a block list"),
-        "e.f": ("int or null", "nested: and a colon"),
-    }
-
-
-def test_the_title_is_the_first_comment():
-    assert schema.title("# @package _global_\n# What it is\n# more\na: 1\n") == "What it is"
-    assert schema.title("a: 1\n# Too late\n") == ""
 
 
 def example() -> Schema:
@@ -97,21 +41,6 @@ def test_check_names_key_value_and_what_was_expected():
     assert refusal(rules, "algo", 3) == "algo=3: expected one of its keys, beta, lr, open, name"
     assert refusal(rules, "algo.beta.x", 3).startswith("algo.beta.x: no such key")
     assert refusal(rules, "algo.name", 1).endswith("""written algo.name="'1'\"""")
-
-
-@pytest.mark.parametrize(
-    ("kind", "values"),
-    [
-        ("int", [0, 2**63 - 1, -(2**63 - 1)]),
-        ("int [1, inf)", [1, 2**63 - 1]),
-        ("float (0, inf)", [1, 2**63 - 1, 1e23, 1.2e-38, 3.4e38]),
-        ("float (-inf, inf)", [0, 0.0, -3.4e38]),
-        ("float", [0, -1.2e-38]),
-        ("list of 2 int [1, inf)", [[1, 2**63 - 1]]),
-    ],
-)
-def test_numbers_that_the_computer_holds_are_taken(kind: str, values: list):
-    assert all(schema.fits(kind, value) for value in values)
 
 
 BIG_INT = " (x), whole numbers of at most 9223372036854775807"
@@ -212,6 +141,7 @@ def test_our_files_annotate_every_key_and_keep_to_it(path: Path):
     text = path.read_text("utf-8")
     loaded = OmegaConf.to_container(OmegaConf.load(path))
     values = {key: value for key, value in loaded.items() if key not in ("defaults", "hydra")}
-    assert schema.title(text)
-    assert set(dict(leaves(values))) - set(schema.annotations(text)) <= {"_target_"}
+    assert comments.title(text)
+    noted = {key for key, entry in comments.entries(text).items() if entry.note}
+    assert set(dict(leaves(values))) - noted <= {"_target_"}
     Schema().read("", values, text, may_add=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from marlrun.config.schema import Rule, declared, fits, options
+from marlrun.config.kinds import fits
+from marlrun.config.schema import Rule, declared, options
 from reliability.desk import BUDGET, JOBS, Desk, complaint, contents, difference, real, run
 
 SMALL = ["algo=random", "env=matrix_game", *BUDGET]

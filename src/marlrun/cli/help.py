@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from hydra._internal.config_repository import IConfigRepository
 
 from marlrun.cli.sources import text_of
-from marlrun.config.schema import Schema, show, title
+from marlrun.config.comments import title
+from marlrun.config.schema import Schema, show
 
 _HEAD = """\
 marlrun: train, evaluate and compare decentralised multi-agent reinforcement learning.

@@ -1,4 +1,4 @@
-"""What Hydra composed, as plain data."""
+"""What Hydra composes, as plain data."""
 
 import re
 from collections.abc import Iterable
@@ -12,32 +12,35 @@ from marlrun.system.paths import expand_home
 
 
 def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
-    """Return the resolved configuration of a job without Hydra's node, with what was chosen."""
-    chosen = cfg.hydra.runtime.choices
-    names = {group: chosen[group] for group in groups if chosen.get(group) is not None}
-    return plain(cfg) | {"choices": names}
+    """Return a job's resolved configuration without Hydra's node; `choices` are its options.
+
+    `groups` are those of which the options are named.
+    """
+    options = cfg.hydra.runtime.choices
+    choices = {group: options[group] for group in groups if options.get(group) is not None}
+    return plain(cfg) | {"choices": choices}
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration without Hydra's own node."""
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
+    """Return the resolved configuration without Hydra's node."""
+    ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return cast(dict[str, Any], OmegaConf.to_container(ours, resolve=True))
 
 
 def name_directory(cfg: DictConfig, key: str) -> Path:
-    """Return the directory of a run or a sweep that hydra.run.dir or hydra.sweep.dir names.
+    """Return the directory that `key`, hydra.run.dir or hydra.sweep.dir, names, without `~`.
 
-    `cfg` names it without `~` afterwards. ValueError if the directory is the current one, home or /,
-    where a run's files would lie among others.
+    `cfg` is changed to name it so too. ValueError if it is the current directory, home or /, where
+    the files of a run would lie among others.
     """
-    typed = str(OmegaConf.select(cfg, key))
-    directory = Path(expand_home(typed, key))
+    text = str(OmegaConf.select(cfg, key))
+    directory = Path(expand_home(text, key))
     shared = [Path.cwd(), Path("/")]
     with suppress(RuntimeError):  # No home directory is known.
         shared.append(Path.home())
     if any(_is_same(directory, path) for path in shared):
         expected = "expected a directory other than the current one, home and /"
-        raise ValueError(f"{key}={typed}: {expected}")
+        raise ValueError(f"{key}={text}: {expected}")
     with read_write(cfg.hydra):
         OmegaConf.update(cfg, key, str(directory))
     return directory
@@ -50,7 +53,7 @@ def _is_same(directory: Path, other: Path) -> bool:
 
 
 def refuse_output_subdir(cfg: DictConfig) -> None:
-    """Raise ValueError if Hydra is to write files of its own into a run directory."""
+    """Raise ValueError if Hydra is to write its files into a run directory."""
     subdir = cfg.hydra.output_subdir
     if subdir is not None:
         raise ValueError(
@@ -59,7 +62,7 @@ def refuse_output_subdir(cfg: DictConfig) -> None:
 
 
 def literal(value: Any) -> Any:
-    """Return a value in which OmegaConf interpolates nothing: all its texts mean themselves."""
+    """Return a value with its texts escaped, so that OmegaConf interpolates nothing in them."""
     if isinstance(value, str):
         return re.sub(r"(\\*)\$\{", lambda match: rf"{match[1] * 2}\${{", value)
     if isinstance(value, list):

@@ -8,9 +8,9 @@ Config = Mapping[str, Any]
 
 
 def leaves(value: Any, path: str = "", *, into_lists: bool = False) -> Iterator[tuple[str, Any]]:
-    """Yield ("a.b", leaf) for everything in mappings, and ("a.b[0]", leaf) `into_lists` if asked.
+    """Yield ("a.b", leaf) for every leaf of nested mappings, and ("a.b[0]", leaf) if `into_lists`.
 
-    Within others, an empty mapping or list is a leaf too.
+    A mapping or list that is empty is a leaf too, unless it is `value` itself.
     """
     if isinstance(value, Mapping) and (value or not path):
         for key, inner in cast("Mapping[Any, Any]", value).items():

@@ -1,13 +1,13 @@
-"""Packages of the user's own, named by `plugins=[..]` on the command line."""
+"""Packages of the user, which `plugins=[..]` on the command line names."""
 
 import importlib
 from collections.abc import Iterable
 
 
 def import_plugins(packages: Iterable[str]) -> None:
-    """Import these packages; ValueError, in one line, that names the first that cannot be.
+    """Import packages; ValueError, in one line, names the first that cannot be imported.
 
-    Only for what the command line names: an import runs code.
+    An import runs code, so the names must come from the command line, never from a stored file.
     """
     for package in packages:
         if not all(map(str.isidentifier, package.split("."))):
