@@ -148,3 +148,8 @@ def test_tables_need_a_common_state(policy):
     spec = Spec(N, ("a", "b", "c"), (S,) * N, (A,) * N, 7, 1.0)
     with pytest.raises(ValueError, match=f"^algo.policy={policy}: expected neural"):
         make(policy, spec)
+
+
+def test_sampled_actions_are_no_tensors_of_inference_mode():
+    action = Sampled(make("neural"), [3, 4])(step())
+    assert not action.is_inference()

@@ -1,5 +1,7 @@
 """Multilayer perceptrons, stacked over members, with their gradient by hand (docs/decisions/1).
 
+Autograd cannot train them; `nets/module.py` has those that it can.
+
 Shapes: M members, B batch, I inputs, J outputs, P parameters of a member.
 """
 
@@ -49,7 +51,12 @@ class MLP:
         self._grads = _layers(self._gradient, shapes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tape]:
-        """Return y [M, B, J] of x [M, B, I], and the tape."""
+        """Return y [M, B, J] of x [M, B, I], and the tape; RuntimeError where autograd would be lost."""
+        if self.rows.requires_grad:
+            raise RuntimeError(
+                "nets.mlp.MLP has its gradient by hand, autograd would not reach its rows: "
+                "use nets.module.MLP"
+            )
         if self._dead_inputs:
             x = torch.nn.functional.pad(x, (0, self._dead_inputs))
         tape = [x]

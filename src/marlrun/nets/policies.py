@@ -12,9 +12,10 @@ from torch import Tensor
 from marlrun.nets.captured import Captured
 from marlrun.nets.logits import Boltzmann, Linear, Logits, Neural, Tabular
 from marlrun.nets.mlp import num_parameters
-from marlrun.streams import Blocks, Stream
+from marlrun.nets.sampling import Sampling
+from marlrun.streams import Stream
 from marlrun.system import capacity
-from marlrun.types import Seeds, Spec, StateDict, Step
+from marlrun.types import Seeds, Spec, Step
 
 Kind = Literal["boltzmann", "tabular", "neural"]
 
@@ -97,36 +98,17 @@ class Actor:
         return self.probabilities(seen)[0].transpose(1, 2)
 
 
-class Sampled:
-    """Draws every agent's action from its live policy: argmax of logits + Gumbel noise."""
+class Sampled(Sampling):
+    """Draws every agent's action from its live policy."""
 
     def __init__(self, actor: Actor, seeds: Seeds, name: str = "policy"):
-        self._actor = actor
-        self._random = Stream(seeds, name, actor.device)
-        self._logits = Captured(self._logits_of)
-        self._noise: Blocks | None = None
-        self.counter = 0
+        def logits_of(sight: Tensor) -> tuple[Tensor]:
+            return (actor.logits(sight)[0],)
 
-    @torch.inference_mode()
-    def __call__(self, step: Step) -> Tensor:
-        """Return actions [R, E, N]."""
-        (logits,) = self._logits(self._actor.sight(step))
-        if self._noise is None:
-            self._noise = Blocks(self._random, *logits.shape[1:], prepare=_gumbel)
-        action = logits.add_(self._noise(self.counter)).argmax(-1)
-        self.counter += 1
-        return action
-
-    def _logits_of(self, sight: Tensor) -> tuple[Tensor]:
-        return (self._actor.logits(sight)[0],)
-
-    def state_dict(self) -> StateDict:
-        """Return the random stream's position."""
-        return {"counter": self.counter}
-
-    def load_state_dict(self, state: StateDict) -> None:
-        """Go on from `state_dict`."""
-        self.counter = state["counter"]
+        captured = Captured(logits_of)
+        super().__init__(
+            lambda step: captured(actor.sight(step))[0], Stream(seeds, name, actor.device)
+        )
 
 
 def _check_room(
@@ -149,10 +131,6 @@ def _check_room(
     per_agent = 4 * numbers * (1 if policy == "neural" else num_states)
     keys = f"{key} with {spec.num_agents} agents, replicas={replicas}"
     capacity.check(4 * replicas * spec.num_agents * per_agent, device, keys)
-
-
-def _gumbel(numbers: Tensor) -> tuple[Tensor]:
-    return (numbers.log_().neg_().log_().neg_(),)
 
 
 def _forbidden(spec: Spec, device: torch.device) -> Tensor | None:

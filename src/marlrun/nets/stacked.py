@@ -95,6 +95,43 @@ def xavier_rows(
     return rows
 
 
+def orthogonal_rows(
+    shapes: Shapes, seeds: Seeds, num_agents: int, bias: float, device: torch.device
+) -> Tensor:
+    """Draw rows [R * N, P]: orthogonal matrices times sqrt(2); what is named bias = `bias`.
+
+    Saxe et al. (ICLR 2014). They are computed on the CPU, so that all devices get the same numbers.
+    """
+    rows = torch.empty(len(seeds) * num_agents, row_size(shapes))
+    for name, part in views(rows, shapes).items():
+        if name.endswith("bias"):
+            part.fill_(bias)
+        else:
+            stream = Stream(seeds, f"init/{name}", torch.device("cpu"))
+            part.copy_(_orthogonal(stream, num_agents, *part.shape[1:])).mul_(math.sqrt(2))
+    return rows.to(device)
+
+
+def _orthogonal(stream: Stream, num_agents: int, inputs: int, outputs: int) -> Tensor:
+    """Return float64 [R * N, I, J]: rows or columns, whichever are fewer, are orthonormal.
+
+    More columns than are asked for are drawn, so that all members' matrices start alike.
+    """
+    long, short = max(inputs, outputs), min(inputs, outputs)
+    size = long * rounded(short)
+    uniform = stream.uniform(0, num_agents, 2, rounded_cell(size)).double().flatten(0, 1)
+    # Box & Muller (1958); 1 - u is in (0, 1], where the logarithm is finite.
+    radius = (1 - uniform[:, 0]).log_().mul_(-2).sqrt_()
+    normal = radius * (2 * math.pi * uniform[:, 1]).cos_()
+    factors: tuple[Tensor, Tensor] = torch.linalg.qr(
+        normal[:, :size].view(-1, long, rounded(short))
+    )
+    columns, triangle = factors
+    # With these signs all orthogonal matrices are equally likely (Mezzadri 2007).
+    columns = columns * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(1)
+    return columns[..., :short] if inputs >= outputs else columns[..., :short].mT
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply each member's affine map: x [M, B, I], weight [M, I, J], bias [M, 1, J] -> [M, B, J]."""
     if len(x) == 1:

@@ -1,0 +1,115 @@
+"""Stacked perceptrons for autograd: all members' parameters are one `torch.nn.Parameter`.
+
+Shapes: M members (replica and agent, agents fastest), B batch, I inputs, J outputs, P parameters of
+a member.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marlrun.nets.stacked import (
+    Shapes,
+    linear,
+    orthogonal_rows,
+    rounded,
+    views,
+    widened,
+    xavier_rows,
+)
+from marlrun.streams import derive
+from marlrun.types import Seeds
+
+Activation = Literal["relu", "tanh"]
+Initial = Literal["xavier", "orthogonal"]
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+}
+_INITIAL: dict[Initial, Callable[..., Tensor]] = {
+    "xavier": xavier_rows,
+    "orthogonal": orthogonal_rows,
+}
+
+
+class Stacked(torch.nn.Module):
+    """Matrices of all members, kept as the rows of one parameter (docs/decisions/7).
+
+    A network derives from this class, names its matrices, and asks for them in `forward`. Rows have
+    room for dead units; what stands there changes no output, and its gradient is zero.
+    """
+
+    def __init__(self, initial: Tensor, live: Shapes, shapes: Shapes):
+        """Take rows [M, P] for matrices of shapes `live`, which are placed into those of `shapes`."""
+        super().__init__()
+        self.rows = torch.nn.Parameter(widened(initial, live, shapes))
+        """[M, P with dead units]."""
+        self._shapes = shapes
+        is_live = widened(torch.ones_like(initial[:1]), live, shapes).bool()
+        self._is_live: Tensor
+        self.register_buffer("_is_live", is_live, persistent=False)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Return name -> [M, I, J], made anew, so that each belongs to the graph of this call."""
+        rows = torch.where(self._is_live, self.rows, 0.0)
+        return views(rows.expand(max(2, len(rows)), -1), self._shapes)
+
+
+class MLP(Stacked):
+    """Linear layers with an activation between them: x [M, B, I] -> y [M, B, J].
+
+    It is a `torch.nn.Module` with the one parameter `rows`, to be trained by any `torch.optim` and
+    used any number of times in a graph. A loss is summed over members, never averaged: a mean would
+    divide every member's gradient by the number of replicas.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        seeds: Seeds,
+        num_agents: int,
+        device: torch.device,
+        *,
+        name: str,
+        activation: Activation = "relu",
+        initial: Initial = "xavier",
+        last_gain: float = 1.0,
+    ):
+        """Draw initial weights by `seeds` and `name`; biases are zero. `sizes` is [I, hidden.., J].
+
+        Networks of one learner have different names, or they would start with the same numbers.
+        Orthogonal weights have a gain of sqrt(2), those of the last layer `last_gain`; Xavier's are
+        multiplied by `last_gain` in the last layer alone. A network that all agents share has
+        `num_agents` 1, and their observations side by side in B.
+        """
+        live = _shapes(sizes)
+        inputs, *_, outputs = sizes
+        shapes = _shapes(list(map(rounded, sizes)))
+        own_seeds = [derive(seed, name) for seed in seeds]
+        rows = _INITIAL[initial](live, own_seeds, num_agents, 0.0, device)
+        views(rows, live)[f"{len(sizes) - 2}.weight"].mul_(last_gain)
+        super().__init__(rows, live, shapes)
+        self._activation = _ACTIVATIONS[activation]
+        self._dead_inputs, self._num_outputs = rounded(inputs) - inputs, outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y [M, B, J]."""
+        if self._dead_inputs:
+            x = torch.nn.functional.pad(x, (0, self._dead_inputs))
+        num_members, x = len(x), x.expand(max(2, len(x)), -1, -1)
+        matrices = list(self.matrices().values())
+        *hidden, last = zip(matrices[::2], matrices[1::2], strict=True)
+        for weight, bias in hidden:
+            x = self._activation(linear(x, weight, bias))
+        return linear(x, *last)[:num_members, :, : self._num_outputs]
+
+
+def _shapes(widths: Sequence[int]) -> Shapes:
+    shapes: Shapes = {}
+    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+        shapes |= {f"{layer}.weight": (inputs, outputs), f"{layer}.bias": (1, outputs)}
+    return shapes
