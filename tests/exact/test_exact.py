@@ -79,18 +79,101 @@ def test_a_target_that_moves_around_the_torus_is_where_it_was():
     )
 
 
-def test_values_that_are_no_numbers_are_refused(monkeypatch):
-    game = of("matrix_game")
-    infinite = {"optimum": float("inf"), "random": 1.0}
-    monkeypatch.setitem(exact._SOLVERS, game["_target_"], lambda **keys: infinite)
-    assert exact.solve(game) is None
-    assert exact.why_not(game) == "double precision cannot hold its values"
+@pytest.fixture
+def solved_by(tmp_path, monkeypatch):
+    """Write a package `foreign` whose game `chess` is solved by some lines; return the solution."""
+    for name in list(sys.modules):
+        if name.startswith("foreign"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    for room in ("foreign/envs", "foreign/exact"):
+        (tmp_path / room).mkdir(parents=True)
+    head = "from marlrun.exact import Unsolvable\n\ndef solve(*, size):\n    "
+    (tmp_path / "foreign/envs/chess.py").write_text("raise RuntimeError('not needed')\n")
+
+    def solve(lines: str, ask=exact.solve, **env: object):
+        (tmp_path / "foreign/exact/chess.py").write_text(head + lines)
+        return ask(CHESS | env, ["foreign"])
+
+    yield solve
+    for name in [name for name in sys.modules if name.startswith("foreign")]:
+        del sys.modules[name]
 
 
-def test_foreign_game_is_refused_by_name():
-    foreign = {"_target_": "mypkg.envs.Chess", "size": 8}
-    assert exact.solve(foreign) is None
-    assert "mypkg.envs.Chess" in exact.why_not(foreign)
+CHESS = {"_target_": "foreign.envs.chess.Chess", "size": 8}
+NO_SOLUTION = (
+    "there is no exact solution for {}: PACKAGE.envs.NAME.Class is solved by "
+    "PACKAGE.exact.NAME.solve, where PACKAGE is marlrun or in plugins=[..] of the command line"
+)
+
+
+def test_a_plugins_game_is_solved_by_its_own_package(solved_by):
+    assert solved_by("return {'optimum': size, 'random': 0.5}") == {"optimum": 8, "random": 0.5}
+
+
+def test_a_plugins_solver_may_say_why_not(solved_by):
+    reason = "raise Unsolvable(f'{size} is too large')"
+    assert solved_by(reason) is None
+    assert solved_by(reason, exact.why_not) == "8 is too large"
+
+
+def test_values_that_are_no_numbers_are_refused(solved_by):
+    values = "return {'optimum': float('inf'), 'random': 1.0}"
+    assert solved_by(values) is None
+    assert solved_by(values, exact.why_not) == "double precision cannot hold its values"
+
+
+@pytest.mark.parametrize(
+    "values", ["{'best': 1.0, 'random': 0.0}", "{'optimum': '1', 'random': 0.0}", "1.0"]
+)
+def test_a_solver_that_returns_something_else_is_named(solved_by, values):
+    with pytest.raises(ValueError) as refusal:
+        solved_by(f"return {values}")
+    assert str(refusal.value) == (
+        f"foreign.exact.chess.solve returned {values}, "
+        'expected {"optimum": number, "random": number, ..}'
+    )
+
+
+def test_a_solver_that_does_not_take_the_keys_is_named(solved_by):
+    with pytest.raises(ValueError) as refusal:
+        solved_by("return {}", colour="white")
+    assert str(refusal.value) == (
+        "foreign.exact.chess.solve must take the keys of env: "
+        "got an unexpected keyword argument 'colour'"
+    )
+
+
+def test_a_solver_that_cannot_be_imported_is_named(solved_by):
+    with pytest.raises(ValueError) as refusal:
+        solved_by("return {}\n\nimport nowhere_to_be_found\n")
+    assert str(refusal.value) == (
+        "foreign.exact.chess cannot be imported: No module named 'nowhere_to_be_found'"
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "foreign.envs.go.Go",
+        "foreign.games.Chess",
+        "foreign.exact.chess.Chess",
+        "marlrun.envs.walks.Walk",
+        "marlrun.envs.nowhere.Game",
+        "marlrun.envs.deep.nowhere.Game",
+        "Chess",
+    ],
+)
+def test_a_game_without_a_solver_is_refused_by_name(solved_by, target):
+    assert solved_by("return {}", _target_=target) is None
+    assert solved_by("return {}", exact.why_not, _target_=target) == NO_SOLUTION.format(target)
+
+
+@pytest.mark.parametrize("plugins", [[], ["other"], ["foreign.envs"], ["foreig"]])
+def test_a_plugin_that_the_command_line_does_not_allow_is_not_imported(solved_by, plugins):
+    assert solved_by("return {}", lambda env, _: exact.solve(env, plugins)) is None
+    assert exact.why_not(CHESS, plugins) == NO_SOLUTION.format("foreign.envs.chess.Chess")
+    assert not any(name.startswith("foreign") for name in sys.modules)
 
 
 def test_flicker_and_copies_change_nothing():

@@ -67,10 +67,10 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """
     from marlrun.exact import solve, why_not
 
-    env = config["env"]
-    values: dict[str, float] | None = solve(env)
+    env, plugins = config["env"], config["plugins"]
+    values: dict[str, float] | None = solve(env, plugins)
     if values is None:
-        lines = [f"cannot be solved: {why_not(env)}"]
+        lines = [f"cannot be solved: {why_not(env, plugins)}"]
     else:
         lines = [f"{name:>10}  {value:.6g}" for name, value in values.items()]
     answer = json.dumps(values or {"optimum": None, "random": None})

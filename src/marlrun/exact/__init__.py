@@ -1,51 +1,89 @@
-"""Optima and reference values by dynamic programming: the truth to measure against."""
+"""Optima and reference values by dynamic programming: the truth to measure against.
 
-from collections.abc import Callable, Mapping
+The class `PACKAGE.envs.NAME.Class` is solved by the function `PACKAGE.exact.NAME.solve`, which takes
+the keys of the environment's YAML. PACKAGE is marlrun, or one that the command line allows.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
-from marlrun.exact import matrix_game, meeting_grid, networked_mdp, public_goods, target_capture
 from marlrun.exact.walks import Unsolvable
 
-__all__ = ["solve", "why_not"]
-
-_SOLVERS: dict[str, Callable[..., dict[str, float]]] = {
-    "marlrun.envs.matrix_game.MatrixGame": matrix_game.solve,
-    "marlrun.envs.meeting_grid.MeetingGrid": meeting_grid.solve,
-    "marlrun.envs.networked_mdp.NetworkedMDP": networked_mdp.solve,
-    "marlrun.envs.public_goods.PublicGoods": public_goods.solve,
-    "marlrun.envs.target_capture.TargetCapture": target_capture.solve,
-}
+__all__ = ["Unsolvable", "solve", "why_not"]
 
 
-def solve(env: Mapping[str, Any]) -> dict[str, float] | None:
+def solve(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, float] | None:
     """Return exact values of the game an environment's config describes; None if it can't be.
 
     Values are expected returns of one episode under the environment's own discount and horizon, or
     rewards per step of a task that continues, mean over agents: "optimum" (agents that see
     everything and act as one), "random" (uniform actions), and what else the game's own module
-    names. It takes up to half a minute: ask once.
+    names. It takes up to half a minute: ask once. `plugins` are the packages that the command line
+    allows; nothing else is imported. ValueError, in one line, if a solver breaks these rules.
     """
     try:
-        return _solve(env)
+        return _solve(env, plugins)
     except Unsolvable:
         return None
 
 
-def why_not(env: Mapping[str, Any]) -> str:
+def why_not(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> str:
     """Say in one sentence why `solve` returns None."""
     try:
-        _solve(env)
+        _solve(env, plugins)
     except Unsolvable as reason:
         return str(reason)
     raise AssertionError("this game can be solved")
 
 
-def _solve(env: Mapping[str, Any]) -> dict[str, float]:
-    target = env["_target_"]
-    if target not in _SOLVERS:
-        raise Unsolvable(f"there is no exact solution for {target}")
-    values = _SOLVERS[target](**{key: value for key, value in env.items() if key != "_target_"})
+def _solve(env: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, float]:
+    solver = _solver(env["_target_"], plugins)
+    keys = {key: value for key, value in env.items() if key != "_target_"}
+    try:
+        inspect.signature(solver).bind(**keys)
+    except TypeError as error:
+        raise ValueError(f"{solver.__module__}.solve must take the keys of env: {error}") from error
+    values = solver(**keys)
+    _check(values, solver.__module__)
     if not all(map(isfinite, values.values())):
         raise Unsolvable("double precision cannot hold its values")
     return values
+
+
+def _solver(target: str, plugins: Sequence[str]) -> Callable[..., dict[str, float]]:
+    """Return the function that solves games of the class `target`; Unsolvable if there is none."""
+    package, _, rest = target.rpartition(".envs.")
+    module_name = f"{package}.exact.{rest.rpartition('.')[0]}"
+    none = Unsolvable(
+        f"there is no exact solution for {target}: PACKAGE.envs.NAME.Class is solved by "
+        "PACKAGE.exact.NAME.solve, where PACKAGE is marlrun or in plugins=[..] of the command line"
+    )
+    is_allowed = any(module_name.startswith(f"{home}.") for home in ("marlrun.exact", *plugins))
+    if not is_allowed or not all(map(str.isidentifier, module_name.split("."))):
+        raise none
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ValueError(f"{module_name} cannot be imported: {error}") from error
+        raise none from error
+    function: Any = vars(module).get("solve")
+    if not inspect.isfunction(function) or function.__module__ != module_name:
+        raise none
+    return function
+
+
+def _check(values: object, module_name: str) -> None:
+    """Raise ValueError unless `values` are numbers by name, "optimum" and "random" among them."""
+    named = cast("dict[object, object]", values) if isinstance(values, dict) else {}
+    are_numbers = all(
+        isinstance(name, str) and isinstance(value, float | int) for name, value in named.items()
+    )
+    if not are_numbers or not named.keys() >= {"optimum", "random"}:
+        raise ValueError(
+            f"{module_name}.solve returned {values!r}, "
+            'expected {"optimum": number, "random": number, ..}'
+        )
