@@ -6,7 +6,7 @@ A actions, S state features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -81,8 +81,10 @@ class Spec:
 class Env(Protocol):
     """A batched game. Built as `Cls(seeds, device, *, num_envs, ...)`, the rest from its YAML.
 
-    A class that cannot have 1,024 copies a replica in an evaluation says how many it can have at
-    most, `max_evaluation_copies: ClassVar[int] = 16`; more episodes are played in turn.
+    A class may declare two attributes more. `max_evaluation_copies: ClassVar[int] = 16`: an
+    evaluation plays at most so many copies a replica side by side, 1,024 where nothing is declared.
+    `resumable: ClassVar[bool] = False`: `state_dict` does not hold all that decides what happens
+    next, so a run resumes at the start of an episode: `load_state_dict`, then `reset`.
     """
 
     spec: Spec
@@ -104,7 +106,7 @@ class Env(Protocol):
         ...
 
     def state_dict(self) -> StateDict:
-        """Return all that decides what happens next."""
+        """Return all that decides what happens next; of a game that is not `resumable`, what can be."""
         ...
 
     def load_state_dict(self, state: StateDict) -> None:
@@ -149,7 +151,11 @@ class Learner(Protocol):
         ...
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
-        """Take in one transition."""
+        """Take in one transition.
+
+        Where `before.first`, an episode begins, even if the one before was never seen to end: a run
+        whose environment is not `resumable` was resumed.
+        """
         ...
 
     def update(self) -> Metrics:
@@ -162,6 +168,15 @@ class Learner(Protocol):
 
     def load_state_dict(self, state: StateDict) -> None:
         """Take back what `state_dict` returned, bit for bit."""
+        ...
+
+
+@runtime_checkable
+class Rewarding(Protocol):
+    """A learner that has recovered a reward; evaluations report its return beside the true one."""
+
+    def reward(self, before: Step, action: Tensor, after: Step) -> Tensor:
+        """Return each agent's recovered reward [R, E, N] of one transition."""
         ...
 
 

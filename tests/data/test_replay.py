@@ -116,6 +116,21 @@ def test_first_in_first_out_and_an_open_episode_is_not_sampled():
     assert episodes == {3, 4}
 
 
+def test_an_unfinished_episode_is_forgotten_where_another_begins():
+    replay, whole = _replay(num_envs=2), _replay(num_envs=2)
+    _play(replay, [2])
+    _play(whole, [2])
+    replay.time[:] = 3
+    replay.forget_unfinished(torch.tensor([[True, False]]))
+    assert replay.time.tolist() == [0, 3]
+    replay.forget_unfinished(torch.tensor([[False, True]]))
+    _play(replay, [4], start=2)
+    _play(whole, [4], start=2)
+    for name, value in whole.state_dict().items():
+        if name != "draws":
+            assert torch.equal(replay.state_dict()[name], value)
+
+
 def test_copies_have_rings_of_their_own():
     replay = _replay(num_envs=2, episodes=4, batch=4)
     _play(replay, [2, 3, 4])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import ClassVar
 
 import torch
 
@@ -79,6 +80,30 @@ class Few(Walk):
     """Cannot have many copies."""
 
     max_evaluation_copies = 3
+
+
+class Foreign(Walk):
+    """A game whose state cannot be taken out of it, only how many steps it has played."""
+
+    resumable = False
+    paid = None
+    """What each step pays each agent, None = as in `Walk`."""
+    resets: ClassVar[list[int]] = []
+    """Steps that had been played at each reset, of all objects."""
+
+    def reset(self):
+        self.resets.append(self.ticks)
+        return super().reset()
+
+    def step(self, action):
+        after = super().step(action)
+        return after if self.paid is None else after._replace(reward=after.reward * 0 + self.paid)
+
+    def state_dict(self):
+        return {"ticks": self.ticks}
+
+    def load_state_dict(self, state):
+        self.ticks = state["ticks"]
 
 
 class Bandit:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 from runner.compare import record
-from runner.fakes import Blind, Walk, config
+from runner.fakes import Bandit, Blind, Walk, config
 
 from marlrun import exact
 from marlrun.algos.random import Random
@@ -50,6 +50,45 @@ def test_returns_are_discounted_and_end_with_the_episode():
     assert result.keys() == expected.keys()
     for tag, value in expected.items():
         assert torch.equal(result[tag], torch.full((2, 4), value, dtype=torch.float64)), tag
+
+
+class Rewarder:
+    """Its reward is 10 times the action, less the first agent's place before, plus that after."""
+
+    def reward(self, before, action, after):
+        places = after.obs[..., :1, 0] - before.obs[..., :1, 0]
+        return 10.0 * action + places
+
+
+def test_a_recovered_return_has_the_weights_of_the_true_one():
+    # From 0 with steps of 1 to goal 3: 11, 11, 11 and 21, 21, 21, discounted by a half each step.
+    result = play(walk(4, goal=3), Steady(), rewarding=Rewarder())
+    expected = torch.full((2, 4), (11 + 21) / 2 * 1.75, dtype=torch.float64)
+    assert torch.equal(result["irl/return_mean"], expected)
+    assert result["eval/return_mean"].eq(2.625).all()
+
+
+def test_a_recovered_reward_of_another_shape_is_named(monkeypatch):
+    monkeypatch.setattr(Rewarder, "reward", lambda self, before, action, after: after.reward[0])
+    with pytest.raises(ValueError) as refusal:
+        play(walk(4, goal=3), Steady(), rewarding=Rewarder())
+    assert str(refusal.value) == (
+        "Rewarder.reward returned a tensor of shape [4, 2], expected [R, E, N] = [2, 4, 2]"
+    )
+
+
+class RewardingBandit(Bandit):
+    """Recovers twice the true reward."""
+
+    def reward(self, before, action, after):
+        return 2 * after.reward
+
+
+def test_a_run_whose_learner_is_rewarding_reports_both_returns(tmp_path):
+    target = f"runner.test_evaluate.{RewardingBandit.__name__}"
+    results = train(config(algo___target_=target), tmp_path, []).results
+    assert results["irl/return_mean"] == [2 * value for value in results["eval/return_mean"]]
+    assert "irl/return_mean" in evaluate(tmp_path).results
 
 
 def test_the_clock_ends_an_episode_too():
@@ -198,7 +237,7 @@ def test_bad_directories_are_told(run, tmp_path):
 
 
 def test_the_optimum_makes_the_fraction(tmp_path, monkeypatch):
-    monkeypatch.setattr(exact, "solve", lambda env: {"optimum": 4.0, "random": 1.0})
+    monkeypatch.setattr(exact, "solve", lambda env, plugins: {"optimum": 4.0, "random": 1.0})
     results = train(config(), tmp_path, []).results
     returns = results["eval/return_mean"]
     assert results["eval/return_fraction"] == [value / 4 for value in returns]
@@ -312,7 +351,7 @@ def test_an_evaluation_that_memory_cannot_hold_is_refused_before_training(tmp_pa
 def test_results_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch):
     train(config(replicas=1, env_steps=0), tmp_path, [])
     monkeypatch.setattr(capacity, "memory", lambda device: GB)
-    message = "episodes=10000000: this takes about 3.4 GB of memory, this machine has 1 GB"
+    message = "episodes=10000000: this takes about 3.9 GB of memory, this machine has 1 GB"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         evaluate(tmp_path, episodes=10**7)
 

@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 from runner.compare import assert_same_run, record, rows
-from runner.fakes import Bandit, config
+from runner.fakes import Bandit, Foreign, config
 
 from marlrun import exact
 from marlrun.runner import documents
@@ -105,7 +105,7 @@ def test_a_run_from_before_there_was_a_clock_has_no_wall_time(tmp_path):
 def test_the_exact_values_are_asked_for_once_and_written_down(tmp_path, monkeypatch):
     asked = []
 
-    def solve(env):
+    def solve(env, plugins):
         asked.append(env["goal"])
         return {"optimum": 4.0, "random": 1.0, "best_reply": 3.0}
 
@@ -149,6 +149,36 @@ def test_interrupted_and_resumed_is_the_same_run(tmp_path, at):
     assert record(tmp_path / "cut")["env_steps"] == 2 * at
     assert resume(tmp_path / "cut", None, PLUGINS).status == "finished"
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_what_is_not_resumable_resumes_at_the_start_of_an_episode(tmp_path, capsys):
+    job = {"env___target_": "runner.fakes.Foreign", "env__num_envs": 1, "replicas": 1}
+    interrupt(tmp_path, 47, **job)
+    checkpoint = torch.load(tmp_path / "checkpoints/step_47.pt", weights_only=True)
+    Foreign.resets.clear()
+    capsys.readouterr()
+    assert resume(tmp_path, None, PLUGINS).status == "finished"
+    said = "marlrun: Foreign cannot resume amid an episode: all begin anew\n"
+    assert capsys.readouterr().err.count(said) == 1
+    # Evaluations reset too; the acting environment did so once, and knows how far it had come.
+    assert Foreign.resets[0] == checkpoint["env"]["ticks"] == 47
+    assert record(tmp_path)["env_steps"] == 120
+
+
+def test_an_episode_that_was_cut_counts_in_no_mean(tmp_path, monkeypatch):
+    # Rewards are 0, or 1 in every step after the resume; episodes have 6 steps.
+    job = {"env___target_": "runner.fakes.Foreign", "env__num_envs": 1, "replicas": 1}
+    job |= {"env__ends": False, "env__discount": 1.0, "log__every": 6, "checkpoint__every": 6}
+    monkeypatch.setattr(Foreign, "paid", 0.0)
+    train(config(env_steps=9, **job), tmp_path, [])
+    monkeypatch.setattr(Foreign, "paid", 1.0)
+    resume(tmp_path, 21, PLUGINS)
+    told = {
+        row["env_steps"]: row["train/return_mean"]
+        for row in rows(tmp_path)
+        if "train/return_mean" in row
+    }
+    assert told == {6: 0.0, 18: 6.0, 21: 6.0}
 
 
 @pytest.mark.parametrize("half", [60, 62, 80, 100])
@@ -226,7 +256,7 @@ def test_a_crash_is_told_and_leaves_its_traceback(tmp_path):
 
 
 def test_a_run_whose_game_fails_to_be_solved_has_failed(tmp_path, monkeypatch):
-    def solve(env):
+    def solve(env, plugins):
         raise ArithmeticError("singular")
 
     monkeypatch.setattr(exact, "solve", solve)

@@ -107,6 +107,7 @@ class DecHDRQN:
         self.clock = 0
         """Environment steps seen, per replica."""
         self.updates = 0
+        self._was_loaded = False
 
     @property
     def epsilon(self) -> float:
@@ -130,6 +131,10 @@ class DecHDRQN:
     @torch.inference_mode()
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Remember one joint step."""
+        if self._was_loaded:
+            # Only here can an episode begin without the end of the one before.
+            self.replay.forget_unfinished(before.first)
+            self._was_loaded = False
         done = after.done
         end = after.terminated if self.bootstrap_at_time_limit else done
         self.replay.add(before.obs, action, after.reward, end, after.obs, done)
@@ -216,6 +221,7 @@ class DecHDRQN:
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.load_state_dict(state["replay"])
         self.clock, self.updates = state["clock"], state["updates"]
+        self._was_loaded = True
 
 
 class QPolicy:

@@ -107,6 +107,10 @@ class EpisodeReplay:
         self.records.index_copy_(0, row + 1, final)
         self._close(slot, done.flatten())
 
+    def forget_unfinished(self, first: Tensor) -> None:
+        """Drop the open episodes of the copies where `first` [R, E]: another one begins there."""
+        self.time.masked_fill_(first.flatten(), 0)
+
     def _close(self, slot: Tensor, done: Tensor) -> None:
         """Close the slots of ended episodes and open the oldest ones."""
         self.length.index_copy_(0, slot, self.time * done)

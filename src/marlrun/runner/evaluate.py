@@ -21,7 +21,7 @@ from marlrun.runner.video import record
 from marlrun.streams import derive
 from marlrun.system import capacity
 from marlrun.system.output import say, write
-from marlrun.types import Env, Learner, Policy, Seeds, Spec
+from marlrun.types import Env, Learner, Policy, Rewarding, Seeds, Spec, Step
 
 BLOCK = 1024
 """Episodes of a replica that are played side by side, where the environment allows so many.
@@ -29,7 +29,7 @@ BLOCK = 1024
 A constant, not what fits into a machine: the random numbers of an episode depend on it.
 """
 
-_NUM_TAGS = 4
+_NUM_TAGS = 5
 """What is measured of an episode besides each agent's return."""
 
 _BYTES_PER_RESULT = 56
@@ -61,7 +61,8 @@ def evaluate(
         fresh = [derive(seed, f"{purpose}/{block}" if block else purpose) for seed in seeds]
         copies = min(size, episodes - start)
         env = build_env(env_node, fresh, device, plugins, num_envs=copies)
-        yield play(env, learner.policy(explore=False, seeds=fresh), optimum)
+        rewarding = learner if isinstance(learner, Rewarding) else None
+        yield play(env, learner.policy(explore=False, seeds=fresh), optimum, rewarding)
 
 
 def block_size(env_node: Node, plugins: Sequence[str]) -> int:
@@ -74,24 +75,30 @@ def block_size(env_node: Node, plugins: Sequence[str]) -> int:
 
 
 @torch.no_grad()
-def play(env: Env, policy: Policy, optimum: float | None = None) -> dict[str, Tensor]:
+def play(
+    env: Env, policy: Policy, optimum: float | None = None, rewarding: Rewarding | None = None
+) -> dict[str, Tensor]:
     """Play one episode in every copy; return tag -> float64 [R, E] on the CPU.
 
     Returns are discounted by the environment's own discount, and mean rewards per step where its
     task is continuing; `eval/return_mean` is the mean over agents, `eval/return_fraction` divides it
-    by `optimum`.
+    by `optimum`, `irl/return_mean` is the same of the rewards that a `rewarding` learner recovered.
     """
     spec = env.spec
     step = env.reset()
     value: Any = getattr(policy, "value", None)
     anticipated = None if value is None else value(step)
-    returns = torch.zeros_like(step.reward)
+    returns, recovered = torch.zeros_like(step.reward), torch.zeros_like(step.reward)
     playing = torch.ones_like(step.first)
     length = torch.zeros_like(step.first, dtype=torch.int64)
     for time in range(spec.horizon):
-        after = env.step(policy(step))
+        action = policy(step)
+        after = env.step(action)
         weight = spec.reward_weight * spec.discount**time
         returns.add_(after.reward * playing.unsqueeze(-1), alpha=weight)
+        if rewarding is not None:
+            reward = _recovered(rewarding, step, action, after)
+            recovered.add_(reward * playing.unsqueeze(-1), alpha=weight)
         length += playing
         playing &= ~after.done
         if (time + 1) % CHECK_EVERY == 0 and not playing.any():
@@ -102,9 +109,23 @@ def play(env: Env, policy: Policy, optimum: float | None = None) -> dict[str, Te
         columns["eval/return_fraction"] = returns.mean(-1) / optimum
     if anticipated is not None:
         columns["eval/anticipated_mean"] = anticipated.mean(-1)
+    if rewarding is not None:
+        columns["irl/return_mean"] = recovered.mean(-1)
     for index, name in enumerate(spec.agent_names):
         columns[f"agent/{name}/return"] = returns[..., index]
     return {tag: column.double().cpu() for tag, column in columns.items()}
+
+
+def _recovered(rewarding: Rewarding, before: Step, action: Tensor, after: Step) -> Tensor:
+    """Return a learner's own rewards [R, E, N]; ValueError if their shape is another."""
+    reward = rewarding.reward(before, action, after)
+    if reward.shape != after.reward.shape:
+        name, shape = type(rewarding).__name__, list(reward.shape)
+        raise ValueError(
+            f"{name}.reward returned a tensor of shape {shape}, "
+            f"expected [R, E, N] = {list(after.reward.shape)}"
+        )
+    return reward
 
 
 def means(blocks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -171,7 +192,7 @@ def evaluate_run(
         plugins,
         purpose="mode=eval",
         episodes=episodes,
-        optimum=optimum_of(exact.solve(job.env)),
+        optimum=optimum_of(exact.solve(job.env, plugins)),
     )
     # With one seed there is an interval over episodes, which takes all of them.
     kept = list(blocks) if len(seeds) == 1 else []

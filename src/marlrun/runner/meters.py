@@ -83,6 +83,11 @@ class Returns:
         self._episodes.zero_()
         return means, counts
 
+    def forget_unfinished(self) -> None:
+        """Leave out the episodes that have begun and not ended."""
+        self._running.zero_()
+        self._weight.fill_(self._first_weight)
+
     def state_dict(self) -> StateDict:
         """Return what a checkpoint holds."""
         return {name: getattr(self, name) for name in _RETURNS}

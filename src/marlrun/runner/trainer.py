@@ -85,7 +85,7 @@ class Training:
     @cached_property
     def exact(self) -> dict[str, float] | None:
         """Exact values of the game, None where it cannot be solved; that may take half a minute."""
-        return exact.solve(self.job.env)
+        return exact.solve(self.job.env, self.plugins)
 
     def open(self) -> None:
         """Take back in the directory what came after the checkpoint."""
@@ -178,12 +178,23 @@ class Training:
         restore(state, path, **parts)
         with fitting(path, "run"):
             self.after = None if state["after"] is None else Step(**state["after"])
+            if self.after is not None and not getattr(self.env, "resumable", True):
+                self._begin_episodes_anew()
             self._best, log_end = float(state["best"]), int(state["log_end"])
             # Older checkpoints have no clock: from there on the run's wall time is unknown.
             seconds = state.get("seconds")
             self.clock = Clock(None if seconds is None else float(seconds))
         self.env_steps = self._saved_at = state["env_steps"]
         return log_end
+
+    def _begin_episodes_anew(self) -> None:
+        """Go on with `reset`: the environment's state dict does not say where its episodes stand.
+
+        The policy keeps its place in its random numbers, and forgets the rest where episodes begin.
+        """
+        self.after = None
+        self.returns.forget_unfinished()
+        say(f"marlrun: {type(self.env).__name__} cannot resume amid an episode: all begin anew")
 
     def _way_out(self, damaged: Path) -> str:
         older = [path.name for path in self.checkpoints.steps() if path != damaged]
