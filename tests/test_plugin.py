@@ -191,8 +191,8 @@ def test_a_corridor_that_is_too_large_says_so():
 
 
 def test_returns_to_go_by_hand():
-    reward = torch.tensor([1.0, 2.0, 4.0, 8.0]).view(4, 1, 1, 1)
-    ends = torch.tensor([False, True, False, False]).view(4, 1, 1)
+    reward = torch.tensor([1.0, 2.0, 4.0, 8.0]).view(1, 4, 1, 1)
+    ends = torch.tensor([False, True, False, False]).view(1, 4, 1)
     assert returns_to_go(reward, ends, 0.5).flatten().tolist() == [2.0, 2.0, 8.0, 8.0]
 
 

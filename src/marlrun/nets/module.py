@@ -53,10 +53,15 @@ class Stacked(torch.nn.Module):
         self._is_live: Tensor
         self.register_buffer("_is_live", is_live, persistent=False)
 
+    @property
+    def num_rows(self) -> int:
+        """How many members `matrices` has: a lone one twice, since torch multiplies it otherwise."""
+        return max(2, len(self.rows))
+
     def matrices(self) -> dict[str, Tensor]:
         """Return name -> [M, I, J], made anew, so that each belongs to the graph of this call."""
         rows = torch.where(self._is_live, self.rows, 0.0)
-        return views(rows.expand(max(2, len(rows)), -1), self._shapes)
+        return views(rows.expand(self.num_rows, -1), self._shapes)
 
 
 class MLP(Stacked):
@@ -98,14 +103,16 @@ class MLP(Stacked):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y [M, B, J]."""
+        num_members = len(x)
         if self._dead_inputs:
             x = torch.nn.functional.pad(x, (0, self._dead_inputs))
-        num_members, x = len(x), x.expand(max(2, len(x)), -1, -1)
+        x = x.contiguous().expand(self.num_rows, -1, -1)
         matrices = list(self.matrices().values())
         *hidden, last = zip(matrices[::2], matrices[1::2], strict=True)
         for weight, bias in hidden:
             x = self._activation(linear(x, weight, bias))
-        return linear(x, *last)[:num_members, :, : self._num_outputs]
+        # `narrow` lays out its gradient anew, however it comes; `[:]` would pass it on as it is.
+        return linear(x, *last).narrow(0, 0, num_members)[..., : self._num_outputs]
 
 
 def _shapes(widths: Sequence[int]) -> Shapes:

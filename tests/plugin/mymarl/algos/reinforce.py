@@ -15,11 +15,11 @@ from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 
 def returns_to_go(reward: Tensor, ends: Tensor, gamma: float) -> Tensor:
-    """Return G_t = r_t + gamma G_{t+1}, cut where an episode `ends` [T, R, E]: [T, R, E, N]."""
-    returns, following = torch.empty_like(reward), torch.zeros_like(reward[0])
-    for t in reversed(range(len(reward))):
-        following = reward[t] + gamma * following.masked_fill(ends[t].unsqueeze(-1), 0.0)
-        returns[t] = following
+    """Return G_t = r_t + gamma G_{t+1} [R, T, E, N], cut where an episode `ends` [R, T, E]."""
+    returns, following = torch.empty_like(reward), torch.zeros_like(reward[:, 0])
+    for t in reversed(range(reward.shape[1])):
+        following = reward[:, t] + gamma * following.masked_fill(ends[:, t].unsqueeze(-1), 0.0)
+        returns[:, t] = following
     return returns
 
 
@@ -66,13 +66,15 @@ class Reinforce:
         """Take one step of Adam when the rollout is full."""
         if len(self._rollout) < self._length:
             return {}
-        obs, action, reward, done = map(torch.stack, zip(*self._rollout, strict=True))
+        # Replicas come first in memory as well: then each is summed in the same order, alone or not.
+        parts = (torch.stack(part, 1) for part in zip(*self._rollout, strict=True))
+        obs, action, reward, done = parts
         self._rollout = []
         returns = returns_to_go(reward, done, self._gamma)
         # Only whole episodes count: those whose end is in the rollout, by the task or by the clock.
-        is_whole = done.flip(0).cummax(0).values.flip(0).unsqueeze(-1)
-        parts = (obs, action, returns, is_whole)
-        obs, action, returns, is_whole = (part.transpose(0, 1).flatten(1, 2) for part in parts)
+        is_whole = done.flip(1).cummax(1).values.flip(1).unsqueeze(-1)
+        samples = (part.flatten(1, 2) for part in (obs, action, returns, is_whole))
+        obs, action, returns, is_whole = samples
         # Shares of a replica's own mean, never of one over replicas: each learns as if alone.
         share = is_whole / is_whole.sum(1, keepdim=True).clamp(min=1)
         advantage = returns - (share * returns).sum(1, keepdim=True)
