@@ -124,8 +124,8 @@ def _orthogonal(stream: Stream, num_agents: int, inputs: int, outputs: int) -> T
     # Box & Muller (1958); 1 - u is in (0, 1], where the logarithm is finite.
     radius = (1 - uniform[:, 0]).log_().mul_(-2).sqrt_()
     normal = radius * (2 * math.pi * uniform[:, 1]).cos_()
-    factors = torch.linalg.qr(normal[:, :size].view(-1, long, rounded(short)))
-    columns, triangle = cast("tuple[Tensor, Tensor]", factors)
+    matrices = normal[:, :size].view(-1, long, rounded(short))
+    columns, triangle = cast("tuple[Tensor, Tensor]", torch.linalg.qr(matrices))
     # With these signs all orthogonal matrices are equally likely (Mezzadri 2007).
     columns = columns * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(1)
     return columns[..., :short] if inputs >= outputs else columns[..., :short].mT
