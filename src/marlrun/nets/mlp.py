@@ -15,6 +15,7 @@ from marlrun.nets.stacked import (
     Shapes,
     linear,
     linear_backward_parameters,
+    perceptron_shapes,
     placed,
     rounded,
     rounded_output,
@@ -43,7 +44,7 @@ class MLP:
         # Where inputs start matters to a thin output alone.
         self._dead_inputs = 0 if hidden else rounded(inputs) - inputs
         widths = [inputs + self._dead_inputs, *map(rounded, hidden), self._width]
-        live, shapes = _shapes(sizes), _shapes(widths)
+        live, shapes = perceptron_shapes(sizes), perceptron_shapes(widths)
         self.rows = widened(xavier_rows(live, seeds, num_agents, 0.0, device), live, shapes)
         """[M, P], changed in place by whoever trains it."""
         self._gradient = torch.zeros_like(self.rows)
@@ -74,13 +75,6 @@ class MLP:
             if layer > 0:
                 grad = torch.bmm(grad, weight.mT).mul_(x.sign())
         return self._gradient
-
-
-def _shapes(widths: Sequence[int]) -> Shapes:
-    shapes: Shapes = {}
-    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
-        shapes |= {f"{layer}.weight": (inputs, outputs), f"{layer}.bias": (1, outputs)}
-    return shapes
 
 
 def _layers(rows: Tensor, shapes: Shapes) -> list[tuple[Tensor, Tensor]]:

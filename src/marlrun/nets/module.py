@@ -4,8 +4,8 @@ Shapes: M members (replica and agent, agents fastest), B batch, I inputs, J outp
 a member.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from marlrun.nets.stacked import (
     Shapes,
     linear,
     orthogonal_rows,
+    perceptron_shapes,
     rounded,
     views,
     widened,
@@ -87,23 +88,26 @@ class MLP(Stacked):
         """Draw initial weights by `seeds` and `name`; biases are zero. `sizes` is [I, hidden.., J].
 
         Networks of one learner have different names, or they would start with the same numbers.
-        Orthogonal weights have a gain of sqrt(2), those of the last layer `last_gain`; Xavier's are
-        multiplied by `last_gain` in the last layer alone. A network that all agents share has
-        `num_agents` 1, and their observations side by side in B.
+        Weights of the last layer are multiplied by `last_gain`, orthogonal ones of the others by
+        sqrt(2). A network that all agents share has `num_agents` 1, and their observations side by
+        side in B.
         """
-        live = _shapes(sizes)
+        live = perceptron_shapes(sizes)
         inputs, *_, outputs = sizes
-        shapes = _shapes(list(map(rounded, sizes)))
+        shapes = perceptron_shapes(list(map(rounded, sizes)))
         own_seeds = [derive(seed, name) for seed in seeds]
         rows = _INITIAL[initial](live, own_seeds, num_agents, 0.0, device)
-        views(rows, live)[f"{len(sizes) - 2}.weight"].mul_(last_gain)
+        *hidden, last = list(views(rows, live).values())[::2]
+        if initial == "orthogonal":
+            for weight in hidden:
+                weight.mul_(math.sqrt(2))
+        last.mul_(last_gain)
         super().__init__(rows, live, shapes)
         self._activation = _ACTIVATIONS[activation]
         self._dead_inputs, self._num_outputs = rounded(inputs) - inputs, outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y [M, B, J]."""
-        num_members = len(x)
         if self._dead_inputs:
             x = torch.nn.functional.pad(x, (0, self._dead_inputs))
         x = x.contiguous().expand(self.num_rows, -1, -1)
@@ -112,11 +116,4 @@ class MLP(Stacked):
         for weight, bias in hidden:
             x = self._activation(linear(x, weight, bias))
         # `narrow` lays out its gradient anew, however it comes; `[:]` would pass it on as it is.
-        return linear(x, *last).narrow(0, 0, num_members)[..., : self._num_outputs]
-
-
-def _shapes(widths: Sequence[int]) -> Shapes:
-    shapes: Shapes = {}
-    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
-        shapes |= {f"{layer}.weight": (inputs, outputs), f"{layer}.bias": (1, outputs)}
-    return shapes
+        return linear(x, *last).narrow(0, 0, len(self.rows))[..., : self._num_outputs]

@@ -14,7 +14,8 @@ in an order of their own and need none.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -49,6 +50,14 @@ def rounded_cell(width: int) -> int:
 def rounded_output(width: int) -> int:
     """Return the units of an output layer, with dead ones."""
     return width if width < _THIN else rounded(width)
+
+
+def perceptron_shapes(widths: Sequence[int]) -> Shapes:
+    """Return the matrices of linear layers of `widths` [I, hidden.., J], in the order of a row."""
+    shapes: Shapes = {}
+    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+        shapes |= {f"{layer}.weight": (inputs, outputs), f"{layer}.bias": (1, outputs)}
+    return shapes
 
 
 def row_size(shapes: Shapes) -> int:
@@ -99,7 +108,7 @@ def xavier_rows(
 def orthogonal_rows(
     shapes: Shapes, seeds: Seeds, num_agents: int, bias: float, device: torch.device
 ) -> Tensor:
-    """Draw rows [R * N, P]: orthogonal matrices times sqrt(2); what is named bias = `bias`.
+    """Draw rows [R * N, P]: orthogonal matrices; what is named bias = `bias`.
 
     Saxe et al. (ICLR 2014). They are computed on the CPU, so that all devices get the same numbers.
     """
@@ -109,7 +118,7 @@ def orthogonal_rows(
             part.fill_(bias)
         else:
             stream = Stream(seeds, f"init/{name}", torch.device("cpu"))
-            part.copy_(_orthogonal(stream, num_agents, *part.shape[1:])).mul_(math.sqrt(2))
+            part.copy_(_orthogonal(stream, num_agents, *part.shape[1:]))
     return rows.to(device)
 
 
