@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from runner.compare import assert_same_run, rows
@@ -106,3 +107,14 @@ def test_it_runs_and_resumes(chosen, tmp_path):
     train(job(chosen, CUT), tmp_path / "parts", [])
     assert resume(tmp_path / "parts", 300, []).status == "finished"
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_cut_episode_is_dropped_from_the_replay_where_a_game_is_not_resumable(tmp_path):
+    config = job(("algo=dec_hdrqn", "env=matrix_game"), 9) | {"plugins": ["runner"], "replicas": 1}
+    config["env"] = {"_target_": "runner.fakes.Foreign", "num_envs": 1, "ends": False}
+    train(config, tmp_path, [])
+    assert resume(tmp_path, 33, ["runner"]).status == "finished"
+    state = torch.load(tmp_path / "checkpoints/step_33.pt", weights_only=True)
+    # Episodes have 6 steps: one before step 9, where the second is cut, and four from there on.
+    lengths = state["learner"]["replay"]["length"]
+    assert lengths[lengths > 0].tolist() == [6] * 5
