@@ -35,7 +35,7 @@ from marlrun.cli.help import help_text
 from marlrun.cli.modes import MODES, Mode
 from marlrun.cli.overrides import Checker
 from marlrun.cli.sources import Loader, search_path
-from marlrun.cli.typed import check_flags, check_places, mode_of, quoted
+from marlrun.cli.typed import adding, check_flags, check_places, mode_of, quoted
 from marlrun.config.composition import job_config, name_directory, plain, refuse_output_subdir
 from marlrun.config.nested import Config, leaves
 from marlrun.config.plugins import import_plugins
@@ -136,6 +136,7 @@ def _request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Reques
     swept = [one.get_key_element().lstrip("+") for one in overrides if one.is_sweep_override()]
     schema = checker.check(overrides)
     loader.paths = checker.paths
+    flags.overrides = adding(flags.overrides, mode)
     return Request(argv, flags, mode, root, hydra, repository, schema, list(dict.fromkeys(swept)))
 
 

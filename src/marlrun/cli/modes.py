@@ -8,9 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from marlrun.config.nested import Config
+from marlrun.config.nested import Config, leaves
+from marlrun.config.schema import show
+from marlrun.runner.documents import holds_run, read_config
+from marlrun.runner.elsewhere import changed
 from marlrun.runner.outcome import Outcome
 from marlrun.system.output import say, write
+from marlrun.system.paths import expand_home, is_directory
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Mode:
     """Each job has a run directory of its own, so it can be swept."""
     only_says: bool = False
     """Its results stand on stdout alone."""
+    open_nodes: tuple[str, ...] = ()
+    """Nodes of its root YAML to which any keys may be added; the mode itself checks them."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -44,17 +50,37 @@ def train(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
 
 def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
-    """Measure a run on fresh episodes."""
-    run = _existing_run(config)
+    """Measure a run on fresh episodes, also in a changed game or with other runs' policies."""
+    run = _existing_run(config["run"])
+    changes = {"env": config["env"], "graph": config["graph"]}
+    runs = {name: _checkpoint_of(name, value) for name, value in leaves(config["agents"])}
+    if any(changes.values()):
+        # A slip is answered before anything heavy is imported.
+        changed(read_config(run), changes)
     from marlrun.runner.evaluate import evaluate_run
+    from marlrun.runner.team import Guest
 
     keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins")
-    return evaluate_run(run, **{key: config[key] for key in keys})
+    guests = {name: Guest(*place) for name, place in runs.items()}
+    asked = {key: config[key] for key in keys}
+    return evaluate_run(run, **asked, changes=changes, guests=guests)
+
+
+def _checkpoint_of(name: str, value: object) -> tuple[Path, str]:
+    """Return the run, and its checkpoint, that `agents.NAME=RUN` or `agents.NAME=FILE.pt` names."""
+    key = f"agents.{name}"
+    if not isinstance(value, str) or not value:
+        expected = "expected a run's directory, or RUN/checkpoints/FILE.pt"
+        raise ValueError(f"{key}={show(value)}: {expected}")
+    path = Path(expand_home(value, key))
+    if path.suffix == ".pt":
+        return _existing_run(str(path.parent.parent), key), str(path)
+    return _existing_run(str(path), key), "best"
 
 
 def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Go on with a run."""
-    run = _existing_run(config)
+    run = _existing_run(config["run"])
     from marlrun.runner.train import resume
 
     return resume(run, config["env_steps"], config["plugins"])
@@ -103,25 +129,28 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
     return Outcome("finished")
 
 
-def _existing_run(config: Config) -> Path:
-    """Return the directory `run` names; checked first, so that a slip costs no import of torch."""
-    from marlrun.runner.documents import holds_run
-    from marlrun.sweeps.directory import holds_sweep
-    from marlrun.system.paths import is_directory
+def _existing_run(path: str, key: str = "run") -> Path:
+    """Return the directory of a run that `key` names.
 
-    directory = Path(config["run"])
+    It is checked before torch is imported, so that a slip costs no time.
+    """
+    from marlrun.sweeps.directory import holds_sweep
+
+    directory = Path(path)
     if not is_directory(directory):
-        raise ValueError(f"run={directory}: no such directory")
+        raise ValueError(f"{key}={directory}: no such directory")
     if holds_sweep(directory):
-        raise ValueError(f"run={directory}: a sweep; expected one of its jobs' directories")
+        raise ValueError(f"{key}={directory}: a sweep; expected one of its jobs' directories")
     if not holds_run(directory):
-        raise ValueError(f"run={directory}: expected a run directory, this one has no config.yaml")
+        raise ValueError(
+            f"{key}={directory}: expected a run directory, this one has no config.yaml"
+        )
     return directory
 
 
 MODES = {
     "train": Mode("config", ("algo", "env"), train, may_take=("graph",), makes_directory=True),
-    "eval": Mode("eval", (), evaluate, only_says=True),
+    "eval": Mode("eval", (), evaluate, only_says=True, open_nodes=("env", "graph", "agents")),
     "resume": Mode("resume", (), resume),
     "exact": Mode("exact", ("env",), exact, only_says=True),
     "graph": Mode("graph", ("graph",), graph, only_says=True),

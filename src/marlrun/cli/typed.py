@@ -24,7 +24,8 @@ def quoted(override: str) -> str:
     That is a path to a run, for names of jobs hold `=` and `,`, and a value that begins with `~`.
     """
     key, _, value = override.partition("=")
-    if key == "run" or (key == "checkpoint" and "/" in value):
+    is_run = key == "run" or key.startswith("agents.")
+    if is_run or (key == "checkpoint" and "/" in value):
         is_quoted = value[:1] in ("", "'", '"', "?")
         return override if is_quoted else f"{key}={_quoted(value)}"
     if "'" in value or '"' in value:
@@ -38,6 +39,12 @@ def _quoted(text: str) -> str:
         r"(\\*)('|\Z)", lambda match: match[1] * 2 + match[2].replace("'", "\\'"), text
     )
     return f"'{escaped}'"
+
+
+def adding(overrides: list[str], mode: Mode) -> list[str]:
+    """Return overrides as Hydra wants them where a mode has nodes to which keys may be added."""
+    starts = tuple(f"{node}{mark}" for node in mode.open_nodes for mark in (".", "={"))
+    return [f"++{word}" if word.startswith(starts) else word for word in overrides]
 
 
 def check_flags(flags: argparse.Namespace) -> None:

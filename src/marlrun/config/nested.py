@@ -20,3 +20,13 @@ def leaves(value: Any, path: str = "", *, into_lists: bool = False) -> Iterator[
             yield from leaves(inner, f"{path}[{index}]", into_lists=True)
     else:
         yield path, value
+
+
+def merged(values: Config, changes: Config) -> dict[str, Any]:
+    """Return nested values with `changes` of some of their leaves."""
+    result = dict(values)
+    for key, change in changes.items():
+        before = result.get(key)
+        is_inner = isinstance(before, Mapping) and isinstance(change, Mapping)
+        result[key] = merged(cast(Config, before), cast(Config, change)) if is_inner else change
+    return result

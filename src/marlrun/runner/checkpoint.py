@@ -1,9 +1,10 @@
 """Checkpoints: whole or absent, without pickled code, rotated.
 
 `step_<env_steps>.pt` files hold a whole run at a tick, the highest number is the latest; `best.pt`
-holds the learner that was evaluated best. Nothing else says which is which, so there is no moment
-at which a kill leaves the directory in doubt. `best_before.pt` is put aside where only the end of
-the run made it be evaluated: training for longer brings it back.
+holds the learner that was evaluated best, by the tag that `checkpoint.best` names. Nothing else says
+which is which, so there is no moment at which a kill leaves the directory in doubt. `best_before.pt`
+is put aside where only the end of the run made it be evaluated: training for longer brings it back.
+With `checkpoint.best=latest` a run has neither of the two.
 """
 
 import pickle
@@ -21,6 +22,8 @@ from marlrun.system.writing import write_atomically
 from marlrun.types import StateDict
 
 FORMAT = 1
+NEWEST = "latest"
+"""The name of the newest step checkpoint; as `checkpoint.best`, no evaluation selects another."""
 
 
 class Stateful(Protocol):
@@ -71,7 +74,7 @@ class Checkpoints:
 
         A file is looked for as it is written, then among the run's checkpoints.
         """
-        choices = {"best": self._best, "latest": self.latest()}
+        choices = {"best": self._best, NEWEST: self.latest()}
         candidates = [choices[name]] if name in choices else [Path(name), self._directory / name]
         for path in candidates:
             if path is not None and path.is_file():
@@ -81,8 +84,8 @@ class Checkpoints:
 
     def hint(self, name: str) -> str:
         """Return what to say of another checkpoint where the one called `name` is no good."""
-        has_other = name != "latest" and self.latest() is not None
-        return "; checkpoint=latest is the newest" if has_other else ""
+        newest = None if name == NEWEST else self.latest()
+        return "" if newest is None else f"; the newest is {newest}"
 
     def _write(self, path: Path, env_steps: int, state: StateDict) -> None:
         self._directory.mkdir(exist_ok=True)
@@ -99,6 +102,15 @@ def _save(content: StateDict, file: BinaryIO) -> None:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
+
+
+def selection(tag: str) -> str:
+    """Return the sentence that says what selects best.pt, given the value of `checkpoint.best`."""
+    if tag == NEWEST:
+        return "checkpoint.best=latest: no best.pt is kept, mode=eval takes the newest checkpoint"
+    return (
+        f"checkpoint.best={tag}: best.pt is the learner whose evaluation had the highest mean of it"
+    )
 
 
 def step_of(path: Path) -> int:

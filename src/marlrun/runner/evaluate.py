@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,13 +11,24 @@ import torch
 from torch import Tensor
 
 from marlrun import exact
+from marlrun.config.nested import Config
 from marlrun.runner import console, documents
 from marlrun.runner.build import Node, build_env, resolve
 from marlrun.runner.device import set_up
+from marlrun.runner.elsewhere import differences
 from marlrun.runner.health import Health
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
-from marlrun.runner.stored import load_learner, open_run
+from marlrun.runner.stored import (
+    StoredRun,
+    Trained,
+    load_learner,
+    misfit,
+    move_run,
+    open_run,
+    training_env,
+)
+from marlrun.runner.team import Guest, Team, join_guests
 from marlrun.runner.video import record
 from marlrun.streams import derive
 from marlrun.system import capacity
@@ -41,7 +53,7 @@ CHECK_EVERY = 16
 
 def evaluate(
     env_node: Node,
-    learner: Learner,
+    learner: Learner | Team,
     seeds: Seeds,
     device: torch.device,
     plugins: Sequence[str],
@@ -76,9 +88,13 @@ def block_size(env_node: Node, plugins: Sequence[str]) -> int:
 
 @torch.no_grad()
 def play(
-    env: Env, policy: Policy, optimum: float | None = None, rewarding: Rewarding | None = None
+    env: Env,
+    policy: Policy,
+    optimum: float | None = None,
+    rewarding: Rewarding | None = None,
+    steps: int | None = None,
 ) -> dict[str, Tensor]:
-    """Play one episode in every copy; return tag -> float64 [R, E] on the CPU.
+    """Play one episode in every copy, or its first `steps`; return tag -> float64 [R, E] on the CPU.
 
     Returns are discounted by the environment's own discount, and mean rewards per step where its
     task is continuing; `eval/return_mean` is the mean over agents, `eval/return_fraction` divides it
@@ -91,7 +107,7 @@ def play(
     returns, recovered = torch.zeros_like(step.reward), torch.zeros_like(step.reward)
     playing = torch.ones_like(step.first)
     length = torch.zeros_like(step.first, dtype=torch.int64)
-    for time in range(spec.horizon):
+    for time in range(spec.horizon if steps is None else steps):
         action = policy(step)
         after = env.step(action)
         weight = spec.reward_weight * spec.discount**time
@@ -168,40 +184,54 @@ def evaluate_run(
     device: str,
     threads: int,
     plugins: Sequence[str],
+    changes: Config | None = None,
+    guests: Mapping[str, Guest] | None = None,
 ) -> Outcome:
     """Measure a stored run on fresh episodes and write the results to stdout.
 
-    ValueError for whatever is wrong with the directory, the checkpoint or the configuration.
+    `changes` make another game of its own (see `elsewhere.changed`); `guests` act in the place of
+    agents, by their names. ValueError for whatever is wrong with the directory, the checkpoint, the
+    configuration, a change or a guest.
     """
     if video:
         documents.refuse_links_in(directory)
     run = open_run(directory, device, plugins)
-    job = run.job
+    moved = move_run(run, changes or {})
     set_up(threads)
-    seeds = job.seeds if seed is None else range(seed, seed + len(job.seeds))
+    seeds = run.job.seeds if seed is None else range(seed, seed + len(run.job.seeds))
     filmed = [derive(seed, "video") for seed in seeds]
-    single = build_env(job.env, filmed, run.device, plugins, num_envs=1)
-    _check_run(single.spec, len(seeds), episodes, block_size(job.env, plugins), run.device)
-    learner, path, env_steps = load_learner(run, single, checkpoint)
+    game = build_env(moved.job.env, filmed, run.device, plugins, num_envs=1)
+    _check_run(game.spec, len(seeds), episodes, block_size(moved.job.env, plugins), run.device)
+    learner, path, env_steps = _load_moved(run, moved, game.spec, checkpoint)
+    team = join_guests(run, learner, game.spec, guests) if guests else learner
 
     blocks = evaluate(
-        job.env,
-        learner,
+        moved.job.env,
+        team,
         seeds,
         run.device,
         plugins,
         purpose="mode=eval",
         episodes=episodes,
-        optimum=optimum_of(exact.solve(job.env, plugins)),
+        optimum=optimum_of(exact.solve(moved.job.env, plugins)),
     )
     # With one seed there is an interval over episodes, which takes all of them.
     kept = list(blocks) if len(seeds) == 1 else []
     averages = means(kept or blocks)
-    Health(seeds, single.spec.agent_names).check_metrics(averages, env_steps)
+    Health(seeds, game.spec.agent_names).check_metrics(averages, env_steps)
+
     say(f"{path}: env step {env_steps}, {episodes} fresh episodes a seed")
+    elsewhere = [
+        *differences(run.config, moved.config, "env").values(),
+        *differences(run.config, moved.config, "graph").values(),
+        *(f"agents.{name}={guest}" for name, guest in (guests or {}).items()),
+    ]
+    if elsewhere:
+        say(f"elsewhere: {', '.join(elsewhere)}")
     if video:
-        policy = learner.policy(explore=False, seeds=filmed)
-        gif = record(single, policy, directory, job.seeds[0], env_steps)
+        policy = team.policy(explore=False, seeds=filmed)
+        tag = "elsewhere" if elsewhere else "episode"
+        gif = record(game, policy, directory, run.job.seeds[0], env_steps, tag)
         say(f"video of the evaluated policy: {gif}")
     results = {tag: floats(values) for tag, values in averages.items()}
     if kept:
@@ -210,6 +240,20 @@ def evaluate_run(
         console.write_results(results, "seed")
     write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)
+
+
+def _load_moved(run: StoredRun, moved: StoredRun, game: Spec, checkpoint: str) -> Trained:
+    """Return the learner of a run to play a changed game; ValueError if its networks do not fit.
+
+    It is made for the environment of its training, since more of it may depend on that than what
+    its policy needs, such as a replay of whole episodes; and for the changed graph.
+    """
+    env = training_env(run)
+    if problem := misfit(env.spec, game):
+        changed = differences(run.config, moved.config, "env").values()
+        raise ValueError(f"{', '.join(changed)}: {problem}")
+    job = replace(run.job, graph=moved.job.graph)
+    return load_learner(replace(run, job=job), env, checkpoint)
 
 
 def _check_run(spec: Spec, replicas: int, episodes: int, size: int, device: torch.device) -> None:

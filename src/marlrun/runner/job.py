@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
-from marlrun.config.schema import Rule, Schema, declared, options
+from marlrun.config.nodes import check_node, node_of
+from marlrun.config.schema import Rule, declared
 from marlrun.runner import inputs
 from marlrun.runner.build import Kind, Node, refuse_hidden_targets, takes_graph
 from marlrun.system.reading import InputFile
 
-_OUTSIDE = Schema()
-"""What every environment takes."""
-_OUTSIDE.rules["env.num_envs"] = Rule("int [1, inf)", "copies of the game per replica", 1)
-
-_LATER: dict[str, Any] = {"choices": {}, "objective": "eval/return_mean", "paper": []}
+_LATER: dict[str, Any] = {
+    "choices": {},
+    "objective": "eval/return_mean",
+    "paper": [],
+    "checkpoint.best": "eval/return_mean",
+}
 """Keys that a configuration stored by an older version lacks, and what that means."""
 
 _USUAL_GRAPH = "erdos_renyi"
@@ -37,6 +39,8 @@ class Job:
     final_episodes: int
     checkpoint_every: int
     checkpoint_keep: int
+    checkpoint_best: str
+    """The tag whose evaluations select best.pt, or `latest`: none do."""
     log_every: int
 
     @property
@@ -71,13 +75,13 @@ def read_job(config: Mapping[str, Any]) -> Job:
     """
     refuse_hidden_targets(config)
     values = _check_root(config)
-    algo, env = _node(config, "algo"), _node(config, "env")
+    algo, env = node_of(config, "algo"), node_of(config, "env")
     # An algorithm without communication has none, nor has what older versions stored.
-    graph = None if config.get("graph") is None else _node(config, "graph")
-    _check_node(algo, "algo")
-    _check_node(env, "env")
+    graph = None if config.get("graph") is None else node_of(config, "graph")
+    check_node(algo, "algo")
+    check_node(env, "env")
     if graph is not None:
-        _check_node(graph, "graph")
+        check_node(graph, "graph")
     return Job(
         algo=algo,
         env=env,
@@ -93,6 +97,7 @@ def read_job(config: Mapping[str, Any]) -> Job:
         final_episodes=values["eval.final_episodes"],
         checkpoint_every=values["checkpoint.every"],
         checkpoint_keep=values["checkpoint.keep"],
+        checkpoint_best=values["checkpoint.best"],
         log_every=values["log.every"],
     )
 
@@ -108,7 +113,7 @@ def with_graph(
     chosen = config.get("choices", {})
     if not takes_graph(job.algo, plugins):
         if job.graph is not None:
-            graph = chosen.get("graph", job.graph["_target_"])
+            graph = chosen.get("graph", job.graph["_target_"].rpartition(".")[2])
             algo = chosen.get("algo", job.algo["_target_"])
             raise ValueError(f"graph={graph}: algo {algo} takes no graph")
         return job, {key: value for key, value in config.items() if key != "graph"}
@@ -131,35 +136,3 @@ def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
     schema.rules["choices"] = Rule("dict", "the chosen algo, env and graph", {})
     own = {key: config[key] for key in config if key not in get_args(Kind)}
     return schema.check_all({**_LATER, **own})
-
-
-def _node(config: Mapping[str, Any], kind: Kind) -> Node:
-    node = config.get(kind)
-    if not isinstance(node, Mapping):
-        raise ValueError(f"{kind}={node!r}: expected a configuration with a _target_")
-    return cast(Node, node)
-
-
-def _check_node(node: Node, kind: Kind) -> None:
-    if str(node.get("_target_")).startswith("marlrun."):
-        _check_own(node, kind)
-    elif kind == "env":
-        _OUTSIDE.check("env.num_envs", node.get("num_envs"), is_final=True)
-
-
-def _check_own(node: Node, kind: Kind) -> None:
-    """Raise ValueError unless one of our files for the node's class takes it."""
-    target = node["_target_"]
-    schemas = [declared(f"{kind}/{name}", kind) for name in options(kind)]
-    targets = [schema.rules[f"{kind}._target_"].default for schema in schemas]
-    if target not in targets:
-        known = ", ".join(sorted(set(targets)))
-        raise ValueError(f"{kind}._target_={target}: expected one of {known}")
-    refusals: list[ValueError] = []
-    for schema in (one for one, its in zip(schemas, targets, strict=True) if its == target):
-        try:
-            schema.check_all(node, kind)
-            return
-        except ValueError as refusal:
-            refusals.append(refusal)
-    raise refusals[0]

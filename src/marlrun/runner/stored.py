@@ -4,18 +4,21 @@ Evaluation begins here, and whatever else needs what a run has learned.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 
+from marlrun.config.nested import Config
 from marlrun.runner import documents, inputs
-from marlrun.runner.build import build_learner
-from marlrun.runner.checkpoint import Checkpoints, load, restore
+from marlrun.runner.build import build_env, build_learner
+from marlrun.runner.checkpoint import NEWEST, Checkpoints, load, restore
 from marlrun.runner.device import choose
-from marlrun.runner.job import Job, read_job, with_files
-from marlrun.types import Env, Learner
+from marlrun.runner.elsewhere import changed
+from marlrun.runner.job import Job, read_job, with_files, with_graph
+from marlrun.system.output import say
+from marlrun.types import Env, Learner, Spec
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class StoredRun:
     """A run directory whose configuration was read and found good."""
 
     directory: Path
+    config: Config
+    """What the directory holds; or, of a run that is evaluated elsewhere, with what was changed."""
     job: Job
     """What the run does, with the files it needs."""
     device: torch.device
@@ -44,20 +49,45 @@ def open_run(directory: Path, device: str, plugins: Sequence[str]) -> StoredRun:
     with documents.naming_config(directory):
         job = read_job(config)
     job = with_files(job, inputs.read_stored(config, directory))
-    return StoredRun(directory, job, choose(device), plugins)
+    return StoredRun(directory, config, job, choose(device), plugins)
+
+
+def move_run(run: StoredRun, changes: Config) -> StoredRun:
+    """Return a run with `changes` of its environment and its graph; see `elsewhere.changed`.
+
+    Files that `changes` names are read as typed. ValueError if the changes are no good.
+    """
+    if not any(changes.values()):
+        return run
+    config = changed(run.config, changes)
+    job, config = with_graph(read_job(config), config, run.plugins)
+    typed = inputs.read_typed(changes)
+    kept = inputs.read_stored(inputs.put(config, dict.fromkeys(typed)), run.directory)
+    return replace(run, config=config, job=with_files(job, {**kept, **typed}))
+
+
+def training_env(run: StoredRun) -> Env:
+    """Return one copy of the environment that the networks of a run are made for."""
+    return build_env(run.job.env, run.job.seeds, run.device, run.plugins, num_envs=1)
 
 
 def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
     """Return the learner of a run, for environments such as `env`, as a checkpoint has it.
 
-    `checkpoint` is `best`, `latest` or a file. ValueError if there is none of this name, if it is
-    damaged, or if it does not fit the configuration.
+    `checkpoint` is `best`, `latest` or a file; `best` of a run that keeps none is its latest, and
+    that is said. ValueError if there is none of this name, if it is damaged, or if it does not fit
+    the configuration.
     """
     job = run.job
     learner = build_learner(
         job.algo, env, job.seeds, run.device, run.plugins, job.num_envs, job.graph
     )
     checkpoints = Checkpoints(run.directory)
+    if checkpoint == "best" and job.checkpoint_best == NEWEST:
+        checkpoint = NEWEST
+        say(
+            f"{run.directory}: checkpoint.best=latest keeps no best.pt, the newest checkpoint is taken"
+        )
     path = checkpoints.named(checkpoint)
     try:
         state = load(path, run.device)
@@ -65,3 +95,29 @@ def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
         raise ValueError(f"{error}{checkpoints.hint(checkpoint)}") from error
     restore(state, path, learner=learner)
     return Trained(learner, path, state["env_steps"])
+
+
+_SHAPES = {
+    "agent_names": "the agents",
+    "obs_sizes": "observations of size",
+    "num_actions": "a number of actions of",
+    "num_states": "a number of common states of",
+}
+"""What of a game the networks of a learner depend on, and how messages call it."""
+
+
+def misfit(trained: Spec, game: Spec) -> str | None:
+    """Say why networks made for one game do not fit another; None if they do."""
+    for name, words in _SHAPES.items():
+        before, now = (_shown(getattr(spec, name)) for spec in (trained, game))
+        if before != now:
+            return f"the game has {words} {now}, the policy was trained with {before}"
+    return None
+
+
+def _shown(shape: object) -> str:
+    """Write a shape; where it is the same for all agents, once."""
+    parts = (
+        list(map(str, cast("tuple[object]", shape))) if isinstance(shape, tuple) else [str(shape)]
+    )
+    return parts[0] if len(set(parts)) == 1 else ", ".join(parts)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from marlrun.config.nested import Config
 from marlrun.runner import console, documents, inputs
-from marlrun.runner.checkpoint import Checkpoints, step_of
+from marlrun.runner.checkpoint import Checkpoints, selection, step_of
 from marlrun.runner.device import choose, describe, set_up
 from marlrun.runner.intervals import estimate
 from marlrun.runner.job import Job, read_job, with_files, with_graph
@@ -127,6 +127,7 @@ def _run(
             # below the env_steps of its config.yaml.
             documents.write_record(directory, record)
             documents.write_config(directory, config)
+            say(selection(job.checkpoint_best))
             return _drive(training, directory, stop, record)
 
 

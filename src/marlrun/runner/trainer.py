@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from marlrun import exact
+from marlrun.config.schema import did_you_mean
 from marlrun.runner.build import build_env, build_learner
-from marlrun.runner.checkpoint import Checkpoints, fitting, load, restore
+from marlrun.runner.checkpoint import NEWEST, Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
-from marlrun.runner.evaluate import block_size, check_room, evaluate, means, optimum_of
+from marlrun.runner.evaluate import block_size, check_room, evaluate, means, optimum_of, play
 from marlrun.runner.health import Health
 from marlrun.runner.job import Job
 from marlrun.runner.log import Log
@@ -21,7 +22,7 @@ from marlrun.runner.loop import online
 from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
-from marlrun.types import Env, Learner, Step
+from marlrun.types import Env, Learner, Rewarding, Step
 
 Row = dict[str, Sequence[float | None]]
 
@@ -57,7 +58,8 @@ class Training:
     def __init__(self, parts: Parts, directory: Path):
         """Take the newest checkpoint in `directory`, or be ready to begin; change no file.
 
-        ValueError, in one line, if there is nothing to go on with where there should be.
+        ValueError, in one line, if there is nothing to go on with where there should be, or if no
+        evaluation has the tag that is to select best.pt.
         """
         self._parts, self.job, self.plugins = parts, parts.job, parts.plugins
         self.env, self.learner = parts.env, parts.learner
@@ -76,20 +78,43 @@ class Training:
         self.log = Log(directory, self.job.seeds, log_end, self.env_steps)
         self.speed = Speed(self.env_steps, replicas)
         self.reporter = Reporter(self.job.env_steps, lambda: self.env_steps, replicas)
+        self._check_selection()
 
     @property
     def begun(self) -> bool:
         """Whether there is a checkpoint to go on from."""
         return self._saved_at is not None
 
+    @property
+    def _selects(self) -> bool:
+        """Whether evaluations select a best.pt."""
+        return self.job.checkpoint_best != NEWEST
+
     @cached_property
     def exact(self) -> dict[str, float] | None:
         """Exact values of the game, None where it cannot be solved; that may take half a minute."""
         return exact.solve(self.job.env, self.plugins)
 
+    def _check_selection(self) -> None:
+        """Raise ValueError unless evaluations have the tag that selects best.pt."""
+        tag, parts = self.job.checkpoint_best, self._parts
+        if tag in (HEADLINE, NEWEST):
+            return
+        # An evaluation of no steps has the same tags as any other.
+        env = build_env(self.job.env, self.job.seeds, parts.device, parts.plugins, num_envs=1)
+        policy = self.learner.policy(explore=False, seeds=self.job.seeds)
+        rewarding = self.learner if isinstance(self.learner, Rewarding) else None
+        tags = sorted(play(env, policy, optimum_of(self.exact), rewarding, steps=0))
+        if tag not in tags:
+            expected = (
+                f"expected {NEWEST}, or what an evaluation of this run has: {', '.join(tags)}"
+            )
+            guess = did_you_mean(tag, [NEWEST, *tags])
+            raise ValueError(f"checkpoint.best={tag}: {expected}{guess}")
+
     def open(self) -> None:
         """Take back in the directory what came after the checkpoint."""
-        if self.begun:
+        if self.begun and self._selects:
             self.checkpoints.take_back_best()
             self._check_best()
         self.log.open()
@@ -232,13 +257,13 @@ class Training:
     def _evaluation(self, *, for_now: bool = False) -> Row:
         """Evaluate, keep the learner if it is the best so far, and return the row."""
         results = self._evaluate(f"eval/{self.env_steps}", self.job.eval_episodes)
-        returns = floats(results[HEADLINE])
-        self.reporter.evaluated(returns)
-        score = fmean(returns)
-        if score > self._best:
-            self._best = score
-            best = {"learner": self._healthy_learner()}
-            self.checkpoints.save_best(self.env_steps, best, for_now=for_now)
+        self.reporter.evaluated(floats(results[HEADLINE]))
+        if self._selects:
+            score = fmean(floats(results[self.job.checkpoint_best]))
+            if score > self._best:
+                self._best = score
+                best = {"learner": self._healthy_learner()}
+                self.checkpoints.save_best(self.env_steps, best, for_now=for_now)
         row: Row = {tag: floats(values) for tag, values in results.items()}
         return row | {"perf/seconds": [self.clock.read()] * len(self.job.seeds)}
 

@@ -16,18 +16,22 @@ from marlrun.types import Env, Policy
 FRAME_MS = 200
 
 
-def record(env: Env, policy: Policy, directory: Path, seed: int, env_steps: int) -> Path:
+def record(
+    env: Env, policy: Policy, directory: Path, seed: int, env_steps: int, tag: str = "episode"
+) -> Path:
     """Play an episode in the first replica of `env`, trained by `seed`; return the GIF's path.
 
+    `tag` is the image's in TensorBoard; another than `episode` is part of the file's name, too.
     ValueError if the environment cannot draw itself.
     """
     frames = film(env, policy)
     data = encode(frames)
-    path = directory / "videos" / f"step_{env_steps}_seed_{seed}.gif"
+    suffix = "" if tag == "episode" else f"_{tag}"
+    path = directory / "videos" / f"step_{env_steps}_seed_{seed}{suffix}.gif"
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, lambda file: file.write(data))
     height, width = frames[0].shape[:2]
-    Board(board_directory(directory, seed)).gif(env_steps, "episode", data, height, width)
+    Board(board_directory(directory, seed)).gif(env_steps, tag, data, height, width)
     return path
 
 

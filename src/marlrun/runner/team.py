@@ -1,0 +1,126 @@
+"""Mixed teams: agents of one game that act by the policies of several runs.
+
+Shapes: R replicas, E copies, N agents.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from marlrun.config.schema import did_you_mean
+from marlrun.runner.stored import StoredRun, load_learner, misfit, open_run, training_env
+from marlrun.streams import derive
+from marlrun.system.output import say
+from marlrun.types import Learner, Policy, Seeds, Spec, StateDict, Step
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A run whose policy acts in an agent's place, and the checkpoint that the policy is taken from."""
+
+    directory: Path
+    checkpoint: str = "best"
+
+    def __str__(self) -> str:
+        return str(self.directory) if self.checkpoint == "best" else self.checkpoint
+
+
+class Player(NamedTuple):
+    """A learner of a team."""
+
+    learner: Learner
+    stream: str | None
+    """The name of random numbers of its own; None for those that are given to the team."""
+
+
+class Team:
+    """Learners of several runs; each agent acts by the policy of its player."""
+
+    def __init__(self, players: Sequence[Player], turns: Sequence[int]):
+        """Take the players, and of every agent the index of the player who acts in its place."""
+        self._players, self._turns = players, turns
+
+    def policy(self, explore: bool, seeds: Seeds) -> "TeamPolicy":
+        """Return the policy of the whole team.
+
+        Policies of one algorithm share their random numbers, of which each agent has its own.
+        Those of another algorithm would read the same numbers in another order: they get others.
+        """
+        policies: list[Policy] = []
+        for learner, stream in self._players:
+            own_seeds = [derive(seed, stream) for seed in seeds] if stream else seeds
+            policies.append(learner.policy(explore, own_seeds))
+        return TeamPolicy(policies, self._turns)
+
+
+class TeamPolicy:
+    """All policies see every step, as in their own runs; of each, some agents' actions are taken."""
+
+    def __init__(self, policies: Sequence[Policy], turns: Sequence[int]):
+        self._policies, self._turns = policies, turns
+        values = [getattr(policy, "value", None) for policy in policies]
+        self.value: Callable[[Step], Tensor] | None = None if None in values else self._anticipated
+        """What is anticipated, [R, E, N]; None unless all policies anticipate something."""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return actions [R, E, N] and advance every policy's memory."""
+        return self._pick([policy(step) for policy in self._policies])
+
+    def _anticipated(self, step: Step) -> Tensor:
+        policies: Sequence[Any] = self._policies
+        return self._pick([policy.value(step) for policy in policies])
+
+    def _pick(self, columns: Sequence[Tensor]) -> Tensor:
+        """Return of each agent [R, E] what its own player says, stacked: [R, E, N]."""
+        return torch.stack([columns[turn][..., i] for i, turn in enumerate(self._turns)], -1)
+
+    def state_dict(self) -> StateDict:
+        """Return the states of all policies."""
+        return {"policies": [policy.state_dict() for policy in self._policies]}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+        for policy, own_state in zip(self._policies, state["policies"], strict=True):
+            policy.load_state_dict(own_state)
+
+
+def join_guests(host: StoredRun, learner: Learner, game: Spec, guests: Mapping[str, Guest]) -> Team:
+    """Return the team of a run, in which the policies of `guests` act in the place of some agents.
+
+    Replica r of the run plays with replica r of every guest. ValueError, in one line that names the
+    agent, if there is no such agent, or if a guest's run is no good or does not fit.
+    """
+    players, turns = [Player(learner, None)], [0] * game.num_agents
+    index_of: dict[Guest, int] = {}
+    for name, guest in guests.items():
+        try:
+            if name not in game.agent_names:
+                guess = did_you_mean(name, game.agent_names)
+                raise ValueError(f"no such agent, expected {' | '.join(game.agent_names)}{guess}")
+            if guest not in index_of:
+                index_of[guest] = len(players)
+                players.append(_load_guest(guest, host, game))
+        except ValueError as error:
+            raise ValueError(f"agents.{name}={guest}: {error}") from error
+        turns[game.agent_names.index(name)] = index_of[guest]
+    return Team(players, turns)
+
+
+def _load_guest(guest: Guest, host: StoredRun, game: Spec) -> Player:
+    run = open_run(guest.directory, host.device.type, host.plugins)
+    replicas, expected = len(run.job.seeds), len(host.job.seeds)
+    if replicas != expected:
+        raise ValueError(
+            f"has {replicas} replicas, expected {expected}, as run={host.directory} has"
+        )
+    env = training_env(run)
+    if problem := misfit(env.spec, game):
+        raise ValueError(problem)
+    learner, path, env_steps = load_learner(run, env, guest.checkpoint)
+    say(f"guest {path}: env step {env_steps}")
+    target = run.job.algo["_target_"]
+    return Player(learner, None if target == host.job.algo["_target_"] else target)
