@@ -376,6 +376,8 @@ def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
         "device": "auto",
         "threads": 1,
         "plugins": [],
+        "changes": {"env": {}, "graph": {}},
+        "guests": {},
     }
     assert resumed == ((Path("run"), 9, ["email"]), {})
     assert [path.name for path in Path.cwd().iterdir()] == ["run"]

@@ -228,3 +228,44 @@ def config(**changes):
             node = node[parent]
         node[key] = value
     return job
+
+
+class Steady:
+    """Learns nothing: agent i always plays `plays[i]`, and expects `expects`."""
+
+    def __init__(self, spec, seeds, device, *, num_envs, plays=(1, 2), expects=3.0):
+        self.plays, self.expects = torch.tensor(plays), float(expects)
+
+    def policy(self, explore, seeds):
+        return SteadyPolicy(self)
+
+    def observe(self, before, action, after):
+        pass
+
+    def update(self):
+        return {}
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+class SteadyPolicy:
+    """Has no memory."""
+
+    def __init__(self, learner):
+        self.learner = learner
+
+    def __call__(self, step):
+        return self.learner.plays.expand(step.reward.shape)
+
+    def value(self, step):
+        return torch.full(step.reward.shape, self.learner.expects)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass

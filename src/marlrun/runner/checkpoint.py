@@ -107,10 +107,10 @@ def _save(content: StateDict, file: BinaryIO) -> None:
 def selection(tag: str) -> str:
     """Return the sentence that says what selects best.pt, given the value of `checkpoint.best`."""
     if tag == NEWEST:
-        return "checkpoint.best=latest: no best.pt is kept, mode=eval takes the newest checkpoint"
-    return (
-        f"checkpoint.best={tag}: best.pt is the learner whose evaluation had the highest mean of it"
-    )
+        return (
+            "best.pt: none is kept, mode=eval takes the newest checkpoint (checkpoint.best=latest)"
+        )
+    return f"best.pt: the learner with the highest {tag}, mean over seeds (checkpoint.best)"
 
 
 def step_of(path: Path) -> int:

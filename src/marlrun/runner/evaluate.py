@@ -221,11 +221,7 @@ def evaluate_run(
     Health(seeds, game.spec.agent_names).check_metrics(averages, env_steps)
 
     say(f"{path}: env step {env_steps}, {episodes} fresh episodes a seed")
-    elsewhere = [
-        *differences(run.config, moved.config, "env").values(),
-        *differences(run.config, moved.config, "graph").values(),
-        *(f"agents.{name}={guest}" for name, guest in (guests or {}).items()),
-    ]
+    elsewhere = _elsewhere(run, moved, guests or {})
     if elsewhere:
         say(f"elsewhere: {', '.join(elsewhere)}")
     if video:
@@ -240,6 +236,15 @@ def evaluate_run(
         console.write_results(results, "seed")
     write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)
+
+
+def _elsewhere(run: StoredRun, moved: StoredRun, guests: Mapping[str, Guest]) -> list[str]:
+    """Return what differs from the game that a run was trained in, and from its team."""
+    return [
+        *differences(run.config, moved.config, "env").values(),
+        *differences(run.config, moved.config, "graph").values(),
+        *(f"agents.{name}={guest}" for name, guest in guests.items()),
+    ]
 
 
 def _load_moved(run: StoredRun, moved: StoredRun, game: Spec, checkpoint: str) -> Trained:

@@ -50,42 +50,44 @@ class Team:
         Policies of one algorithm share their random numbers, of which each agent has its own.
         Those of another algorithm would read the same numbers in another order: they get others.
         """
-        policies: list[Policy] = []
-        for learner, stream in self._players:
+        policies: dict[int, Policy] = {}
+        for turn in sorted(set(self._turns)):
+            learner, stream = self._players[turn]
             own_seeds = [derive(seed, stream) for seed in seeds] if stream else seeds
-            policies.append(learner.policy(explore, own_seeds))
+            policies[turn] = learner.policy(explore, own_seeds)
         return TeamPolicy(policies, self._turns)
 
 
 class TeamPolicy:
     """All policies see every step, as in their own runs; of each, some agents' actions are taken."""
 
-    def __init__(self, policies: Sequence[Policy], turns: Sequence[int]):
+    def __init__(self, policies: Mapping[int, Policy], turns: Sequence[int]):
+        """Take policies by the index of their player, and of every agent the index it acts by."""
         self._policies, self._turns = policies, turns
-        values = [getattr(policy, "value", None) for policy in policies]
+        values = [getattr(policy, "value", None) for policy in policies.values()]
         self.value: Callable[[Step], Tensor] | None = None if None in values else self._anticipated
-        """What is anticipated, [R, E, N]; None unless all policies anticipate something."""
+        """The returns that are anticipated, [R, E, N]; None unless all policies anticipate some."""
 
     def __call__(self, step: Step) -> Tensor:
         """Return actions [R, E, N] and advance every policy's memory."""
-        return self._pick([policy(step) for policy in self._policies])
+        return self._pick({turn: policy(step) for turn, policy in self._policies.items()})
 
     def _anticipated(self, step: Step) -> Tensor:
-        policies: Sequence[Any] = self._policies
-        return self._pick([policy.value(step) for policy in policies])
+        policies: Mapping[int, Any] = self._policies
+        return self._pick({turn: policy.value(step) for turn, policy in policies.items()})
 
-    def _pick(self, columns: Sequence[Tensor]) -> Tensor:
-        """Return of each agent [R, E] what its own player says, stacked: [R, E, N]."""
-        return torch.stack([columns[turn][..., i] for i, turn in enumerate(self._turns)], -1)
+    def _pick(self, answers: Mapping[int, Tensor]) -> Tensor:
+        """Return [R, E, N]: for each agent its part of the answer [R, E, N] of its own policy."""
+        return torch.stack([answers[turn][..., i] for i, turn in enumerate(self._turns)], -1)
 
     def state_dict(self) -> StateDict:
         """Return the states of all policies."""
-        return {"policies": [policy.state_dict() for policy in self._policies]}
+        return {str(turn): policy.state_dict() for turn, policy in self._policies.items()}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Take back what `state_dict` returned."""
-        for policy, own_state in zip(self._policies, state["policies"], strict=True):
-            policy.load_state_dict(own_state)
+        for turn, policy in self._policies.items():
+            policy.load_state_dict(state[str(turn)])
 
 
 def join_guests(host: StoredRun, learner: Learner, game: Spec, guests: Mapping[str, Guest]) -> Team:
