@@ -132,7 +132,7 @@ WRONG = [
     (["mode=evl"], "mode=evl: expected train | eval | resume | exact | graph; did you mean eval?"),
     (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
-    (["mode=eval", "env.size=3", "run=x"], "env.size: no such key in eval.yaml"),
+    (["mode=eval", "algo.beta=1", "run=x"], "algo.beta: no such key in eval.yaml"),
     (["mode=eval", "hydra.run.dir=x", "run=x"], "hydra.run.dir: only mode=train has"),
     (["mode=eval"], "run missing: expected run=path (the run directory)"),
     (["mode=eval", "run=nowhere"], "run=nowhere: no such directory"),

@@ -72,7 +72,7 @@ def test_algorithms_without_communication_have_none(tmp_path):
         ({"algo": "bandit", "graph": "ring"}, "graph=ring: algo bandit takes no graph"),
         (
             {},
-            "graph=marlrun.graphs.topologies.ring: algo runner.fakes.Bandit takes no graph",
+            "graph=ring: algo runner.fakes.Bandit takes no graph",
         ),
     ],
 )

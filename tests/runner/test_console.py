@@ -9,7 +9,8 @@ from marlrun.runner.train import train
 
 def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
     train(config(), tmp_path, [])
-    lines = capsys.readouterr().err.splitlines()
+    selection, *lines = capsys.readouterr().err.splitlines()
+    assert selection.startswith("best.pt: the learner with the highest eval/return_mean")
     assert [line.split()[0] for line in lines] == [f"{at}/120" for at in (0, 40, 80, 120)]
     assert "\x1b" not in "".join(lines)
     assert "steps/s" in lines[-1]
