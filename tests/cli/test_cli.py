@@ -765,15 +765,15 @@ def no_space(path: object, *_: object, **__: object) -> None:
 def test_why_a_job_could_not_write_down_how_it_ended(marlrun, trained, monkeypatch):
     from marlrun.sweeps.directory import Sweep
 
-    real, calls = Sweep.settle, []
+    real, calls = Sweep.mark_ended, []
 
-    def settle(sweep, directory, outcome):
+    def mark_ended(sweep, directory, outcome):
         calls.append(directory)
         if len(calls) == 1:
             no_space("s/sweep.json")
         real(sweep, directory, outcome)
 
-    monkeypatch.setattr(Sweep, "settle", settle)
+    monkeypatch.setattr(Sweep, "mark_ended", mark_ended)
     said = marlrun("-m", *PAIR, "name=a,b", "hydra.sweep.dir=s")
     assert said.code == 1 and statuses("s") == ["failed", "finished"]
     cause = "OSError: [Errno 28] No space left on device: 's/sweep.json'"

@@ -45,7 +45,7 @@ def test_the_life_of_a_job(tmp_path):
     assert job is not None and job.config == {"seed": 1} and job.pid == os.getpid()
     assert statuses(sweep) == ["waiting", "running"]
     (sweep.directory / "1_seed=1").mkdir()
-    sweep.settle("1_seed=1", Outcome("finished", results={"eval/return_mean": [0.1, 1 / 3]}))
+    sweep.mark_ended("1_seed=1", Outcome("finished", results={"eval/return_mean": [0.1, 1 / 3]}))
     assert sweep.start("1_seed=1") is None
     done = json.loads((tmp_path / "s" / "sweep.json").read_text())["jobs"][1]
     assert done["results"] == {"eval/return_mean": [0.1, 1 / 3]} and done["error"] is None
@@ -55,7 +55,7 @@ def test_the_life_of_a_job(tmp_path):
 def test_what_waits_may_say_why_until_it_begins(tmp_path):
     sweep = sweep_of(tmp_path / "s", 2)
     sweep.start("1_seed=1")
-    sweep.leave(["0_seed=0", "1_seed=1"], "no cluster")
+    sweep.mark_skipped(["0_seed=0", "1_seed=1"], "no cluster")
     assert [job.error for job in sweep.read().jobs] == ["no cluster", None]
     sweep.start("0_seed=0")
     assert [job.error for job in sweep.read().jobs] == [None, None]
@@ -66,7 +66,7 @@ def test_after_a_stop_no_job_begins_until_the_sweep_is_resumed(tmp_path):
     sweep.start("0_seed=0")
     assert sweep.stop() == []
     assert sweep.start("1_seed=1") is None
-    sweep.bury(["0_seed=0", "1_seed=1"], "its process died")
+    sweep.mark_dead(["0_seed=0", "1_seed=1"], "its process died")
     assert statuses(sweep) == ["interrupted", "waiting", "waiting"]
     assert len(sweep.resume()) == 3 and not sweep.is_stopping
     assert sweep.start("1_seed=1") is not None
@@ -82,7 +82,7 @@ def test_a_job_whose_process_died_has_failed_and_one_elsewhere_is_left_alone(tmp
         record.jobs[2].status = "waiting"
     assert sweep.stop() == [gone.pid]
     (tmp_path / "s" / ".stop").unlink()
-    sweep.bury([job.directory for job in sweep.read().jobs], "its process died")
+    sweep.mark_dead([job.directory for job in sweep.read().jobs], "its process died")
     assert statuses(sweep) == ["failed", "running", "waiting"]
     assert sweep.read().jobs[0].error == "its process died"
 
@@ -95,7 +95,7 @@ from marlrun.sweeps.directory import Sweep
 sweep = Sweep(Path(sys.argv[1]))
 for number in map(int, sys.argv[2:]):
     sweep.start(f"{number}_seed={number}")
-    sweep.settle(f"{number}_seed={number}", Outcome("finished", results={"x": [number]}))
+    sweep.mark_ended(f"{number}_seed={number}", Outcome("finished", results={"x": [number]}))
 """
 
 
@@ -251,7 +251,7 @@ def test_a_finished_job_may_be_kept_elsewhere(tmp_path):
     sweep = sweep_of(tmp_path / "s", 2)
     (tmp_path / "archive").mkdir()
     (tmp_path / "s" / "0_seed=0").symlink_to(tmp_path / "archive")
-    sweep.settle("0_seed=0", Outcome("finished"))
+    sweep.mark_ended("0_seed=0", Outcome("finished"))
     sweep.end()
     assert [job.directory for job in Sweep(tmp_path / "s").resume()] == ["1_seed=1"]
     assert list((tmp_path / "archive").iterdir()) == []
@@ -273,14 +273,14 @@ def test_nothing_is_left_of_a_sweep_without_jobs(tmp_path):
 def test_why_a_job_failed_that_could_not_write_it_down(tmp_path):
     sweep = sweep_of(tmp_path / "s", 3)
     sweep.start("0_seed=0")
-    sweep.settle("2_seed=2", Outcome("finished"))
+    sweep.mark_ended("2_seed=2", Outcome("finished"))
     for number in range(3):
-        sweep.fail(f"{number}_seed={number}", "no space")
+        sweep.mark_failed(f"{number}_seed={number}", "no space")
     assert statuses(sweep) == ["failed", "waiting", "finished"]
     assert [job.error for job in sweep.read().jobs] == ["no space", "no space", None]
     sweep.start("1_seed=1")
     sweep.stop()
-    sweep.fail("1_seed=1", "no space")
+    sweep.mark_failed("1_seed=1", "no space")
     assert statuses(sweep) == ["failed", "interrupted", "finished"]
 
 

@@ -1,1 +1,1 @@
-"""Many jobs: Hydra's sweepers and launchers, the sweep's directory and its record."""
+"""Sweeps, which are many jobs: their directory and sweep.json, Hydra's sweepers and launchers."""

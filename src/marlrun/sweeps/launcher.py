@@ -1,7 +1,7 @@
-"""The jobs of a sweep, handed to a launcher of Hydra's that is told no more than whose turn it is.
+"""Gives the jobs of a sweep to one of Hydra's launchers, by the names of their directories.
 
-A launcher composes a job's configuration where and when the job runs; here that is read from
-sweep.json instead.
+A launcher would compose the configuration of a job where and when the job runs. Here it gets what
+sweep.json holds instead.
 """
 
 import copy
@@ -23,22 +23,22 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from marlrun.config.composition import literal
 from marlrun.runner.outcome import Outcome, one_line
 from marlrun.sweeps.directory import Sweep
-from marlrun.sweeps.record import SweepJob
+from marlrun.sweeps.state import SweepJob
 from marlrun.sweeps.worker import work
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
 
-_PLACE = "hydra.sweep.subdir="
+_SUBDIR = "hydra.sweep.subdir="
 
 
 def task_of(cfg: DictConfig) -> TaskFunction:
-    """Return what a launcher calls in the process of a job."""
-    # Plugins that a stored configuration names count for nothing.
+    """Return the function that a launcher calls in the process of a job."""
+    # Plugins that a stored configuration names are not allowed.
     return partial(_do, plugins=list(cfg.plugins))
 
 
 def _do(cfg: DictConfig, plugins: Sequence[str]) -> None:
-    """Do the job that a launcher says is next."""
+    """Do the job whose directory Hydra's configuration names."""
     hydra = HydraConfig.get()
     sweep = Path(hydra.sweep.dir)
     with suppress(ValueError):
@@ -46,8 +46,8 @@ def _do(cfg: DictConfig, plugins: Sequence[str]) -> None:
     work(sweep, str(Path(hydra.sweep.subdir)), plugins)
 
 
-class Handing:
-    """Hands jobs to a launcher, and sees to it that none is lost."""
+class Dispatcher:
+    """Gives jobs to a launcher, and those again that it lost."""
 
     def __init__(self, launcher: Launcher, context: HydraContext, cfg: DictConfig):
         self._launcher = launcher
@@ -64,82 +64,84 @@ class Handing:
             config=cfg,
         )
 
-    def __call__(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
-        """Do these jobs; what became of each stands in sweep.json.
+    def dispatch(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
+        """Do these jobs, and write to sweep.json how each ended.
 
-        When a launcher breaks down, the jobs that ran have failed, and it is given the rest. If it
-        begins none of them, they wait for a resumption.
+        A launcher may break down: then the jobs that ran have failed, and it gets the others. If
+        it begins none of a batch, the jobs wait until the sweep is resumed.
         """
         with Stop(partial(_stop, sweep)):
-            jobs = [job for job in jobs if _has_place(sweep, job)]
+            jobs = [job for job in jobs if _make_directory(sweep, job)]
             size = self._batch_size or len(jobs)
             while jobs and not sweep.is_stopping:
                 batch, later = jobs[:size], jobs[size:]
                 cause = self._launch(sweep, batch)
-                left = sweep.waiting([job.directory for job in batch])
-                if len(left) == len(batch):
+                waiting = sweep.waiting([job.directory for job in batch])
+                if len(waiting) == len(batch):
                     if cause:
-                        sweep.leave([job.directory for job in jobs], cause)
+                        sweep.mark_skipped([job.directory for job in jobs], cause)
                     break
-                jobs = [*left, *later]
+                jobs = [*waiting, *later]
 
     def _launch(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> str | None:
         """Give a batch to the launcher; return why it broke down, if it did."""
         cause = None
         returned: Sequence[JobReturn] = ()
-        told = [[*job.overrides, f"{_PLACE}{job.directory}"] for job in jobs]
+        overrides = [[*job.overrides, f"{_SUBDIR}{job.directory}"] for job in jobs]
         try:
-            returned = self._launcher.launch(told, initial_job_idx=jobs[0].number)
+            returned = self._launcher.launch(overrides, initial_job_idx=jobs[0].number)
         except (KeyboardInterrupt, SystemExit):
             _stop(sweep)
         except Exception as error:
             cause = f"hydra/launcher={self._name}: {type(error).__name__}: {one_line(error)}"
             say(f"marlrun: {cause}")
-        cause = _fail(sweep, jobs, returned) or cause
-        sweep.bury([job.directory for job in jobs], "its process died")
+        cause = _mark_failed(sweep, jobs, returned) or cause
+        sweep.mark_dead([job.directory for job in jobs], "its process died")
         return cause
 
 
 def _batch_size(cfg: DictConfig) -> int | None:
-    """Return how many jobs a launcher is given at once; None for all."""
+    """Return how many jobs a launcher gets at once; None for all."""
     size: int | None = OmegaConf.select(cfg, "hydra.sweeper.max_batch_size")
     if size is not None and size < 1:
         raise ValueError(f"hydra.sweeper.max_batch_size={size}: expected int [1, inf) or null")
     return size
 
 
-def _fail(sweep: Sweep, jobs: Sequence[SweepJob], returned: Sequence[JobReturn]) -> str | None:
-    """Write down why jobs ended that could not write it down themselves; return one cause.
+def _mark_failed(
+    sweep: Sweep, jobs: Sequence[SweepJob], returned: Sequence[JobReturn]
+) -> str | None:
+    """Write down why jobs failed that could not do it themselves; return the last cause.
 
-    Such a job could not read or write what is the sweep's, for example on a full disk.
+    Such a job could not read or write sweep.json, for example because the disk is full.
     """
     cause = None
-    for job, its in zip(jobs, returned, strict=False):
-        if its.status is JobStatus.FAILED:
-            error = cast(Any, its)._return_value
+    for job, job_return in zip(jobs, returned, strict=False):
+        if job_return.status is JobStatus.FAILED:
+            error = cast(Any, job_return)._return_value
             cause = f"{type(error).__name__}: {one_line(error)}"
-            sweep.fail(job.directory, cause)
+            sweep.mark_failed(job.directory, cause)
     return cause
 
 
-def _has_place(sweep: Sweep, job: SweepJob) -> bool:
-    """Make a job's directory; if that cannot be, it has failed, and the others do not suffer."""
+def _make_directory(sweep: Sweep, job: SweepJob) -> bool:
+    """Make the directory of a job and return True; where it cannot be made, that job has failed."""
     try:
         (sweep.directory / job.directory).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sweep.settle(job.directory, Outcome("failed", error=one_line(error)))
+        sweep.mark_ended(job.directory, Outcome("failed", error=one_line(error)))
         return False
     return True
 
 
 class _JobLoader:
-    """Where a launcher loads a job's configuration from: sweep.json, in Hydra's clothes."""
+    """Stands in for Hydra's ConfigLoader: launchers load the configuration of a job from it."""
 
     def load_sweep_config(self, master: DictConfig, overrides: list[str]) -> DictConfig:
-        """Return the configuration of the job whose directory the last override names."""
-        *task, place = overrides
-        job = Sweep(Path(master.hydra.sweep.dir)).job(place.removeprefix(_PLACE))
-        # A stranger may have written what the job is; nothing of it is interpolated.
+        """Return what sweep.json holds of the job whose directory the last override names."""
+        *task, subdir = overrides
+        job = Sweep(Path(master.hydra.sweep.dir)).job(subdir.removeprefix(_SUBDIR))
+        # A stranger may have written the configuration, so nothing in it is interpolated.
         config = literal(job.config)
         cfg = OmegaConf.create({**config, "hydra": None})
         with open_dict(cfg):
@@ -153,6 +155,7 @@ class _JobLoader:
 
 
 def _stop(sweep: Sweep) -> None:
+    """Let no further job start, and ask those that run on this machine to stop."""
     for pid in sweep.stop():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)

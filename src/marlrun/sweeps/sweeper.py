@@ -1,14 +1,15 @@
-"""Sweeps: what a sweeper of Hydra's asks for is written down, then done by a launcher of Hydra's.
+"""Sweeps: jobs that one of Hydra's sweepers asks for are written down before a launcher gets them.
 
-A launcher composes a job's configuration where and when the job runs, so an edit of conf/ would
-change jobs that have not begun, and it knows nothing of what it started if it dies. Here a batch
-is composed before its first job starts, and sweep.json keeps it.
+Hydra composes the configuration of a job where and when the job runs, so an edit of conf/ would
+change jobs that have not begun, and what ran would be unknown after a crash. Here a batch is
+composed before its first job starts, and sweep.json keeps it.
 """
 
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
@@ -30,14 +31,14 @@ from marlrun.config.plugins import import_plugins
 from marlrun.runner import inputs
 from marlrun.runner.outcome import Status, one_line
 from marlrun.sweeps.directory import Sweep, short_name
-from marlrun.sweeps.launcher import Handing, task_of
-from marlrun.sweeps.record import SweepJob
+from marlrun.sweeps.launcher import Dispatcher, task_of
+from marlrun.sweeps.state import SweepJob
 from marlrun.system.output import say
 from marlrun.system.reading import InputFile
 from marlrun.system.signals import Interrupt, handling
 
 _MANY = 50
-"""Jobs whose composition takes so long that it is announced."""
+"""A batch of more jobs takes so long to compose that a line announces it."""
 
 
 @handling(Interrupt("marlrun"))
@@ -49,11 +50,11 @@ def run_sweep(
     swept: Sequence[str],
     groups: Sequence[str],
 ) -> tuple[Sweep, Status]:
-    """Do the jobs that the sweeper asks for; return also how the sweeper ended.
+    """Do the jobs that the sweeper asks for; return the sweep and how the sweeper ended.
 
-    `swept` are the keys with several values, `groups` those whose choice a run's record names.
-    ValueError before anything starts if the directory holds a sweep. KeyboardInterrupt if Ctrl-C
-    or SIGTERM comes before there is a job.
+    `swept` are the keys with several values, `groups` those of which a stored configuration names
+    the options. ValueError before any job starts if the directory holds a sweep.
+    KeyboardInterrupt if Ctrl-C or SIGTERM comes before there is a job.
     """
     name_of = partial(_job_name, swept=swept, groups=groups)
     OmegaConf.register_new_resolver("job_name", name_of, replace=True)
@@ -67,17 +68,17 @@ def run_sweep(
         callbacks = Callbacks(cfg)
         context = HydraContext(hydra.config_loader, callbacks)
         callbacks.on_multirun_start(config=cfg, config_name=root)
-        ended = _ask(_recorded_sweeper(sweep, context, cfg, groups), sweep, cfg)
+        sweeper_status = _search(_instantiate_sweeper(sweep, context, cfg, groups), sweep, cfg)
     finally:
         sweep.end()
     callbacks.on_multirun_end(config=cfg, config_name=root)
-    return sweep, ended
+    return sweep, sweeper_status
 
 
-def _ask(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
-    """Let the sweeper ask for jobs; return how it ended.
+def _search(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
+    """Let the sweeper ask for jobs until it needs no more; return how it ended.
 
-    What ends it before there is a job is raised, as is an OSError, such as of a full disk.
+    An exception is raised if there is no job yet, and an OSError, as of a full disk, always.
     """
     try:
         sweeper.sweep(arguments=_raw(cfg.hydra.overrides.task))
@@ -101,14 +102,15 @@ def resume_sweep(hydra: Hydra, root: str, overrides: Sequence[str], directory: P
     cfg = _compose(hydra, root, overrides)
     cfg.hydra.sweep.dir = _absolute(directory)
     context, task = HydraContext(hydra.config_loader, Callbacks(cfg)), task_of(cfg)
-    hand_out = Handing(Plugins.instance().instantiate_launcher(context, task, cfg), context, cfg)
+    launcher = Plugins.instance().instantiate_launcher(context, task, cfg)
+    dispatcher = Dispatcher(launcher, context, cfg)
     sweep = Sweep(directory)
     jobs = sweep.resume()
     for job in jobs:
         if job.error:
             say(f"marlrun: {directory / job.directory}: {job.error}; it is done again")
     if jobs:
-        hand_out(sweep, jobs)
+        dispatcher.dispatch(sweep, jobs)
     sweep.end()
     return [job.directory for job in jobs]
 
@@ -120,30 +122,32 @@ def _compose(
     swept: Sequence[str] = (),
     groups: Sequence[str] = (),
 ) -> DictConfig:
-    """Return what the jobs of a sweep share."""
-    chosen = {one.partition("=")[0].lstrip("+") for one in overrides}.difference(swept)
-    late = tuple(f"{group}." for group in {*swept, *groups} - chosen)
+    """Return the configuration that the jobs of a sweep share."""
+    fixed_keys = {override.partition("=")[0].lstrip("+") for override in overrides} - {*swept}
+    open_groups = tuple(f"{group}." for group in {*swept, *groups} - fixed_keys)
 
-    def is_late(override: str) -> bool:
-        """Say whether it sets a key of a group that each job chooses: no file has it yet."""
-        return override.lstrip("+").startswith(late)
+    def is_for_jobs(override: str) -> bool:
+        """Say whether an override sets a key of a group whose option only a job chooses."""
+        return override.lstrip("+").startswith(open_groups)
 
     cfg = hydra.compose_config(
         config_name=root,
-        overrides=[*(one for one in overrides if not is_late(one)), "hydra.mode=MULTIRUN"],
+        overrides=[*filterfalse(is_for_jobs, overrides), "hydra.mode=MULTIRUN"],
         run_mode=RunMode.MULTIRUN,
         with_log_configuration=True,
     )
     refuse_output_subdir(cfg)
     import_plugins(cfg.plugins)
-    shared = _raw(cfg.hydra.overrides.task)
-    cfg.hydra.overrides.task = [one for one in overrides if one in shared or is_late(one)]
+    composed = _raw(cfg.hydra.overrides.task)
+    cfg.hydra.overrides.task = [
+        override for override in overrides if override in composed or is_for_jobs(override)
+    ]
     _amend(cfg)
     return cfg
 
 
 def _absolute(directory: Path) -> str:
-    """Return a sweep's directory for Hydra; ValueError if Hydra would interpolate it."""
+    """Return the absolute path of a sweep; ValueError if Hydra would interpolate it."""
     text = str(directory.absolute())
     if "${" in text:
         raise ValueError(f"hydra.sweep.dir={text}: expected a path without ${{")
@@ -151,12 +155,12 @@ def _absolute(directory: Path) -> str:
 
 
 def _raw(overrides: Any) -> list[str]:
-    """Return overrides of Hydra's record as they were typed, with interpolations as such."""
+    """Return overrides in Hydra's configuration as they were typed, not interpolated."""
     return cast(list[str], OmegaConf.to_container(overrides, resolve=False))
 
 
 def _set_defaults() -> None:
-    """Change defaults of plugins that are wrong here, below what files and the user say."""
+    """Change defaults of plugins that do not suit us; files and the user may change them again."""
     store = ConfigStore.instance()
     if "optuna.yaml" in store.list("hydra/sweeper"):
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -167,11 +171,11 @@ def _set_defaults() -> None:
 
 
 def _amend(cfg: DictConfig) -> None:
-    """Change what stands in the way of a launcher."""
+    """Change settings that would keep a launcher from working."""
     if cfg.hydra.runtime.choices["hydra/launcher"] == "ray":
-        # Ray keeps lines to itself that look alike; all jobs end by such a line.
+        # Ray drops lines that resemble each other, as the last lines of jobs do.
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-        # The launcher would give a cluster that runs already a size, which Ray refuses.
+        # The launcher would set the memory of a cluster that runs already, which Ray refuses.
         init = cfg.hydra.launcher.ray.init
         with open_dict(init):
             init.setdefault("object_store_memory", None)
@@ -179,47 +183,47 @@ def _amend(cfg: DictConfig) -> None:
 
 def _job_name(swept: Sequence[str], groups: Sequence[str]) -> str:
     """Return the name of the job that is being composed."""
-    typed = (override.partition("=") for override in _raw(HydraConfig.get().overrides.task))
-    values = {key.lstrip("+"): value for key, _, value in typed}
+    overrides = (override.partition("=") for override in _raw(HydraConfig.get().overrides.task))
+    values = {key.lstrip("+"): value for key, _, value in overrides}
     return short_name(HydraConfig.get().job.num, swept, values, groups)
 
 
-def _recorded_sweeper(
+def _instantiate_sweeper(
     sweep: Sweep, context: HydraContext, cfg: DictConfig, groups: Sequence[str]
 ) -> Sweeper:
-    """Return the chosen sweeper, with a recorder in the place of its launcher."""
+    """Return the sweeper that the user chose, with our launcher in the place of its own."""
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=context, task_function=task_of(cfg), config=cfg
     )
-    # A sweeper keeps it in itself, or in an implementation that it imports late.
+    # A sweeper keeps the launcher in itself, or in an implementation that it imports late.
     holder: Any = getattr(sweeper, "sweeper", sweeper)
-    hand_out = Handing(holder.launcher, context, cfg)
+    dispatcher = Dispatcher(holder.launcher, context, cfg)
     searches = not isinstance(sweeper, BasicSweeper)
     if not searches:
-        # All its jobs are written down first; what is handed out at once is not its business.
+        # All jobs are written down as one batch; the dispatcher keeps to the size of batches.
         holder.max_batch_size = None
     holder.validate_batch_is_legal = _trust
-    holder.launcher = _Recorder(sweep, hand_out, context, cfg, groups, searches)
+    holder.launcher = _StoringLauncher(sweep, dispatcher, context, cfg, groups, searches)
     return sweeper
 
 
 def _trust(batch: object) -> None:
-    """Take the place of a sweeper's test composition of all jobs: the recorder does it too."""
+    """Stand in for a sweeper's check, which composes all jobs: our launcher composes them too."""
 
 
-class _Recorder(Launcher):
-    """A launcher that writes down a batch, lets another do it, and says what came of it."""
+class _StoringLauncher(Launcher):
+    """A launcher that stores each batch in sweep.json before the user's launcher does it."""
 
     def __init__(
         self,
         sweep: Sweep,
-        hand_out: Handing,
+        dispatcher: Dispatcher,
         context: HydraContext,
         cfg: DictConfig,
         groups: Iterable[str],
         searches: bool,
     ):
-        self._sweep, self._hand_out = sweep, hand_out
+        self._sweep, self._dispatcher = sweep, dispatcher
         self._context, self._cfg, self._groups = context, cfg, groups
         self._searches = searches
         self._files: dict[str, InputFile] = {}
@@ -227,24 +231,24 @@ class _Recorder(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Do nothing: all is known."""
+        """Do nothing: the constructor got everything."""
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Do a batch of jobs; KeyboardInterrupt if the sweep is to end; see also `_returned`."""
+        """Do a batch of jobs and return their objectives; KeyboardInterrupt if the sweep is to end."""
         if len(job_overrides) > _MANY:
             say(f"marlrun: composing {len(job_overrides)} jobs")
         numbered = enumerate(job_overrides, start=initial_job_idx)
-        jobs = [self._composed(number, list(overrides)) for number, overrides in numbered]
+        jobs = [self._compose(number, list(overrides)) for number, overrides in numbered]
         self._sweep.add(jobs, self._files.values())
-        self._hand_out(self._sweep, jobs)
+        self._dispatcher.dispatch(self._sweep, jobs)
         if self._sweep.is_stopping:
             raise KeyboardInterrupt
-        return [self._returned(job) for job in self._sweep.read().jobs[initial_job_idx:]]
+        return [self._objective(job) for job in self._sweep.read().jobs[initial_job_idx:]]
 
-    def _composed(self, number: int, overrides: list[str]) -> SweepJob:
-        """Return a job with its configuration, resolved once and for all."""
+    def _compose(self, number: int, overrides: list[str]) -> SweepJob:
+        """Return a job with its resolved configuration."""
         cfg = self._context.config_loader.load_sweep_config(self._cfg, overrides)
         with open_dict(cfg):
             cfg.hydra.job.num = number
@@ -254,13 +258,13 @@ class _Recorder(Launcher):
         files = inputs.read_typed(config, self._files)
         return SweepJob(number, overrides, directory, inputs.stored(config, files))
 
-    def _returned(self, job: SweepJob) -> JobReturn:
-        """Return what the sweeper hears of a job: its objective, or why there is none.
+    def _objective(self, job: SweepJob) -> JobReturn:
+        """Return the objective of a job for the sweeper, or the reason why there is none.
 
-        A sweeper that does not search would stop the others at a failure. ValueError, RuntimeError
-        if to search is in vain: for no job has the objective, or the launcher begins none.
+        ValueError or RuntimeError if it is useless to go on: a finished job does not have the
+        objective, so none will have it; the launcher did not begin this job, so it will begin none.
         """
-        if not self._searches:
+        if not self._searches:  # Hydra's basic sweeper would stop all jobs at the first failure.
             return JobReturn(job.overrides, status=JobStatus.COMPLETED)
         tag = str(self._cfg.objective)
         if tag in job.results:
@@ -268,16 +272,16 @@ class _Recorder(Launcher):
             return JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=value)
         if job.status == "finished":
             raise ValueError(f"objective={tag}: expected one of {', '.join(job.results)}")
-        if job.status == "waiting":  # as would all others
+        if job.status == "waiting":
             raise RuntimeError(f"job {job.number} was not begun")
         cause = f"job {job.number}: {job.error or job.status}"
         return _Failed(job.overrides, _return_value=ValueError(cause))
 
 
 class _Failed(JobReturn):
-    """A job without an objective; unlike Hydra's, it says so by its exception alone."""
+    """A job without an objective; unlike Hydra's JobReturn, it prints no error."""
 
     @property
     def return_value(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Raise the reason."""
+        """Raise the reason why the job has no objective."""
         raise self._return_value

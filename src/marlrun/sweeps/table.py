@@ -1,4 +1,4 @@
-"""How the jobs of a sweep stand, as a table on stdout."""
+"""Writes a table of the jobs of a sweep to stdout."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,10 +15,9 @@ from marlrun.system.output import write
 
 
 def write_sweep(sweep: Sweep, plugins: Sequence[str]) -> None:
-    """Write how every job of a sweep stands, failures first, where they are and how to go on.
+    """Write the status, directory and result of every job, failures first, and how to go on.
 
-    Of the overrides, those that all jobs share are left out. `plugins` are those of the command
-    line.
+    Overrides that all jobs share are left out. `plugins` are those of the command line.
     """
     jobs = sorted(sweep.read().jobs, key=lambda job: (job.status == "finished", job.number))
     common = set[str]().union(*(job.overrides for job in jobs)) if len(jobs) > 1 else set[str]()
@@ -27,11 +26,11 @@ def write_sweep(sweep: Sweep, plugins: Sequence[str]) -> None:
     table = Table("status", "directory", "overrides", HEADLINE, box=None, pad_edge=False)
     for job in jobs:
         returns = job.results.get(HEADLINE)
-        told = job.error or (str(estimate(returns)) if returns else "")
-        place = str(sweep.directory / job.directory)
-        own = " ".join(one for one in job.overrides if one not in common)
-        table.add_row(*map(Text, (job.status, place, own, told)))
-    # Other programs read lines, so those are not folded for them.
+        result = job.error or (str(estimate(returns)) if returns else "")
+        directory = str(sweep.directory / job.directory)
+        overrides = " ".join(override for override in job.overrides if override not in common)
+        table.add_row(*map(Text, (job.status, directory, overrides, result)))
+    # Other programs read whole lines, so only a terminal gets them folded.
     screen = Console()
     (screen if screen.is_terminal else Console(width=10_000)).print(table)
     counts = Counter(job.status for job in jobs)

@@ -1,4 +1,4 @@
-"""A job of a sweep, in whatever process it was given to."""
+"""Does one job of a sweep, in the process of the sweep or in any other."""
 
 import signal
 import threading
@@ -10,47 +10,47 @@ from types import FrameType
 from marlrun.runner.documents import holds_run
 from marlrun.runner.outcome import Outcome, attempt, open_log
 from marlrun.sweeps.directory import Sweep
-from marlrun.sweeps.record import SweepJob
+from marlrun.sweeps.state import SweepJob
 from marlrun.system.output import forgiving, say
 from marlrun.system.signals import Stop
 
 
-def work(sweep: Path, directory: str, plugins: Sequence[str]) -> None:
-    """Do the job of `directory`, relative to `sweep`, unless it is done; go on where it was begun.
+def work(top: Path, directory: str, plugins: Sequence[str]) -> None:
+    """Do a job, or go on with it, unless it is finished, and write to sweep.json how it ends.
 
-    How it ends is written to sweep.json. `plugins` are those of the command line.
+    `directory` is that of the job, relative to `top`, which is that of the sweep. `plugins` are
+    those of the command line.
     """
-    record = Sweep(sweep)
-    job = record.start(directory)
+    sweep = Sweep(top)
+    job = sweep.start(directory)
     if job is None:
         return
-    whole = record.read()
-    if (job.host, job.pid) == (whole.host, whole.pid):
-        outcome = _train(job, sweep, plugins)
-        record.settle(directory, outcome)
+    state = sweep.read()
+    if (job.host, job.pid) == (state.host, state.pid):
+        outcome = _train(job, top, plugins)
+        sweep.mark_ended(directory, outcome)
         if outcome.status == "interrupted":
-            record.stop()
+            sweep.stop()
         return
-    where = sweep / directory
     with _saved_first():
-        with _quiet(where):
-            outcome = _train(job, sweep, plugins)
-            record.settle(directory, outcome)
+        with _quiet(top / directory):
+            outcome = _train(job, top, plugins)
+            sweep.mark_ended(directory, outcome)
         say(f"job {job.number} {outcome.status}  {outcome.error or ''}".rstrip())
 
 
-def _train(job: SweepJob, sweep: Path, plugins: Sequence[str]) -> Outcome:
-    directory = sweep / job.directory
-    with Stop() as early:
+def _train(job: SweepJob, top: Path, plugins: Sequence[str]) -> Outcome:
+    directory = top / job.directory
+    with Stop() as stop:
         from marlrun.runner import train  # imports torch, which takes a while
-    if early.requested:
+    if stop.requested:
         return Outcome("interrupted", directory)
 
     def run() -> Outcome:
         if holds_run(directory):
             return train.resume(directory, None, plugins)
         config = job.config | {"plugins": list(plugins)}
-        return train.train(config, directory, ["marlrun", *job.overrides], sweep)
+        return train.train(config, directory, ["marlrun", *job.overrides], top)
 
     directory.mkdir(parents=True, exist_ok=True)
     return attempt(run, directory)
@@ -58,7 +58,7 @@ def _train(job: SweepJob, sweep: Path, plugins: Sequence[str]) -> Outcome:
 
 @contextmanager
 def _quiet(directory: Path) -> Generator[None]:
-    """Send what the job says to its own log; what the disk cannot take is dropped."""
+    """Send the output of the job to marlrun.log in its directory; a full disk stops nothing."""
     directory.mkdir(parents=True, exist_ok=True)
     with (
         open_log(directory) as file,
@@ -71,9 +71,9 @@ def _quiet(directory: Path) -> Generator[None]:
 
 @contextmanager
 def _saved_first() -> Generator[None]:
-    """Within the context, the signal by which submitit requeues a job first stops it as SIGTERM does.
+    """Let the job save and stop, as at SIGTERM, when submitit signals that it will be requeued.
 
-    submitit alone would take away all work since the last checkpoint.
+    Without this, the work since the last checkpoint would be lost.
     """
     requeue = signal.getsignal(signal.SIGUSR2) if hasattr(signal, "SIGUSR2") else None
     if not callable(requeue):
@@ -83,7 +83,7 @@ def _saved_first() -> Generator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if not isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), Stop):
-            requeue(number, frame)  # there is nothing to save yet
+            requeue(number, frame)  # no Stop is entered, so there is nothing to save
         is_due.set()
         signal.raise_signal(signal.SIGTERM)
 
