@@ -11,7 +11,7 @@ from marlrun.report.analysis.references import ANTICIPATED
 from marlrun.report.analysis.results import Improvement
 from marlrun.report.analysis.study import study
 from marlrun.report.render import chart, figures, tables
-from marlrun.report.render.chart import looks
+from marlrun.report.render.chart import line_styles
 from marlrun.report.render.document import sections
 
 NAN = float("nan")
@@ -232,7 +232,7 @@ def test_a_task_that_goes_on_is_told_per_step(tmp_path: Path):
     write_run(tmp_path / "a", {0: [1.0, 1.4]}, record={"continuing": True, "exact": exact})
     found = study_of(tmp_path).headline
     assert found.y == "mean reward per step"
-    drawn = figures.learning(found.tasks, found.curves, looks(["dec_hdrqn"]), found.y)
+    drawn = figures.learning(found.tasks, found.curves, line_styles(["dec_hdrqn"]), found.y)
     labels = {line.get_label(): line.get_ydata()[0] for line in drawn.axes[0].get_lines()}
     assert labels["selfish equilibrium (exact)"] == 0.5
     assert labels["optimum (exact)"] == 1.5
@@ -244,7 +244,7 @@ def test_a_task_that_goes_on_is_told_per_step(tmp_path: Path):
 def test_values_of_many_decades_are_drawn_on_a_logarithmic_axis(tmp_path: Path, values, scale):
     write_run(tmp_path / "a", {0: values})
     found = study_of(tmp_path).headline
-    drawn = figures.learning(found.tasks, found.curves, looks(["dec_hdrqn"]), found.y)
+    drawn = figures.learning(found.tasks, found.curves, line_styles(["dec_hdrqn"]), found.y)
     assert drawn.axes[0].get_yscale() == scale
 
 
@@ -253,11 +253,11 @@ def test_long_names_leave_room_for_the_panels():
     names = [f"networked_ac_{i} with a graph of weights=lazy_metropolis, {i}" * 2 for i in "qvw"]
     pairs = [Improvement(x, y, 1, (0.5, 0.2, 0.9)) for x, y in itertools.combinations(names, 2)]
     figure = figures.improvements(pairs)
-    chart.rendered(figure)
+    chart.render(figure)
     assert figure.axes[0].get_position().width > 0.2
     figure, axes = chart.panels(1)
     for name in names:
         axes[0].plot([0, 1], label=name)
     chart.legend(figure, axes)
-    chart.rendered(figure)
+    chart.render(figure)
     assert figure.axes[0].get_position().width > 0.7

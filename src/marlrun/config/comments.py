@@ -33,7 +33,7 @@ def entries(text: str) -> dict[str, Entry]:
 
 
 def title(text: str) -> str:
-    """Return the first comment of a YAML text, "" if it begins with none; `# @package` is not one."""
+    """Return the comment at the top of a YAML text, or ""; `# @package` does not count."""
     comments = re.findall(r"^#\s*([^@\s].*)$", text, flags=re.MULTILINE)
     return comments[0].strip() if text.lstrip().startswith("#") and comments else ""
 

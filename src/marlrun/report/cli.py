@@ -1,4 +1,4 @@
-"""`marlrun-report`: run directories in, a report out.
+"""`marlrun-report`, the command that makes a report from run directories.
 
 Exit codes: 0 done, 1 the report could not be written, 2 wrong input, 130 interrupted.
 """
@@ -20,7 +20,8 @@ from marlrun.report.render.write import check, write_report
 from marlrun.system.output import refuse_lost_results, say, write
 from marlrun.system.paths import expand_home
 
-SHOWN_NOTES, SHOWN_THINGS = 12, 3
+MAX_NOTES, MAX_SUBJECTS = 12, 3
+"""How many notes are printed, and how many subjects of each."""
 METRIC = "what to show; algorithms are compared by the first (default: %(default)s)"
 EXAMPLES = """\
 What is compared: a task is an environment with the env.* keys that differ, and env_steps where
@@ -40,14 +41,14 @@ Examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """A mistake is one line."""
+    """A parser that raises one line for a mistake."""
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage."""
         raise ValueError(f"{message}; see marlrun-report --help")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """End after --help; OSError if stdout lost it."""
+        """End after --help; OSError if stdout could not take the text."""
         refuse_lost_results()
         super().exit(status, message)
 
@@ -67,24 +68,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    options = _parser().parse_args(argv)
-    metrics, by = _words(options.metric), _words(options.by) or None
-    out: Path = options.out
+    arguments = _parser().parse_args(argv)
+    metrics, by = _words(arguments.metric), _words(arguments.by) or None
+    out: Path = arguments.out
     if not metrics:
-        raise ValueError(f"--metric {options.metric}: expected TAG,..")
+        raise ValueError(f"--metric {arguments.metric}: expected TAG,..")
     check(out)
-    found = study(options.directories, metrics, by, _track)
-    write_report(found, out)
-    for line in list(found.notes.lines(SHOWN_THINGS))[:SHOWN_NOTES]:
+    result = study(arguments.directories, metrics, by, _track)
+    write_report(result, out)
+    for line in list(result.notes.lines(MAX_SUBJECTS))[:MAX_NOTES]:
         say(f"marlrun-report: {line}")
-    if len(found.notes) > SHOWN_NOTES:
-        say(f"marlrun-report: all {len(found.notes)} notes are in the report")
-    write(f"{tables.results(found.finals).markdown()}\nreport: {out / 'report.html'}")
+    if len(result.notes) > MAX_NOTES:
+        say(f"marlrun-report: all {len(result.notes)} notes are in the report")
+    write(f"{tables.results(result.finals).markdown()}\nreport: {out / 'report.html'}")
     return 0
 
 
 def _words(text: str) -> list[str]:
-    """Return what commas part, each once."""
+    """Return the words between commas, each once."""
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
@@ -109,7 +110,7 @@ def _parser() -> Parser:
 
 
 def _path(text: str) -> Path:
-    """Return a path that was typed, with the home directory for `~`: not every shell does that."""
+    """Return a typed path, with the home directory for a leading `~`, which some shells leave."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, not an empty text")
     try:
@@ -119,7 +120,7 @@ def _path(text: str) -> Path:
 
 
 def _track(paths: Sequence[Path]) -> Iterable[Path]:
-    """Show a bar on stderr, where that is a terminal."""
+    """Yield the paths and show on stderr, if that is a terminal, how many are done."""
     screen = Console(stderr=True)
     return track(
         paths, "reading runs", console=screen, transient=True, disable=not screen.is_terminal

@@ -31,7 +31,7 @@ from marlrun.system.writing import exclusive, write_atomically
 
 
 class Sweep:
-    """The directory of a sweep. Every method reads sweep.json anew: other processes change it too."""
+    """The directory of a sweep. Every method reads sweep.json, which other processes change too."""
 
     def __init__(self, directory: Path):
         self.directory = directory
@@ -219,7 +219,7 @@ class Sweep:
                     job.error = None if self.is_stopping else cause
 
     def mark_failed(self, directory: str, cause: str) -> None:
-        """Write down why a job failed, or was not begun, unless the job itself wrote how it ended."""
+        """Write down why a job failed or was not begun, unless it wrote itself how it ended."""
         with self.changing() as state:
             for job in state.jobs_in([directory]):
                 if job.status in ("waiting", "running"):
@@ -233,7 +233,7 @@ class Sweep:
         return self._stop.exists()
 
     def stop(self) -> list[int]:
-        """Let no further job start; return the ids of other processes of this machine that do one."""
+        """Let no further job start; return the ids of other local processes that do one."""
         self._stop.touch()
         jobs = self.read().jobs
         return [job.pid for job in jobs if job.is_here and job.pid not in (None, os.getpid())]

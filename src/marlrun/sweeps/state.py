@@ -1,4 +1,4 @@
-"""The state of a sweep, as sweep.json holds it; it is read with care: a stranger may have written it."""
+"""The state of a sweep in sweep.json, read with care: a stranger may have written it."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def to_text(state: SweepState) -> str:
 
 
 def read_state(path: Path) -> SweepState:
-    """Return the state that a file holds; ValueError, in one line, names `path` if it is damaged."""
+    """Return the state in a file; ValueError, in one line that names it, if it is damaged."""
     try:
         content = read_json(path)
         try:

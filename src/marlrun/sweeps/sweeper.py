@@ -236,7 +236,7 @@ class _StoringLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Do a batch of jobs and return their objectives; KeyboardInterrupt if the sweep is to end."""
+        """Do a batch of jobs, return their objectives; KeyboardInterrupt if the sweep is to end."""
         if len(job_overrides) > _MANY:
             say(f"marlrun: composing {len(job_overrides)} jobs")
         numbered = enumerate(job_overrides, start=initial_job_idx)

@@ -1,4 +1,4 @@
-"""Learning curves of groups: what all seeds of a group share, never more."""
+"""Learning curves of groups, at the steps that all seeds of a group share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from marlrun.report.data.read import Trial
 
 @dataclass(frozen=True)
 class Curve:
-    """A group's interquartile mean over its seeds at `steps`, with its interval; NaN is a gap."""
+    """Interquartile means over the seeds of a group, with intervals; NaN is a gap."""
 
     group: Group
     steps: Ints
@@ -22,37 +22,37 @@ class Curve:
     low: Floats
     high: Floats
     num_seeds: Ints
-    """How many seeds there are at each step; fewer than in the group where some ended before."""
+    """How many seeds reach each step."""
     seconds: Floats
-    """Mean wall time of the seeds' runs; NaN where one did not log it."""
+    """Mean wall time of the runs of the seeds; NaN if one of them did not log it."""
 
     @property
     def is_whole(self) -> Floats:
-        """Return 1. where all the group's seeds are, NaN elsewhere."""
+        """1. at steps that all seeds of the group reach, NaN elsewhere."""
         return np.where(self.num_seeds == len(self.group.trials), 1.0, np.nan)
 
     @property
     def has_clock(self) -> bool:
-        """Say whether it can be drawn over wall time."""
+        """Whether the curve can be drawn over wall time."""
         return bool(np.any(self.seconds > 0))
 
 
 def curve(group: Group, metric: str, notes: Notes) -> Curve | None:
-    """Return the group's curve; None, with a note, if there is none."""
+    """Return the curve of a group; None, with a note, if there is none."""
     trials = [trial for trial in group.trials if len(trial.steps)]
     if not trials:
         notes.add(f"Groups without a learning curve: {metric} was not logged", group.label)
         return None
     steps = np.unique(np.concatenate([trial.steps for trial in trials]))
     present, values, seconds = _align(trials, steps)
-    shared = _shared(trials, steps, present)
-    if not shared.all():
-        about = f"{group.label} ({(~shared).sum()} of {len(steps)} left out)"
+    is_shared = _is_shared(trials, steps, present)
+    if not is_shared.all():
+        subject = f"{group.label} ({(~is_shared).sum()} of {len(steps)} left out)"
         notes.add(
-            "Curves drawn only at steps at which all of a group's seeds were evaluated", about
+            "Curves drawn only at steps at which all of a group's seeds were evaluated", subject
         )
-    steps, present = steps[shared], present[shared]
-    values, seconds = values[shared], seconds[shared]
+    steps, present = steps[is_shared], present[is_shared]
+    values, seconds = values[is_shared], seconds[is_shared]
     _note_ends(group, trials, notes)
     gaps: Bools = np.any(present & np.isnan(values), axis=1)
     iqm, low, high = statistics.curve(np.where(gaps[:, None], np.nan, values))
@@ -62,7 +62,7 @@ def curve(group: Group, metric: str, notes: Notes) -> Curve | None:
 
 
 def _align(trials: Sequence[Trial], steps: Ints) -> tuple[Bools, Floats, Floats]:
-    """Return who is present, values and seconds, each [steps, trials]."""
+    """Return which trials have a value, the values and the seconds, each [steps, trials]."""
     values, seconds = np.full((2, len(steps), len(trials)), np.nan)
     present = np.zeros(values.shape, dtype=np.bool_)
     for column, trial in enumerate(trials):
@@ -73,13 +73,13 @@ def _align(trials: Sequence[Trial], steps: Ints) -> tuple[Bools, Floats, Floats]
     return present, values, seconds
 
 
-def _shared(trials: Sequence[Trial], steps: Ints, present: Bools) -> Bools:
-    """Say at which steps every seed was evaluated that began before and ended after."""
-    first = np.array([trial.steps[0] for trial in trials])
-    last = np.array([trial.steps[-1] for trial in trials])
-    began, ended = steps[:, None] >= first, steps[:, None] > last
-    fine: Bools = np.all(present | ~began | ended, axis=1)
-    return fine
+def _is_shared(trials: Sequence[Trial], steps: Ints, present: Bools) -> Bools:
+    """Say for each step whether it was evaluated by every seed whose steps lie around it."""
+    starts = np.array([trial.steps[0] for trial in trials])
+    ends = np.array([trial.steps[-1] for trial in trials])
+    is_outside = (steps[:, None] < starts) | (steps[:, None] > ends)
+    is_shared: Bools = np.all(present | is_outside, axis=1)
+    return is_shared
 
 
 def _note_ends(group: Group, trials: Sequence[Trial], notes: Notes) -> None:
@@ -93,8 +93,9 @@ def _note_ends(group: Group, trials: Sequence[Trial], notes: Notes) -> None:
             "Curves dotted where not all of a group's seeds reach", f"{group.label} ({fewest})"
         )
     for trial in trials:
-        bad = np.isnan(trial.values)
-        if bad.any():
-            first = trial.steps[bad][0]
-            about = f"{trial.where} ({bad.sum()} of {len(bad)} values, the first at step {first})"
-            notes.add("Values that are not numbers: gaps in the curves, marked by a cross", about)
+        is_nan = np.isnan(trial.values)
+        if is_nan.any():
+            first_step = trial.steps[is_nan][0]
+            count = f"{is_nan.sum()} of {len(is_nan)} values"
+            subject = f"{trial.label} ({count}, the first at step {first_step})"
+            notes.add("Values that are not numbers: gaps in the curves, marked by a cross", subject)

@@ -1,4 +1,4 @@
-"""Which trials are compared: a task is a game and a budget, an algorithm all else that differs."""
+"""Groups of trials: a task is a game and a budget; an algorithm is all else that differs."""
 
 import json
 import re
@@ -15,7 +15,7 @@ BOOKKEEPING = frozenset(
     {"mode", "name", "seed", "replicas", "device", "threads", "plugins", "eval"}
     | {"checkpoint", "log", "paper", "choices", "hydra", "run", "objective", "resume"}
 )
-"""Root keys that say how a run was carried out and watched, not what was run."""
+"""Root keys that say how a run was carried out and observed, not what was run."""
 Texts = dict[str, str]
 
 
@@ -24,39 +24,39 @@ class Group:
     """The seeds of one algorithm on one task."""
 
     parts: dict[str, str]
-    """What the keys that tell groups apart say of this one: "env.size" -> "size=8"."""
+    """What each key that tells groups apart says of this group: "env.size" -> "size=8"."""
     settings: dict[str, Any]
-    """The values of these keys."""
+    """The values of the keys that tell groups apart."""
     trials: list[Trial]
 
     @cached_property
     def task(self) -> str:
-        """Return the name of the game, with the budget where that differs."""
+        """The name of the game, with the budget if runs of the game differ in it."""
         return self.task_without("")
 
     @cached_property
     def algorithm(self) -> str:
-        """Return the name of the rest."""
+        """The name of the algorithm, with the settings that differ."""
         return self.algorithm_without("")
 
     def task_without(self, key: str) -> str:
-        """Return the task's name without what one key says."""
+        """Return the name of the task without what `key` says."""
         parts = self.parts.items()
         return " ".join(part for name, part in parts if is_task_key(name) and name != key)
 
     def algorithm_without(self, key: str) -> str:
-        """Return the algorithm's name without what one key says."""
+        """Return the name of the algorithm without what `key` says."""
         parts = self.parts.items()
         return " ".join(part for name, part in parts if not is_task_key(name) and name != key)
 
     @cached_property
     def runs(self) -> list[Run]:
-        """Return the runs its seeds are from."""
+        """The runs from which the trials are."""
         return list({id(trial.run): trial.run for trial in self.trials}.values())
 
     @property
     def label(self) -> str:
-        """Name it in a note."""
+        """The name of the group in notes."""
         return f"{self.algorithm} on {self.task}"
 
 
@@ -66,34 +66,35 @@ def is_compared(key: str) -> bool:
 
 
 def is_task_key(key: str) -> bool:
-    """Say whether a key belongs to the game or its budget; how many copies are played does not."""
+    """Say whether a key belongs to the game or its budget; the number of copies does not."""
     return key in ("env", "env_steps") or (key.startswith("env.") and key != "env.num_envs")
 
 
 def distinct(trials: Sequence[Trial], by: Sequence[str], notes: Notes) -> list[Trial]:
-    """Return the trials without those that repeat a seed of the same experiment."""
-    kept: dict[str, Trial] = {}
+    """Return one trial for each seed of each experiment, the best where there are several."""
+    best: dict[str, Trial] = {}
     identities = {id(trial.run): "" for trial in trials}
     for trial in trials:
-        found = identities[id(trial.run)] or _identity(trial.run, by)
-        identities[id(trial.run)] = found
-        other = kept.setdefault(f"{found} {trial.seed}", trial)
-        if other is not trial:
-            better, worse = sorted((trial, other), key=_merit, reverse=True)
-            kept[f"{found} {trial.seed}"] = better
-            same = "Seeds found twice with the same settings, counted once"
-            notes.add(same, f"{worse.where} (kept: {better.run.name})")
-    return list(kept.values())
+        identity = identities[id(trial.run)] or _identity(trial.run, by)
+        identities[id(trial.run)] = identity
+        key = f"{identity} {trial.seed}"
+        if key not in best:
+            best[key] = trial
+            continue
+        worse, best[key] = sorted((trial, best[key]), key=_merit)
+        sentence = "Seeds found twice with the same settings, counted once"
+        notes.add(sentence, f"{worse.label} (kept: {best[key].run.name})")
+    return list(best.values())
 
 
 def _identity(run: Run, by: Sequence[str]) -> str:
-    flat = run.settings
-    told = {key: flat[key] for key in flat if is_compared(key) or key in by}
-    return json.dumps(told, sort_keys=True, default=str)
+    settings = run.settings
+    compared = {key: settings[key] for key in settings if is_compared(key) or key in by}
+    return json.dumps(compared, sort_keys=True, default=str)
 
 
 def _merit(trial: Trial) -> tuple[bool, int, str, str]:
-    """Order trials of the same seed: finished ones first, then longer, then newer ones."""
+    """Return a key that sorts a finished trial, then a longer one, then a newer one to the end."""
     steps = int(trial.steps[-1]) if len(trial.steps) else -1
     started = str(trial.run.record.get("started"))
     return trial.final is not None, steps, started, trial.run.name
@@ -102,17 +103,17 @@ def _merit(trial: Trial) -> tuple[bool, int, str, str]:
 def group(
     trials: Sequence[Trial], sweeps: Iterable[Sweep], by: Sequence[str] | None, notes: Notes
 ) -> list[Group]:
-    """Return the groups, by name, numbers in their order.
+    """Return the groups, sorted by name, in which numbers have their natural order.
 
-    `by` names the keys to tell groups apart by; without it those in which the runs differ, less
-    those that follow from others. ValueError if no run has a key of `by`.
+    `by` names the keys that tell groups apart. Without it, those are the keys in which runs differ,
+    except keys that follow from others. ValueError if no run has a key of `by`.
     """
     runs = list({id(trial.run): trial.run for trial in trials}.values())
     texts = [{key: _text(value) for key, value in run.settings.items()} for run in runs]
     differing = [key for key in _differing(texts) if is_compared(key)]
     if by is None:
-        typed = [key for sweep in sweeps for key in sweep.swept] + [*_typed(runs)]
-        names = short(_needed(texts, differing, typed))
+        first_keys = [key for sweep in sweeps for key in sweep.swept] + [*_typed_keys(runs)]
+        names = short(_needed(texts, differing, first_keys))
     else:
         _check(by, texts)
         names = short(dict.fromkeys(["env", *by]))
@@ -120,44 +121,44 @@ def group(
     members: dict[str, list[Trial]] = {}
     for trial in distinct(trials, by or (), notes):
         members.setdefault(cells[id(trial.run)], []).append(trial)
-    groups = sorted((_group(mine, names) for mine in members.values()), key=_natural)
+    groups = sorted((_group(same_cell, names) for same_cell in members.values()), key=_natural)
     for key in differing if by is not None else ():
         if key not in names:
             _note_pooled(key, groups, notes)
     return groups
 
 
-def _group(mine: list[Trial], names: dict[str, str]) -> Group:
-    flat = mine[0].run.settings
-    kept = {key: flat[key] for key in names if key in flat}
-    algorithms = dict.fromkeys(trial.run.choice("algo") for trial in mine)
-    parts = {"env": str(flat["env"]), "algo": " + ".join(algorithms)}
-    for key in kept:
+def _group(trials: list[Trial], names: dict[str, str]) -> Group:
+    settings = trials[0].run.settings
+    values = {key: settings[key] for key in names if key in settings}
+    algorithms = dict.fromkeys(trial.run.choice("algo") for trial in trials)
+    parts = {"env": str(settings["env"]), "algo": " + ".join(algorithms)}
+    for key in values:
         if key not in CHOICES:
-            parts[key] = f"{names[key]}={_text(flat[key])}"
-    return Group(parts, kept, sorted(mine, key=lambda trial: trial.seed))
+            parts[key] = f"{names[key]}={_text(settings[key])}"
+    return Group(parts, values, sorted(trials, key=lambda trial: trial.seed))
 
 
-def _natural(one: Group) -> list[tuple[float, str]]:
-    parts = re.split(r"(\d+(?:\.\d+)?)", f"{one.task} | {one.algorithm}")
+def _natural(group: Group) -> list[tuple[float, str]]:
+    parts = re.split(r"(\d+(?:\.\d+)?)", f"{group.task} | {group.algorithm}")
     return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
 
 
 def short(keys: Iterable[str]) -> dict[str, str]:
-    """Return a short name of each dotted key: its last part, where only one key ends so."""
+    """Return a short name for each dotted key: its last part, unless two keys share that."""
     keys = list(keys)
     ends = [key.rpartition(".")[2] for key in keys]
     return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
 
 
-def _needed(texts: Sequence[Texts], differing: list[str], typed: Iterable[str]) -> list[str]:
-    """Return the typed keys that differ, and others only where they split a group of runs."""
-    chosen = [*CHOICES, *(key for key in dict.fromkeys(typed) if key in differing)]
+def _needed(texts: Sequence[Texts], differing: list[str], first_keys: Iterable[str]) -> list[str]:
+    """Return those of `first_keys` that differ, and other keys only where they split a group."""
+    needed = [*CHOICES, *(key for key in dict.fromkeys(first_keys) if key in differing)]
     for key in differing:
-        split, whole = ({_cell(text, keys) for text in texts} for keys in ([*chosen, key], chosen))
-        if len(split) > len(whole):
-            chosen.append(key)
-    return list(dict.fromkeys(chosen))
+        finer, coarse = ({_cell(text, keys) for text in texts} for keys in ([*needed, key], needed))
+        if len(finer) > len(coarse):
+            needed.append(key)
+    return list(dict.fromkeys(needed))
 
 
 def _cell(text: Texts, keys: Iterable[str]) -> str:
@@ -173,22 +174,22 @@ def _differing(texts: Sequence[Texts]) -> list[str]:
     return [key for key in keys if len({text.get(key, "") for text in texts}) > 1]
 
 
-def _typed(runs: Iterable[Run]) -> dict[str, None]:
-    """Return the keys typed on the command lines of the runs."""
+def _typed_keys(runs: Iterable[Run]) -> dict[str, None]:
+    """Return the keys that were typed on the command lines of the runs."""
     words = [str(word) for run in runs for word in items(run.record.get("argv"))]
     return dict.fromkeys(word.partition("=")[0].lstrip("+~") for word in words)
 
 
 def _check(by: Sequence[str], texts: Iterable[Texts]) -> None:
-    known = list(dict.fromkeys(key for text in texts for key in text))
+    keys = list(dict.fromkeys(key for text in texts for key in text))
     for key in by:
-        if key not in known:
-            raise ValueError(f"--by {key}: no run has this key{did_you_mean(key, known)}")
+        if key not in keys:
+            raise ValueError(f"--by {key}: no run has this key{did_you_mean(key, keys)}")
 
 
 def _note_pooled(key: str, groups: Iterable[Group], notes: Notes) -> None:
-    for one in groups:
-        values = dict.fromkeys(_text(run.settings.get(key, "none")) for run in one.runs)
+    for group in groups:
+        values = dict.fromkeys(_text(run.settings.get(key, "none")) for run in group.runs)
         if len(values) > 1:
-            about = f"{one.label} ({', '.join(values)})"
-            notes.add(f"Groups that pool runs which differ in {key}", about)
+            subject = f"{group.label} ({', '.join(values)})"
+            notes.add(f"Groups that pool runs which differ in {key}", subject)

@@ -1,4 +1,4 @@
-"""What results are measured against: exact values of the game, and what the paper published."""
+"""References for results: exact values of a game, and the values that a paper published."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from marlrun.report.data.read import Object, Run, items, mapping, number
 RETURN, FRACTION = "eval/return_mean", "eval/return_fraction"
 ANTICIPATED = "eval/anticipated_mean"
 RETURNS = {"return", "return_mean", "return_fraction"}
-"""Last parts of the tags of which higher is better; of others nothing is known."""
+"""Last parts of the tags for which higher is better; of other tags nothing is known."""
 CLOSE = 1e-3
-"""Relative difference below which two exact values are one; old runs give them in float32."""
+"""Exact values that differ relatively by less are the same: old runs hold them in float32."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A number of the paper, whose it is, and the algorithms of ours that it stands beside."""
+    """A value that a paper published, for what, and the algorithms of the report that it is for."""
 
     name: str
     value: float
@@ -27,7 +27,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Task:
-    """A game: its groups, exact values by name (`optimum`, `random`, ..), published values."""
+    """A game with its groups, its exact values (`optimum`, `random`, ..) and published values."""
 
     name: str
     groups: list[Group]
@@ -36,20 +36,24 @@ class Task:
 
     @property
     def optimum(self) -> float | None:
-        """Return the optimum, where it is known and a fraction of it means something."""
+        """The optimum, if it is known and positive, so that a fraction of it means something."""
         optimum = self.exact.get("optimum", 0)
         return optimum if optimum > 0 else None
 
     @property
     def scale(self) -> tuple[float, float] | None:
-        """Return (random, optimum) where both are known and apart."""
+        """The values (random, optimum), if both are known and differ."""
         low, high = self.exact.get("random"), self.exact.get("optimum")
         return (low, high) if low is not None and high is not None and high > low else None
 
     def paper(self, group: Group) -> float | None:
-        """Return the published value beside a group."""
-        found = [one.value for one in self.published if group.algorithm in one.algorithms]
-        return found[0] if found else None
+        """Return the published value for the algorithm of a group."""
+        values = [
+            published.value
+            for published in self.published
+            if group.algorithm in published.algorithms
+        ]
+        return values[0] if values else None
 
 
 def is_return(metric: str) -> bool:
@@ -58,29 +62,34 @@ def is_return(metric: str) -> bool:
 
 
 def tasks(groups: Sequence[Group], metric: str, notes: Notes) -> list[Task]:
-    """Return the groups by task, with what there is to measure them against."""
+    """Return the groups by task, with exact and published values."""
     members: dict[str, list[Group]] = {}
     for group in groups:
         members.setdefault(group.task, []).append(group)
     return [
-        Task(name, mine, _exact(mine, metric, notes), _published(mine, metric))
-        for name, mine in members.items()
+        Task(
+            name,
+            groups_of_task,
+            _exact(groups_of_task, metric, notes),
+            _published(groups_of_task, metric),
+        )
+        for name, groups_of_task in members.items()
     ]
 
 
 def _exact(groups: Sequence[Group], metric: str, notes: Notes) -> dict[str, float]:
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for run in (run for group in groups for run in group.runs):
         for name, value in exact_values(run, metric).items():
-            if not math.isclose(found.setdefault(name, value), value, rel_tol=CLOSE):
-                said = f"{found[name]:.6g} is used, {run.name} says {value:.6g}"
-                about = f"{groups[0].task} {name} ({said})"
-                notes.add("Exact values on which runs of a task differ", about)
-    return found
+            if not math.isclose(values.setdefault(name, value), value, rel_tol=CLOSE):
+                difference = f"{values[name]:.6g} is used, {run.name} says {value:.6g}"
+                subject = f"{groups[0].task} {name} ({difference})"
+                notes.add("Exact values on which runs of a task differ", subject)
+    return values
 
 
 def exact_values(run: Run, metric: str) -> dict[str, float]:
-    """Return the exact values of a run's game on the metric's scale; {} if unknown."""
+    """Return the exact values of the game of a run, on the scale of the metric; {} if unknown."""
     exact = {name: number(value) for name, value in mapping(run.record.get("exact")).items()}
     exact = {name: value for name, value in exact.items() if not math.isnan(value)}
     if "exact" not in run.record:
@@ -93,14 +102,14 @@ def exact_values(run: Run, metric: str) -> dict[str, float]:
 
 
 def _implied(results: Object) -> dict[str, float]:
-    """Return the optimum of runs that logged only their fraction of it."""
+    """Return the optimum as it follows from the results of a run that did not store it."""
     returns, fractions = ([*map(number, items(results.get(tag)))] for tag in (RETURN, FRACTION))
     pairs = [(abs(f), r / f) for r, f in zip(returns, fractions, strict=False) if abs(f) > CLOSE]
     return {"optimum": max(pairs)[1]} if pairs else {}
 
 
 def _published(groups: Sequence[Group], metric: str) -> list[Published]:
-    """Return the published values of these groups, each once."""
+    """Return the published values for these groups, each once."""
     beside: dict[tuple[str, float], dict[str, None]] = {}
     for group in groups:
         for run in group.runs:
@@ -111,13 +120,13 @@ def _published(groups: Sequence[Group], metric: str) -> list[Published]:
 
 
 def _published_as(row: Object, metric: str) -> tuple[str, float]:
-    """Return whose number it is, without the keys of the game, and the number."""
+    """Return the name of a published value, without the keys of the game, and the value."""
     keys = [key for key in row if "/" not in key and key != "env" and not key.startswith("env.")]
-    whose = [str(row[key]) if key == "algo" else f"{key}={row[key]}" for key in keys]
-    return " ".join(whose), number(row[metric])
+    parts = [str(row[key]) if key == "algo" else f"{key}={row[key]}" for key in keys]
+    return " ".join(parts), number(row[metric])
 
 
 def _belongs(row: Object, run: Run) -> bool:
-    """Say whether every key of the row that is no tag has the run's value."""
+    """Say whether a run has the value of every key of the row; tags are no keys."""
     keys = [key for key in row if "/" not in key]
     return all(key in run.settings and run.settings[key] == row[key] for key in keys)

@@ -1,4 +1,4 @@
-"""Final results of groups, and algorithms compared over tasks."""
+"""Final results of groups, and comparisons of algorithms over tasks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from marlrun.report.data.notes import Notes
 
 @dataclass(frozen=True)
 class Final:
-    """The final results of a group, one a seed, and what they amount to."""
+    """The final results of a group, one for each seed, and their averages."""
 
     task: Task
     group: Group
     scores: Floats
     is_measured: bool
-    """Whether on fresh episodes after training; else these are the last logged values."""
+    """Whether fresh episodes after training gave the scores, or else the last lines of the log."""
 
     @cached_property
     def mean(self) -> Estimate:
-        """Return the mean over seeds."""
+        """The mean over seeds."""
         return statistics.mean([self.scores])
 
     @cached_property
     def iqm(self) -> Estimate:
-        """Return the interquartile mean over seeds."""
+        """The interquartile mean over seeds."""
         return statistics.iqm([self.scores])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of algorithms over the tasks that all of them ran: one array of seeds a task."""
+    """Scores of algorithms on the tasks that all of them ran: a list of arrays over seeds."""
 
     unit: str
     tasks: list[str]
@@ -47,7 +47,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Improvement:
-    """How probable it is that a seed of `left` ends above one of `right`, over `num_tasks` tasks."""
+    """The probability that a seed of `left` ends above one of `right`, over `num_tasks` tasks."""
 
     left: str
     right: str
@@ -61,15 +61,15 @@ def finals(tasks: Sequence[Task], metric: str, notes: Notes) -> list[Final]:
     is_measured = any(trial.final is not None for _, group in groups for trial in group.trials)
     if not is_measured:
         notes.add(f"No finished run has a final {metric}: the last logged values stand in for it")
-    found: list[Final] = []
+    results: list[Final] = []
     for task, group in groups:
         scores = _scores(group, is_measured, notes)
         if len(scores):
-            found.append(Final(task, group, scores, is_measured))
+            results.append(Final(task, group, scores, is_measured))
         else:
             notes.add(f"Groups without a final {metric}", group.label)
-    _note_sizes(found, notes)
-    return found
+    _note_sizes(results, notes)
+    return results
 
 
 def _scores(group: Group, is_measured: bool, notes: Notes) -> Floats:
@@ -78,14 +78,14 @@ def _scores(group: Group, is_measured: bool, notes: Notes) -> Floats:
     scores: list[float] = []
     for trial, score in zip(group.trials, measured if is_measured else ends, strict=True):
         if score is not None and np.isnan(score):
-            notes.add("Final results that are not numbers, left out", trial.where)
+            notes.add("Final results that are not numbers, left out", trial.label)
         elif score is not None:
             scores.append(float(score))
     return np.array(scores)
 
 
-def _note_sizes(found: Sequence[Final], notes: Notes) -> None:
-    sizes = {final.group.label: len(final.scores) for final in found}
+def _note_sizes(results: Sequence[Final], notes: Notes) -> None:
+    sizes = {final.group.label: len(final.scores) for final in results}
     if len(set(sizes.values())) > 1:
         for label, size in sizes.items():
             notes.add("Groups have unequal numbers of seeds", f"{label} ({size})")
@@ -97,23 +97,23 @@ def _note_sizes(found: Sequence[Final], notes: Notes) -> None:
             notes.add(sentence, f"{label} ({size})")
 
 
-def ranked(found: Sequence[Final], algorithms: Sequence[str]) -> list[str]:
-    """Return the algorithms, best first by their mean rank among a task's results."""
+def ranked(results: Sequence[Final], algorithms: Sequence[str]) -> list[str]:
+    """Return the algorithms, best first, by their mean rank among the results of a task."""
     ranks: dict[str, list[float]] = {}
-    for task in dict.fromkeys(final.task.name for final in found):
-        mine = [final for final in found if final.task.name == task]
-        for final in mine:
-            above = sum(other.iqm.value > final.iqm.value for other in mine)
-            ranks.setdefault(final.group.algorithm, []).append(above / len(mine))
+    for task in dict.fromkeys(final.task.name for final in results):
+        results_of_task = [final for final in results if final.task.name == task]
+        for final in results_of_task:
+            num_better = sum(rival.iqm.value > final.iqm.value for rival in results_of_task)
+            ranks.setdefault(final.group.algorithm, []).append(num_better / len(results_of_task))
     return sorted(algorithms, key=lambda name: np.mean(ranks.get(name, [1.0])))
 
 
-def compare(found: Sequence[Final], raw_unit: str, notes: Notes) -> Comparison | None:
-    """Return the scores on a scale that tasks share; None, with a note, where there is none."""
-    names = list(dict.fromkeys(final.task.name for final in found))
-    if any(final.task.scale for final in found):
+def compare(results: Sequence[Final], raw_unit: str, notes: Notes) -> Comparison | None:
+    """Return the scores on a scale that tasks share; None, with a note, if there is none."""
+    names = list(dict.fromkeys(final.task.name for final in results))
+    if any(final.task.scale for final in results):
         unit, scale = "normalised return [0 = random, 1 = optimum]", _normalised
-    elif any(final.task.optimum for final in found):
+    elif any(final.task.optimum for final in results):
         unit, scale = "return [fraction of the optimum]", _fraction
     elif len(names) == 1:
         unit, scale = raw_unit, _raw
@@ -121,7 +121,7 @@ def compare(found: Sequence[Final], raw_unit: str, notes: Notes) -> Comparison |
         notes.add("Tasks are not compared on one scale: no exact optimum is known for any of them")
         return None
     scores: dict[str, dict[str, Floats]] = {}
-    for final in found:
+    for final in results:
         score = scale(final)
         if score is None:
             notes.add(
@@ -132,13 +132,15 @@ def compare(found: Sequence[Final], raw_unit: str, notes: Notes) -> Comparison |
             scores.setdefault(final.group.algorithm, {})[final.task.name] = score
     common = _common(scores, notes)
     for name in names:
-        if name not in common and any(name in mine for mine in scores.values()):
+        if name not in common and any(name in by_task for by_task in scores.values()):
             notes.add(
                 "Tasks not run by all compared algorithms, not in the comparison over all tasks",
                 name,
             )
-    kept = [name for name in names if name in common]
-    return Comparison(unit, kept, {a: [mine[t] for t in kept] for a, mine in scores.items()})
+    task_names = [name for name in names if name in common]
+    return Comparison(
+        unit, task_names, {a: [by_task[t] for t in task_names] for a, by_task in scores.items()}
+    )
 
 
 def _normalised(final: Final) -> Floats | None:
@@ -157,9 +159,12 @@ def _raw(final: Final) -> Floats | None:
 
 
 def _common(scores: dict[str, dict[str, Floats]], notes: Notes) -> set[str]:
-    """Return the tasks that all algorithms ran, without the narrowest ones until there are some."""
+    """Return the tasks that all algorithms ran.
+
+    While there is none, the algorithm that ran fewest tasks is removed from `scores`.
+    """
     while True:
-        common = set[str].intersection(*(set(mine) for mine in scores.values()))
+        common = set[str].intersection(*(set(by_task) for by_task in scores.values()))
         if common:
             return common
         narrowest = min(scores, key=lambda name: len(scores[name]))
@@ -170,23 +175,25 @@ def _common(scores: dict[str, dict[str, Floats]], notes: Notes) -> set[str]:
         del scores[narrowest]
 
 
-def improvements(found: Sequence[Final], order: Sequence[str]) -> list[Improvement]:
-    """Return every pair of algorithms that share a task; `order` says who is named first."""
+def improvements(results: Sequence[Final], order: Sequence[str]) -> list[Improvement]:
+    """Return the improvement for every pair of algorithms that share a task, in the given order."""
     scores: dict[str, dict[str, Floats]] = {}
-    for final in found:
+    for final in results:
         scores.setdefault(final.group.algorithm, {})[final.task.name] = final.scores
     pairs: list[Improvement] = []
     for left, right in combinations([name for name in order if name in scores], 2):
-        shared = [task for task in scores[left] if task in scores[right]]
-        if shared:
-            ours, theirs = ([scores[name][task] for task in shared] for name in (left, right))
-            probability = statistics.improvement(ours, theirs)
-            pairs.append(Improvement(left, right, len(shared), probability))
+        common = [task for task in scores[left] if task in scores[right]]
+        if common:
+            left_scores, right_scores = (
+                [scores[name][task] for task in common] for name in (left, right)
+            )
+            probability = statistics.improvement(left_scores, right_scores)
+            pairs.append(Improvement(left, right, len(common), probability))
     return pairs
 
 
 def aggregate(
     comparison: Comparison, statistic: Callable[[Sequence[Floats]], Estimate]
 ) -> dict[str, Estimate]:
-    """Return a statistic of each algorithm's scores over all tasks."""
+    """Return a statistic of the scores of each algorithm over all tasks."""
     return {name: statistic(scores) for name, scores in comparison.scores.items()}

@@ -1,4 +1,4 @@
-"""How results depend on each number that was varied."""
+"""How final results depend on each number in which runs differ."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from marlrun.report.analysis.results import Final
 from marlrun.report.data.jsonl import number
 
 NAMES = {RETURN: "actual: ", ANTICIPATED: "anticipated: "}
-"""What the paper calls a metric where it draws two in one panel."""
+"""Words for a metric where two metrics share a panel."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Results against the values of one key: a line for each setting of the others."""
+    """Results over the values of one key, with a line for each setting of the other keys."""
 
     key: str
     task: str
@@ -22,24 +22,25 @@ class View:
 
     @property
     def values(self) -> list[float]:
-        """Return the key's values, ascending."""
+        """The values of the key, ascending."""
         return sorted({value for line in self.lines.values() for value in line})
 
 
-def views(found: Mapping[str, Sequence[Final]]) -> list[View]:
-    """Return a view for every number that takes several values, by key, then by task.
+def views(finals: Mapping[str, Sequence[Final]]) -> list[View]:
+    """Return a view for every number that has several values, by key, then by task.
 
-    `found` is the results by metric; of several metrics, each has its own lines.
+    `finals` are the results by metric; if there are several metrics, each has lines of its own.
     """
     grouped: dict[tuple[str, str], View] = {}
-    for metric, final in ((metric, final) for metric, some in found.items() for final in some):
+    pairs = ((metric, final) for metric, results in finals.items() for final in results)
+    for metric, final in pairs:
         group = final.group
         for key, value in group.settings.items():
             if math.isfinite(number(value)) and not isinstance(value, bool):
                 task = group.task_without(key)
                 view = grouped.setdefault((key, task), View(key, task))
                 name = group.algorithm_without(key)
-                line = f"{name}, {NAMES.get(metric, '')}{metric}" if len(found) > 1 else name
+                line = f"{name}, {NAMES.get(metric, '')}{metric}" if len(finals) > 1 else name
                 view.lines.setdefault(line, {})[number(value)] = final
-    several = [view for view in grouped.values() if len(view.values) > 1]
-    return sorted(several, key=lambda view: view.key)
+    varied = [view for view in grouped.values() if len(view.values) > 1]
+    return sorted(varied, key=lambda view: view.key)

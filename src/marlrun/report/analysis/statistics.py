@@ -1,10 +1,10 @@
-"""Aggregates over seeds with stratified-bootstrap percentile intervals, as the package rliable.
+"""Averages over seeds with percentile intervals of the stratified bootstrap, as in rliable.
 
 Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS
 2021.
-`scores` are one array of seeds a task; a resample draws each task's seeds anew, with replacement.
-It is held as how often each seed was drawn, `counts` [resamples, seeds], so that every statistic of
-all resamples is one matrix product.
+`scores` are a list over tasks of arrays over seeds. A resample takes as many seeds of each task as
+there are, with replacement. `counts` [resamples, seeds] say how often it takes each seed, so that
+a statistic of all resamples is one matrix product.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,18 @@ from marlrun.report.data.arrays import Floats, Ints
 RESAMPLES = 2000
 LEVEL = 0.95
 TRIM = 0.25
-"""Share cut off at each end by the interquartile mean."""
+"""The share that the interquartile mean cuts off at each end."""
 LEAST, FEW = 3, 5
-"""Below so many seeds there is no interval: it would be [min, max]; below so many it is marked.
+"""With fewer seeds than LEAST there is no interval, for it would be [min, max]; with fewer than FEW
+it is marked as too narrow.
 
-Of normal scores, the 95 % interval of n seeds covers the truth in about 51 % (n = 2), 74 % (3),
-90 % (5) and 95 % (10) of all cases.
+Of normal scores, the 95 % interval of n seeds covers the true mean in about 51 % (n = 2),
+74 % (3), 90 % (5) and 95 % (10) of all cases.
 """
 
 
 class Estimate(NamedTuple):
-    """A point estimate with its 95 % interval; NaN bounds where a task has too few seeds."""
+    """A point estimate with its 95 % interval; the bounds are NaN if a task has too few seeds."""
 
     value: float
     low: float
@@ -36,7 +37,7 @@ class Estimate(NamedTuple):
 
 
 class Narrow(Estimate):
-    """An estimate of which the interval is too narrow: a task has fewer than FEW seeds."""
+    """An estimate with an interval that is too narrow, for a task has fewer than FEW seeds."""
 
     __slots__ = ()
 
@@ -62,15 +63,15 @@ def interval(statistics: Floats) -> tuple[Floats, Floats]:
 
 
 def trimmed_weights(counts: Ints) -> Floats:
-    """Return how much each of the sorted values weighs in the interquartile mean.
+    """Return the weight of each of the sorted values in the interquartile mean.
 
-    `counts` [.., values] says how often each occurs; weights sum to 1 along the last axis.
+    `counts` [.., values] says how often each value occurs; weights sum to 1 along the last axis.
     """
     upper = np.cumsum(counts, axis=-1)
     total = int(upper.flat[-1])
     cut = int(TRIM * total)
-    kept = np.clip(upper, cut, total - cut) - np.clip(upper - counts, cut, total - cut)
-    return kept / (total - 2 * cut)
+    kept_counts = np.clip(upper, cut, total - cut) - np.clip(upper - counts, cut, total - cut)
+    return kept_counts / (total - 2 * cut)
 
 
 def iqm(scores: Sequence[Floats], counts: Sequence[Ints] | None = None) -> Estimate:
@@ -79,52 +80,58 @@ def iqm(scores: Sequence[Floats], counts: Sequence[Ints] | None = None) -> Estim
     order = np.argsort(pooled, kind="stable")
     values = pooled[order]
     point = trimmed_weights(np.ones((1, len(values)), np.int64)) @ values
-    drawn = np.concatenate(counts or resample_tasks(scores), axis=1)[:, order]
-    return _estimate(point[0], trimmed_weights(drawn) @ values, scores)
+    sorted_counts = np.concatenate(counts or resample_tasks(scores), axis=1)[:, order]
+    return _estimate(point[0], trimmed_weights(sorted_counts) @ values, scores)
 
 
 def mean(scores: Sequence[Floats], counts: Sequence[Ints] | None = None) -> Estimate:
     """Return the mean over tasks of the means over seeds."""
     counts = counts or resample_tasks(scores)
-    means = [drawn @ values / len(values) for drawn, values in zip(counts, scores, strict=True)]
+    means = [
+        task_counts @ values / len(values)
+        for task_counts, values in zip(counts, scores, strict=True)
+    ]
     point = np.mean([values.mean() for values in scores])
     return _estimate(float(point), np.mean(means, axis=0), scores)
 
 
 def improvement(
-    ours: Sequence[Floats],
-    theirs: Sequence[Floats],
+    left: Sequence[Floats],
+    right: Sequence[Floats],
     counts: tuple[Sequence[Ints], Sequence[Ints]] | None = None,
 ) -> Estimate:
-    """Return P(a seed of ours > a seed of theirs), ties counting half, averaged over tasks."""
-    our_counts, their_counts = counts or (resample_tasks(ours, 0), resample_tasks(theirs, 1))
+    """Return P(a seed of `left` > a seed of `right`), a tie counting half, averaged over tasks."""
+    left_counts, right_counts = counts or (resample_tasks(left, 0), resample_tasks(right, 1))
     points: list[float] = []
     resampled: list[Floats] = []
-    for x, y, x_counts, y_counts in zip(ours, theirs, our_counts, their_counts, strict=True):
+    for x, y, x_counts, y_counts in zip(left, right, left_counts, right_counts, strict=True):
         wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
         points.append(float(wins.mean()))
         resampled.append(((x_counts @ wins) * y_counts).sum(1) / wins.size)
-    return _estimate(float(np.mean(points)), np.mean(resampled, axis=0), [*ours, *theirs])
+    return _estimate(float(np.mean(points)), np.mean(resampled, axis=0), [*left, *right])
 
 
 def profile(
     scores: Sequence[Floats], thresholds: Floats, counts: Sequence[Ints] | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the share of seeds above each threshold, mean over tasks, with its interval."""
+    """Return the share of seeds above each threshold, averaged over tasks, and its interval."""
     above = [(values[:, None] > thresholds).astype(float) for values in scores]
-    point = np.mean([one.mean(0) for one in above], axis=0)
+    point = np.mean([is_above.mean(0) for is_above in above], axis=0)
     counts = counts or resample_tasks(scores)
-    shares = [drawn @ one / len(one) for drawn, one in zip(counts, above, strict=True)]
+    shares = [
+        task_counts @ is_above / len(is_above)
+        for task_counts, is_above in zip(counts, above, strict=True)
+    ]
     if min(map(len, scores)) < LEAST:
-        none = np.full_like(point, np.nan)
-        return point, none, none
+        no_bounds = np.full_like(point, np.nan)
+        return point, no_bounds, no_bounds
     return point, *interval(np.mean(shares, axis=0).T)
 
 
 def curve(values: Floats, chunk: int = 1000) -> tuple[Floats, Floats, Floats]:
-    """Return the interquartile mean of each row of [points, seeds] with its interval.
+    """Return the interquartile mean of each row of `values` [points, seeds], and its interval.
 
-    NaN stands for a seed that is not there; a row of too few has no interval. A resample draws
+    NaN stands for a seed that is absent; a row of too few seeds has no interval. A resample takes
     ranks of the sorted row, which are as likely as the seeds, so all rows share the weights.
     """
     ordered = np.sort(values, axis=1)
@@ -136,13 +143,13 @@ def curve(values: Floats, chunk: int = 1000) -> tuple[Floats, Floats, Floats]:
         if size < LEAST:
             continue
         weights = trimmed_weights(resample(size)).T
-        for some in np.array_split(rows, -(-len(rows) // chunk)):
-            low[some], high[some] = interval(ordered[some, :size] @ weights)
+        for block in np.array_split(rows, -(-len(rows) // chunk)):
+            low[block], high[block] = interval(ordered[block, :size] @ weights)
     return point, low, high
 
 
 def _estimate(point: float, resampled: Floats, scores: Sequence[Floats]) -> Estimate:
-    """Return the estimate, without an interval where a task has too few seeds to draw from."""
+    """Return the estimate, without an interval if a task has too few seeds to resample."""
     fewest = min(map(len, scores))
     if fewest < LEAST:
         return Estimate(float(point), np.nan, np.nan)

@@ -1,4 +1,4 @@
-"""Everything a report tells, worked out and not yet drawn."""
+"""Everything that a report says, as data; render/ writes and draws it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import Run, Trial
 
 Track = Callable[[Sequence[Path]], Iterable[Path]]
-"""Hands on what it is given, and may show how far it is."""
+"""A function that yields the same paths, and may show how many are done."""
 LABELS = {
     RETURN: "return per episode [reward]",
     ANTICIPATED: "anticipated return [reward]",
@@ -34,29 +34,29 @@ PER_STEP = "mean reward per step"
 
 @dataclass(frozen=True)
 class Measure:
-    """What was found of one metric."""
+    """The curves and final results of one metric."""
 
     metric: str
     y: str
-    """The metric as an axis says it."""
+    """The label of an axis for the metric."""
     tasks: list[Task]
     curves: list[Curve]
     finals: list[Final]
 
     @property
     def groups(self) -> list[Group]:
-        """Return all groups."""
+        """The groups of all tasks."""
         return [group for task in self.tasks for group in task.groups]
 
 
 @dataclass(frozen=True)
 class Study:
-    """What was found in the runs, by task and by algorithm."""
+    """What the runs show, by task and by algorithm."""
 
     measures: list[Measure]
-    """One a metric; algorithms are compared by the first."""
+    """A measure for each metric; algorithms are compared by the first."""
     algorithms: list[str]
-    """Best first, where that can be said of the metric."""
+    """Their names, best first if higher values of the metric are known to be better."""
     views: list[View]
     comparison: Comparison | None
     improvements: list[Improvement]
@@ -64,102 +64,106 @@ class Study:
 
     @property
     def headline(self) -> Measure:
-        """Return the first metric's."""
+        """The measure of the first metric."""
         return self.measures[0]
 
     @property
     def is_ranked(self) -> bool:
-        """Say whether higher is better."""
+        """Whether higher values of the first metric are better."""
         return is_return(self.headline.metric)
 
     @property
     def runs(self) -> list[Run]:
-        """Return all runs."""
+        """The runs from which the groups are."""
         runs = [run for group in self.headline.groups for run in group.runs]
         return list({id(run): run for run in runs}.values())
 
     @property
     def finals(self) -> dict[str, list[Final]]:
-        """Return the final results by metric."""
-        return {one.metric: one.finals for one in self.measures}
+        """The final results by metric."""
+        return {measure.metric: measure.finals for measure in self.measures}
 
     @property
     def curves(self) -> dict[str, list[Curve]]:
-        """Return the curves by metric."""
-        return {one.metric: one.curves for one in self.measures}
+        """The curves by metric."""
+        return {measure.metric: measure.curves for measure in self.measures}
 
 
 def gather(directories: Sequence[Path], notes: Notes) -> tuple[list[Path], list[read.Sweep]]:
-    """Find all runs in and below directories; ValueError if there is none."""
+    """Return all runs and sweeps in and below directories; ValueError if there is no run."""
     for directory in directories:
         if not directory.is_dir():
             raise ValueError(f"{directory}: no such directory")
-    found, sweeps = read.find(directories, notes)
-    if not found:
-        where = ", ".join(map(str, directories))
-        raise ValueError(f"{where}: no run found, expected run.json in or below it")
-    return found, sweeps
+    runs, sweeps = read.find(directories, notes)
+    if not runs:
+        names = ", ".join(map(str, directories))
+        raise ValueError(f"{names}: no run found, expected run.json in or below it")
+    return runs, sweeps
 
 
 def _no_metric(metric: str, trials: Sequence[Trial], notes: Notes) -> str:
     tags = sorted({tag for trial in trials for tag in trial.run.tags if "/" in tag})
     close = get_close_matches(metric, tags, 1)
     guess = f"; did you mean {close[0]}?" if close else ""
-    known = f", they have {', '.join(tags)}" if tags and not close else ""
-    why = "".join(f"; {line}" for line in notes.lines(3)) if not tags else ""
-    return f"--metric {metric}: no run has it{guess}{known}{why}"
+    tags_listed = f", they have {', '.join(tags)}" if tags and not close else ""
+    reasons = "".join(f"; {line}" for line in notes.lines(3)) if not tags else ""
+    return f"--metric {metric}: no run has it{guess}{tags_listed}{reasons}"
 
 
 def study(
     directories: Sequence[Path], metrics: Sequence[str], by: Sequence[str] | None, track: Track
 ) -> Study:
-    """Read runs and work out what there is to tell; ValueError if the user asks for what is not."""
+    """Read runs and return what they show; ValueError if no run has a metric or a key of `by`."""
     notes = Notes()
-    found, sweeps = gather(directories, notes)
+    run_directories, sweeps = gather(directories, notes)
     measures: list[Measure] = []
     for metric in metrics:
-        trials = [trial for one in track(found) for trial in read.read_run(one, metric, notes)]
+        trials = [
+            trial
+            for directory in track(run_directories)
+            for trial in read.read_run(directory, metric, notes)
+        ]
         if not any(len(trial.steps) or trial.final is not None for trial in trials):
             raise ValueError(_no_metric(metric, trials, notes))
         measures.append(_measure(metric, groups.group(trials, sweeps, by, notes), notes))
-    first = measures[0]
-    algorithms = list(dict.fromkeys(group.algorithm for group in first.groups))
-    if is_return(first.metric):
-        algorithms = results.ranked(first.finals, algorithms)
-    done = Study(
+    headline = measures[0]
+    algorithms = list(dict.fromkeys(group.algorithm for group in headline.groups))
+    if is_return(headline.metric):
+        algorithms = results.ranked(headline.finals, algorithms)
+    result = Study(
         measures,
         algorithms,
-        views({one.metric: one.finals for one in measures}),
-        results.compare(first.finals, first.y, notes) if first.finals else None,
-        results.improvements(first.finals, algorithms),
+        views({measure.metric: measure.finals for measure in measures}),
+        results.compare(headline.finals, headline.y, notes) if headline.finals else None,
+        results.improvements(headline.finals, algorithms),
         notes,
     )
-    _note_versions(done.runs, notes)
-    if first.curves and not any(one.has_clock for one in first.curves):
+    _note_versions(result.runs, notes)
+    if headline.curves and not any(group_curve.has_clock for group_curve in headline.curves):
         notes.add("No figure over wall time: the runs did not log perf/seconds")
-    return done
+    return result
 
 
-def _measure(metric: str, found: Sequence[Group], notes: Notes) -> Measure:
-    tasks = references.tasks(found, metric, notes)
-    curves = [drawn for group in found if (drawn := curve(group, metric, notes))]
+def _measure(metric: str, members: Sequence[Group], notes: Notes) -> Measure:
+    tasks = references.tasks(members, metric, notes)
+    curves = [group_curve for group in members if (group_curve := curve(group, metric, notes))]
     finals = results.finals(tasks, metric, notes)
-    return Measure(metric, _label(metric, found), tasks, curves, finals)
+    return Measure(metric, _label(metric, members), tasks, curves, finals)
 
 
-def _label(metric: str, found: Sequence[Group]) -> str:
-    """Return the metric's name and unit; what a return is, the game says."""
+def _label(metric: str, members: Sequence[Group]) -> str:
+    """Return the name and unit of a metric; the environment decides what a return is."""
     label = LABELS.get(metric, metric)
-    if metric == RETURN and all(one.runs[0].record.get("continuing") for one in found):
+    if metric == RETURN and all(group.runs[0].record.get("continuing") for group in members):
         return PER_STEP
-    discounts = [read.number(one.runs[0].settings.get("env.discount")) < 1 for one in found]
+    discounts = [read.number(group.runs[0].settings.get("env.discount")) < 1 for group in members]
     if metric != RETURN or not any(discounts):
         return label
     return f"discounted {label}" if all(discounts) else f"return (some discounted){label[6:]}"
 
 
 def _note_versions(runs: Iterable[Run], notes: Notes) -> None:
-    """Note runs of other versions than this one."""
+    """Add a note about runs of other versions of marlrun than this one."""
     counts: dict[str, int] = {}
     for run in runs:
         version = str(read.mapping(run.record.get("versions")).get("marlrun", "unknown"))

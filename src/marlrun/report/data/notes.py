@@ -1,4 +1,4 @@
-"""What was dropped, missing or doubtful: every such thing is told, none stops the report."""
+"""Notes of a report: what is left out, missing or doubtful is said, and stops nothing."""
 
 from collections.abc import Iterator
 
@@ -6,27 +6,27 @@ from marlrun.report.data.plain import printable
 
 
 class Notes:
-    """Sentences, each with the things it is about, in the order in which they came up."""
+    """Sentences, each with its subjects, such as runs, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._notes: dict[str, dict[str, None]] = {}
 
-    def add(self, sentence: str, about: str = "") -> None:
-        """Note something, perhaps about one more thing."""
-        things = self._notes.setdefault(printable(sentence), {})
-        if about:
-            things[printable(about)] = None
+    def add(self, sentence: str, subject: str = "") -> None:
+        """Add a sentence, or one more subject to a sentence that is there."""
+        subjects = self._notes.setdefault(printable(sentence), {})
+        if subject:
+            subjects[printable(subject)] = None
 
     def __iter__(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield every sentence with what it is about."""
-        yield from ((sentence, list(things)) for sentence, things in self._notes.items())
+        """Yield every sentence with its subjects."""
+        yield from ((sentence, list(subjects)) for sentence, subjects in self._notes.items())
 
     def __len__(self) -> int:
-        """Return how many sentences there are."""
+        """Return the number of sentences."""
         return len(self._notes)
 
     def lines(self, limit: int) -> Iterator[str]:
-        """Yield a line a sentence, naming at most `limit` things."""
-        for sentence, things in self:
-            more = f", and {len(things) - limit} more" if len(things) > limit else ""
-            yield f"{sentence}: {', '.join(things[:limit])}{more}" if things else sentence
+        """Yield a line for each sentence, which names at most `limit` of its subjects."""
+        for sentence, subjects in self:
+            more = f", and {len(subjects) - limit} more" if len(subjects) > limit else ""
+            yield f"{sentence}: {', '.join(subjects[:limit])}{more}" if subjects else sentence

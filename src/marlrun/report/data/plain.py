@@ -1,16 +1,16 @@
-"""A stranger's names and values, made such that they can be shown, sorted and written anywhere."""
+"""Makes names and values from the files of strangers safe to show, to sort and to write."""
 
 from typing import Any, cast
 
 MOST_BITS = 10_000
-"""Bits of an integer that is still written in decimal; Python refuses those above about 14,000."""
+"""Longer integers are written in hexadecimal; Python refuses to write 14,000 bits in decimal."""
 
 
 def printable(text: str) -> str:
     """Return the text with an escape such as \\n in place of every character that cannot be shown.
 
-    These are control characters, those that turn the direction of writing, and lone surrogates,
-    which no file in UTF-8 can hold.
+    Such characters are the control characters, those that turn the direction of writing, and lone
+    surrogates, which no file in UTF-8 can hold.
     """
     if text.isprintable():
         return text
@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a document as JSON could hold it: keys and all that is no number are printable text."""
+    """Return a document as JSON could hold it, in which keys and all texts are printable."""
     if isinstance(value, dict):
         mapping = cast("dict[Any, Any]", value)
         return {printable(str(plain(key))): plain(inner) for key, inner in mapping.items()}

@@ -1,4 +1,4 @@
-"""Run and sweep directories, as they lie on the disk, into plain data."""
+"""Reads run directories and sweep directories into plain data."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,25 +18,26 @@ from marlrun.report.data.plain import plain, printable
 from marlrun.system.reading import read_json, read_yaml
 
 CHOICES = ("env", "algo")
-Seen = set[tuple[int, int]]
-"""Directories that were read, by device and number: links lead to some more than once."""
+Visited = set[tuple[int, int]]
+"""Directories by device and number: several paths may lead to one, through links."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One seed of a run: a metric at `steps` (ascending), NaN where it was none; wall time."""
+    """One seed of a run: a metric and the wall time at `steps`, which ascend."""
 
     run: "Run"
     seed: int
     steps: Ints
     values: Floats
+    """NaN where the value is no number."""
     seconds: Floats
     final: float | None
-    """The result on fresh episodes; None if the run is not finished."""
+    """The result on fresh episodes after training; None if the run is not finished."""
 
     @property
-    def where(self) -> str:
-        """Name it in a note."""
+    def label(self) -> str:
+        """The name of the trial in notes."""
         return f"{self.run.name} seed {self.seed}"
 
 
@@ -45,77 +46,80 @@ class Run:
     """A run directory without its curves."""
 
     name: str
-    """The directory, as reached from what was typed, printable."""
+    """The path of the directory, printable, as it follows from what the user typed."""
     config: Object
+    """What config.yaml holds."""
     record: Object
+    """What run.json holds."""
     tags: set[str] = field(default_factory=set[str])
 
     def choice(self, group: str) -> str:
-        """Return the name of the chosen algorithm, environment or graph."""
-        chosen = mapping(self.config.get("choices")).get(group) or self.record.get(group)
+        """Return the name of the algorithm, environment or graph, whichever `group` says."""
+        option = mapping(self.config.get("choices")).get(group) or self.record.get(group)
         target = str(mapping(self.config.get(group)).get("_target_", "unknown"))
-        return str(chosen or target.rpartition(".")[0].rpartition(".")[2] or target)
+        return str(option or target.rpartition(".")[0].rpartition(".")[2] or target)
 
     @cached_property
     def settings(self) -> Object:
-        """Return the configuration by dotted key, with the names of `algo`, `env` and `graph`."""
+        """The configuration by dotted key; `algo`, `env` and `graph` are names."""
         groups = [*CHOICES, "graph"] if self.config.get("graph") else CHOICES
         flat = dict(leaves(self.config)) | {group: self.choice(group) for group in groups}
         return {key: value for key, value in flat.items() if not key.endswith("._target_")}
 
     @property
     def status(self) -> str:
-        """Return what run.json says."""
+        """The status that run.json says."""
         return str(self.record.get("status", "unknown"))
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What sweep.json tells: the keys that were varied."""
+    """A sweep, of which only the keys matter in which its jobs differ."""
 
     swept: list[str]
 
 
 def find(directories: Iterable[Path], notes: Notes) -> tuple[list[Path], list[Sweep]]:
-    """Return all run directories in or below these, and the sweeps; each directory once."""
+    """Return all run directories and sweeps in or below `directories`, each once."""
     runs: list[Path] = []
     sweeps: list[Sweep] = []
-    seen: Seen = set()
-    for directory, files in (found for top in directories for found in _walk(top, seen, notes)):
-        if "sweep.json" in files:
-            sweeps.append(read_sweep(directory, notes))
-        if is_run(files):
-            runs.append(directory)
+    visited: Visited = set()
+    for top in directories:
+        for directory, files in _walk(top, visited, notes):
+            if "sweep.json" in files:
+                sweeps.append(read_sweep(directory, notes))
+            if is_run(files):
+                runs.append(directory)
     return runs, sweeps
 
 
 def is_run(files: Iterable[str]) -> bool:
-    """Say whether a directory with these files is a run's."""
+    """Say whether a directory with these files is the directory of a run."""
     return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
 
 
-def _walk(top: Path, seen: Seen, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
-    """Yield directories with their files, those behind links too, but none that was seen."""
-    # Not os.walk, which calls itself for every level.
+def _walk(top: Path, visited: Visited, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
+    """Yield `top` and directories below, also behind links, with their files, but none twice."""
+    # os.walk does not do: it calls itself for every level.
     pending = [top]
     while pending:
         path = pending.pop()
-        folders, files = _entries(path, seen, notes)
+        folders, files = _entries(path, visited, notes)
         yield path, files
         if not is_run(files) or "sweep.json" in files:
             names = sorted(name for name in folders if not name.startswith("."))
             pending += [path / name for name in reversed(names)]
 
 
-def _entries(path: Path, seen: Seen, notes: Notes) -> tuple[list[str], list[str]]:
-    """Return the names of the directories and of everything else in a directory, not seen yet."""
+def _entries(path: Path, visited: Visited, notes: Notes) -> tuple[list[str], list[str]]:
+    """Return the names of the directories and of all else in `path`, none if it was visited."""
     names: tuple[list[str], list[str]] = ([], [])
     try:
         status = path.stat()
         identity = (status.st_dev, status.st_ino)
-        if identity in seen:
+        if identity in visited:
             return names
-        seen.add(identity)
+        visited.add(identity)
         with os.scandir(path) as entries:
             for entry in entries:
                 names[not _is_directory(entry)].append(entry.name)
@@ -127,20 +131,22 @@ def _entries(path: Path, seen: Seen, notes: Notes) -> tuple[list[str], list[str]
 def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # a link that leads to itself
         return False
 
 
 def read_sweep(directory: Path, notes: Notes) -> Sweep:
-    """Read sweep.json; jobs of which there is no run directory are noted."""
-    found = _read(directory / "sweep.json", read_json, notes)
-    for job in filter(mapping, items(found.get("jobs"))):
+    """Read sweep.json; a note names each job that has no run directory."""
+    document = _read_mapping(directory / "sweep.json", read_json, notes)
+    for job in filter(mapping, items(document.get("jobs"))):
         if not _has_run(directory / str(job.get("directory"))):
-            words = " ".join(map(str, items(job.get("overrides"))))
+            overrides = " ".join(map(str, items(job.get("overrides"))))
             cause = f": {job['error']}" if job.get("error") else ""
-            about = f"{directory} job {job.get('number')} {job.get('status')}{cause} ({words})"
-            notes.add("Jobs of a sweep without a run, so without any result", about)
-    return Sweep([printable(str(key)) for key in items(found.get("swept"))])
+            subject = (
+                f"{directory} job {job.get('number')} {job.get('status')}{cause} ({overrides})"
+            )
+            notes.add("Jobs of a sweep without a run, so without any result", subject)
+    return Sweep([printable(str(key)) for key in items(document.get("swept"))])
 
 
 def _has_run(directory: Path) -> bool:
@@ -151,12 +157,12 @@ def _has_run(directory: Path) -> bool:
 
 
 def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
-    """Return every seed of a run; what can't be read is noted, and [] if nothing can."""
+    """Return a trial for every seed of a run; notes say what cannot be read."""
     if not os.path.lexists(directory / "run.json"):
         notes.add("Runs without run.json, left out", str(directory))
         return []
-    record = _read(directory / "run.json", read_json, notes)
-    config = _read(directory / "config.yaml", read_yaml, notes)
+    record = _read_mapping(directory / "run.json", read_json, notes)
+    config = _read_mapping(directory / "config.yaml", read_yaml, notes)
     if not config or not record:
         return []
     run = Run(printable(str(directory)), plain(config), plain(record))
@@ -170,13 +176,13 @@ def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
     return list(_trials(run, sorted({*seeds, *map(int, rows[:, 0])}), rows, finals))
 
 
-def _progress(run: Run, logged: int) -> str:
-    """Say how far it came: a running one's run.json does not know yet, its metrics do."""
+def _progress(run: Run, logged_steps: int) -> str:
+    """Return how far a run came; metrics.jsonl is ahead of run.json while a run goes on."""
     total, error = run.config.get("env_steps"), run.record.get("error")
-    ended = run.record.get("env_steps")
-    steps = max(logged, ended if isinstance(ended, int) else 0)
-    done = f"{run.status}, {steps} of {total} steps"
-    return f"{run.name} ({done}{f': {error}' if error else ''})"
+    recorded = run.record.get("env_steps")
+    steps = max(logged_steps, recorded if isinstance(recorded, int) else 0)
+    progress = f"{run.status}, {steps} of {total} steps"
+    return f"{run.name} ({progress}{f': {error}' if error else ''})"
 
 
 def _finals(run: Run, seeds: list[int], metric: str, notes: Notes) -> dict[int, float]:
@@ -203,17 +209,16 @@ def _seeds(run: Run, notes: Notes) -> list[int]:
 def _trials(
     run: Run, seeds: list[int], rows: Floats, finals: Mapping[int, float]
 ) -> Iterator[Trial]:
-    """Split rows [points, (seed, step, value, seconds)] by seed; of a step the last counts."""
+    """Split rows [points, (seed, step, value, seconds)] by seed; the last row of a step counts."""
     for seed in seeds:
-        mine = rows[rows[:, 0] == seed]
-        steps, last = np.unique(mine[::-1, 1], return_index=True)
-        kept = mine[::-1][last]
-        final = finals.get(seed)
-        yield Trial(run, seed, steps.astype(np.int64), kept[:, 2], kept[:, 3], final)
+        newest_first = rows[rows[:, 0] == seed][::-1]
+        steps, indices = np.unique(newest_first[:, 1], return_index=True)
+        _, _, values, seconds = newest_first[indices].T
+        yield Trial(run, seed, steps.astype(np.int64), values, seconds, finals.get(seed))
 
 
-def _read(path: Path, parse: Callable[[Path], Any], notes: Notes) -> Object:
-    """Return the mapping a document holds; {} and a note if there is none."""
+def _read_mapping(path: Path, parse: Callable[[Path], Any], notes: Notes) -> Object:
+    """Return the mapping that a document holds; {} and a note if it holds none."""
     try:
         content = parse(path)
     except OSError as error:
@@ -229,10 +234,10 @@ def _read(path: Path, parse: Callable[[Path], Any], notes: Notes) -> Object:
 
 
 def mapping(value: Any) -> Object:
-    """Return a JSON object; {} for what is none."""
+    """Return `value` if it is a JSON object, and else {}."""
     return cast(Object, value) if isinstance(value, dict) else {}
 
 
 def items(value: Any) -> list[Any]:
-    """Return a JSON list's items; [] for what is no list."""
+    """Return `value` if it is a JSON list, and else []."""
     return cast(list[Any], value) if isinstance(value, list) else []

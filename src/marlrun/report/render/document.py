@@ -1,4 +1,4 @@
-"""What stands in the report, in its order: as Markdown here, as HTML in html.py."""
+"""The contents of the report in their order, as Markdown; html.py writes them as HTML."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ READING = (
 )
 PROFILE, VERSUS = "Performance profile", "Probability of improvement"
 NEUTRAL = {PROFILE: "Distribution of results", VERSUS: "Probability of ending higher"}
-"""What these parts are called where higher is not known to be better."""
+"""Titles for metrics of which higher values are not known to be better."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what it shows: its files are named by `stem` and hold `files`, kind -> bytes."""
+    """A figure with a title and a caption; `files`, kind -> bytes, have the name `stem`."""
 
     stem: str
     title: str
@@ -32,27 +32,27 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report under its own heading."""
+    """A part of the report that has a heading."""
 
     title: str
     parts: Sequence[str | Table | Picture | Notes]
 
 
 def sections(study: Study, pictures: Sequence[Picture]) -> Iterator[Section]:
-    """Yield the parts of the report that there is something to put into."""
+    """Yield the sections of the report that are not empty."""
     by_title: dict[str, list[Picture]] = {}
     for picture in pictures:
         by_title.setdefault(picture.title, []).append(picture)
     yield Section("Overview", [overview(study), READING])
     if any(study.finals.values()):
         yield Section("Final results", [tables.results(study.finals)])
-    profile, shown = by_title.pop(PROFILE, []), by_title.pop(VERSUS, [])
-    yield from (Section(title, some) for title, some in by_title.items())
+    profile, versus = by_title.pop(PROFILE, []), by_title.pop(VERSUS, [])
+    yield from (Section(title, of_title) for title, of_title in by_title.items())
     if study.comparison and profile:
         table = [tables.across(study.comparison)] * (len(study.comparison.tasks) > 1)
         yield Section(_named(PROFILE, study), [*table, *profile])
     if study.improvements:
-        yield Section(_named(VERSUS, study), [*shown, tables.improvement(study.improvements)])
+        yield Section(_named(VERSUS, study), [*versus, tables.improvement(study.improvements)])
     yield Section("Notes", [study.notes if len(study.notes) else "Nothing was dropped or missing."])
 
 
@@ -61,13 +61,13 @@ def _named(title: str, study: Study) -> str:
 
 
 def overview(study: Study) -> str:
-    """Say in a few words what the report is about."""
-    first, runs = study.headline, study.runs
-    seeds = sum(len(group.trials) for group in first.groups)
-    finished = sum(run.status == "finished" for run in runs)
-    metrics = "; ".join(f"{one.metric}, {one.y}" for one in study.measures)
+    """Return in a few words what the report is about."""
+    headline, runs = study.headline, study.runs
+    seeds = sum(len(group.trials) for group in headline.groups)
+    num_finished = sum(run.status == "finished" for run in runs)
+    metrics = "; ".join(f"{measure.metric}, {measure.y}" for measure in study.measures)
     return (
-        f"{len(runs)} runs ({finished} finished), {seeds} seeds, {len(first.tasks)} tasks, "
+        f"{len(runs)} runs ({num_finished} finished), {seeds} seeds, {len(headline.tasks)} tasks, "
         f"{len(study.algorithms)} algorithms or settings. Metric: {metrics}."
     )
 
@@ -87,10 +87,10 @@ def _markdown(part: str | Table | Picture | Notes) -> str:
     if isinstance(part, Picture):
         return f"![{escaped(part.title)}]({part.stem}.png)\n\n{escaped(part.caption)}\n"
     if isinstance(part, Notes):
-        return "".join(_item(sentence, things) for sentence, things in part)
+        return "".join(_item(sentence, subjects) for sentence, subjects in part)
     return f"{escaped(part)}\n"
 
 
-def _item(sentence: str, things: Sequence[str]) -> str:
-    inner = "".join(f"  - {escaped(thing)}\n" for thing in things)
-    return f"- {escaped(sentence)}{':' if things else '.'}\n{inner}"
+def _item(sentence: str, subjects: Sequence[str]) -> str:
+    inner = "".join(f"  - {escaped(subject)}\n" for subject in subjects)
+    return f"- {escaped(sentence)}{':' if subjects else '.'}\n{inner}"

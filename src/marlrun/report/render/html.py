@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no other."""
+"""The report as one HTML file that needs no other file."""
 
 import base64
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from html import escape
 
 from marlrun.report.data.notes import Notes
 from marlrun.report.render.document import Picture, Section
-from marlrun.report.render.tables import Table, shown
+from marlrun.report.render.tables import Table, displayed
 
 MAX_SVG = 600_000
-"""Bytes above which a figure goes in as PNG, not as SVG."""
+"""A figure with a larger SVG file is included as PNG."""
 STYLE = """
 :root { color-scheme: light dark; --text: #1c1c1e; --back: #ffffff; --soft: #61656b; --line: #d9dce1;
   --stripe: #f5f6f8; }
@@ -32,13 +32,15 @@ img { max-width: 100%; background: #ffffff; border-radius: 6px; padding: .5rem;
 
 
 def page(sections: Iterable[Section]) -> str:
-    """Return the report, its figures within."""
+    """Return the report as HTML, which holds its figures."""
     sections = list(sections)
-    links = "".join(f'<a href="#{_slug(one)}">{escape(one.title)}</a>' for one in sections)
+    links = "".join(
+        f'<a href="#{_slug(section)}">{escape(section.title)}</a>' for section in sections
+    )
     body = "".join(
-        f'<section id="{_slug(one)}"><h2>{escape(one.title)}</h2>'
-        f"{''.join(map(_html, one.parts))}</section>\n"
-        for one in sections
+        f'<section id="{_slug(section)}"><h2>{escape(section.title)}</h2>'
+        f"{''.join(map(_html, section.parts))}</section>\n"
+        for section in sections
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -68,7 +70,8 @@ def _table(table: Table) -> str:
     head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in heads)
     rows = (
         "".join(
-            f"<td{kind}>{escape(shown(cell))}</td>" for kind, cell in zip(classes, row, strict=True)
+            f"<td{kind}>{escape(displayed(cell))}</td>"
+            for kind, cell in zip(classes, row, strict=True)
         )
         for row in table.rows
     )
@@ -92,9 +95,9 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _note(sentence: str, things: list[str]) -> str:
-    items = "".join(f"<li>{escape(thing)}</li>" for thing in things)
-    inner = f"<ul>{items}</ul>" if things else ""
-    if len(things) > 10:
-        inner = f"<details><summary>{len(things)} of them</summary>{inner}</details>"
-    return f"<li>{escape(sentence)}{':' if things else '.'}{inner}</li>"
+def _note(sentence: str, subjects: list[str]) -> str:
+    items = "".join(f"<li>{escape(subject)}</li>" for subject in subjects)
+    inner = f"<ul>{items}</ul>" if subjects else ""
+    if len(subjects) > 10:
+        inner = f"<details><summary>{len(subjects)} of them</summary>{inner}</details>"
+    return f"<li>{escape(sentence)}{':' if subjects else '.'}{inner}</li>"

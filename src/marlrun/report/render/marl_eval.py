@@ -1,8 +1,8 @@
 """Results in the JSON format of the package marl-eval (github.com/instadeepai/marl-eval, README).
 
 environment -> task -> algorithm -> run -> {"step_k": {"step_count": .., metric: [value]}, ..,
-"absolute_metrics": {metric: [value]}}. It compares algorithms only over equal seeds, tasks and
-steps, and takes no comma in a name of an algorithm.
+"absolute_metrics": {metric: [value]}}. The package compares
+algorithms only over equal seeds, tasks and steps, and takes no comma in the name of an algorithm.
 """
 
 import json
@@ -14,36 +14,43 @@ from marlrun.report.analysis.groups import Group
 from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import Trial
 
-WHERE = "marl_eval.json"
+FILE_NAME = "marl_eval.json"
 
 
 def dump(groups: Sequence[Group], metric: str, notes: Notes) -> str:
-    """Return the document; seeds it can't hold are noted and left out."""
+    """Return the document; seeds that it cannot hold are left out, with a note."""
     name = json.dumps(metric.rpartition("/")[2].removesuffix("_mean"))
-    found: dict[str, dict[str, dict[str, str]]] = {}
+    environments: dict[str, dict[str, dict[str, str]]] = {}
     shapes: set[tuple[tuple[str, int], ...]] = set()
     for group in groups:
-        kept = _kept(group, notes)
-        if kept:
-            task = found.setdefault(group.parts["env"], {}).setdefault(group.task, {})
-            runs = {seed: _run(trial, name) for seed, trial in kept.items()}
+        trials = _trials(group, notes)
+        if trials:
+            task = environments.setdefault(group.parts["env"], {}).setdefault(group.task, {})
+            runs = {seed: _run(trial, name) for seed, trial in trials.items()}
             task[group.algorithm.replace(",", ";")] = _object(runs)
-            shapes.add(tuple((seed, len(trial.steps)) for seed, trial in kept.items()))
+            shapes.add(tuple((seed, len(trial.steps)) for seed, trial in trials.items()))
     if len(shapes) > 1:
-        notes.add(f"{WHERE}: marl-eval wants equal seeds and steps in all groups, these are not")
-    tasks = {env: {task: _object(a) for task, a in tasks.items()} for env, tasks in found.items()}
+        notes.add(
+            f"{FILE_NAME}: marl-eval wants equal seeds and steps in all groups, these are not"
+        )
+    tasks = {
+        env: {task: _object(algorithms) for task, algorithms in tasks.items()}
+        for env, tasks in environments.items()
+    }
     return _object({env: _object(algorithms) for env, algorithms in tasks.items()})
 
 
-def _kept(group: Group, notes: Notes) -> dict[str, Trial]:
-    kept: dict[str, Trial] = {}
+def _trials(group: Group, notes: Notes) -> dict[str, Trial]:
+    trials: dict[str, Trial] = {}
     for trial in group.trials:
         if trial.final is None or np.isnan([trial.final, *trial.values]).any():
-            notes.add(f"Seeds left out of {WHERE}: not finished, or not all numbers", trial.where)
+            notes.add(
+                f"Seeds left out of {FILE_NAME}: not finished, or not all numbers", trial.label
+            )
         else:
             seed = f"seed_{trial.seed}"
-            kept[seed if seed not in kept else f"{seed}_{len(kept)}"] = trial
-    return kept
+            trials[seed if seed not in trials else f"{seed}_{len(trials)}"] = trial
+    return trials
 
 
 def _run(trial: Trial, name: str) -> str:
@@ -56,5 +63,5 @@ def _run(trial: Trial, name: str) -> str:
 
 
 def _object(members: Mapping[str, str]) -> str:
-    """Return a JSON object of members that are JSON; `json.dumps` of a million steps is slow."""
+    """Return a JSON object of members that are JSON already; json.dumps is slow for many steps."""
     return "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in members.items()) + "}"

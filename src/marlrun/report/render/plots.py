@@ -1,4 +1,4 @@
-"""Which figures a report has, and what they leave out."""
+"""Decides which figures a report has, and notes what they leave out."""
 
 import re
 import warnings
@@ -13,16 +13,16 @@ from marlrun.report.analysis.sensitivity import View
 from marlrun.report.analysis.statistics import FEW, LEAST
 from marlrun.report.analysis.study import Measure, Study
 from marlrun.report.render import figures, hyperparameters
-from marlrun.report.render.chart import MAX_LINES, STYLE, Look, looks, rendered
+from marlrun.report.render.chart import MAX_LINES, STYLE, LineStyle, line_styles, render
 from marlrun.report.render.document import PROFILE, VERSUS, Picture
 from marlrun.system.plotting import Figure, style
 
 T = TypeVar("T")
 PANELS, PAGES, PAIRS, KEYS = 9, 4, 12, 12
-"""Panels a figure, figures of a kind, pairs in the figure of improvements, and hyperparameters
-that have a figure: more are not read."""
+"""How many panels a figure has, how many figures there are of a kind, how many pairs stand in the
+figure of improvements, and how many keys have a figure: nobody would read more."""
 LONGEST = 100
-"""Characters of a key or a metric in the name of a file."""
+"""How many characters of a key or a metric the name of a file holds."""
 BAND = (
     f"Line: IQM over seeds, band: its 95 % bootstrap interval, none below {LEAST} seeds, too narrow "
     f"below {FEW}."
@@ -41,86 +41,88 @@ VIEWS = "Final result against each number that was varied, a line for each setti
 
 
 def draw(study: Study) -> list[Picture]:
-    """Draw all figures that there are data for; notes say what is not shown."""
+    """Draw all figures for which there are data; notes say what they leave out."""
     with style(STYLE), warnings.catch_warnings(record=True) as complaints:
-        warnings.simplefilter("always", UserWarning)  # a letter that the font lacks
-        learning = [one for measure in study.measures for one in _learning(study, measure)]
+        warnings.simplefilter("always", UserWarning)  # as of a letter that the font lacks
+        learning = [picture for measure in study.measures for picture in _learning(study, measure)]
         pictures = [*learning, *_comparisons(study), *_views(study)]
     for complaint in complaints:
         study.notes.add("Figures are not as they should be", str(complaint.message))
-    return list(_told_apart(pictures))
+    return list(_with_distinct_stems(pictures))
 
 
-def _told_apart(pictures: Sequence[Picture]) -> Iterator[Picture]:
-    """Yield the pictures with a number where two had one name, capital letters or not."""
-    taken: set[str] = set()
+def _with_distinct_stems(pictures: Sequence[Picture]) -> Iterator[Picture]:
+    """Yield the pictures, with a number where stems differ in nothing but capital letters."""
+    stems: set[str] = set()
     for picture in pictures:
         stem, number = picture.stem, 2
-        while stem.lower() in taken:
+        while stem.lower() in stems:
             stem, number = f"{picture.stem}_{number}", number + 1
-        taken.add(stem.lower())
+        stems.add(stem.lower())
         yield replace(picture, stem=stem)
 
 
 def _picture(stem: str, title: str, caption: str, figure: Figure) -> Picture:
-    return Picture(stem, title, caption, rendered(figure))
+    return Picture(stem, title, caption, render(figure))
 
 
 def _in_file_name(text: str) -> str:
-    """Return a key or a metric as a part of the name of a file, on any system."""
+    """Return a key or a metric in characters that every system allows in the name of a file."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:LONGEST]
 
 
 def _learning(study: Study, measure: Measure) -> Iterator[Picture]:
-    shown, tasks, curves = looks(study.algorithms), measure.tasks, measure.curves
+    styles, tasks, curves = line_styles(study.algorithms), measure.tasks, measure.curves
     if len(study.algorithms) > MAX_LINES:
-        which, how = "first", ""
+        kept, reason = "first", ""
         if study.is_ranked:
-            which, how = "best", ", by their mean rank among a task's final IQMs"
+            kept, reason = "best", ", by their mean rank among a task's final IQMs"
         study.notes.add(
-            f"Figures show the {MAX_LINES} {which} of {len(study.algorithms)} algorithms or "
-            f"settings{how}; tables and CSV files hold all"
+            f"Figures show the {MAX_LINES} {kept} of {len(study.algorithms)} algorithms or "
+            f"settings{reason}; tables and CSV files hold all"
         )
     captions = CURVES + REFERENCES * any(task.exact or task.published for task in tasks)
-    more = "" if measure is study.headline else f"_{_in_file_name(measure.metric)}"
-    title = f"Learning curves{f' of {measure.metric}' * bool(more)}"
-    for stem, some in _pages(study, f"curves{more}", _with_curves(tasks, curves, shown)):
-        figure = figures.learning(some, curves, shown, measure.y)
+    suffix = "" if measure is study.headline else f"_{_in_file_name(measure.metric)}"
+    title = f"Learning curves{f' of {measure.metric}' * bool(suffix)}"
+    for stem, page_tasks in _pages(study, f"curves{suffix}", _with_curves(tasks, curves, styles)):
+        figure = figures.learning(page_tasks, curves, styles, measure.y)
         yield _picture(stem, title, captions, figure)
-    timed = [curve for curve in curves if curve.has_clock]
-    for curve in curves if timed else ():
+    curves_with_clock = [curve for curve in curves if curve.has_clock]
+    for curve in curves if curves_with_clock else ():
         if not curve.has_clock:
             study.notes.add("Not in the figure over wall time: no perf/seconds", curve.group.label)
-    for stem, some in _pages(study, f"wall_time{more}", _with_curves(tasks, timed, shown)):
-        figure = figures.wall_time(some, timed, shown, measure.y)
+    for stem, page_tasks in _pages(
+        study, f"wall_time{suffix}", _with_curves(tasks, curves_with_clock, styles)
+    ):
+        figure = figures.wall_time(page_tasks, curves_with_clock, styles, measure.y)
         yield _picture(stem, f"{title} over wall time", captions + CLOCK, figure)
 
 
 def _with_curves(
-    tasks: Sequence[Task], curves: Sequence[Curve], shown: Mapping[str, Look]
+    tasks: Sequence[Task], curves: Sequence[Curve], line_styles: Mapping[str, LineStyle]
 ) -> list[Task]:
-    names = {curve.group.task for curve in curves if curve.group.algorithm in shown}
+    names = {curve.group.task for curve in curves if curve.group.algorithm in line_styles}
     return [task for task in tasks if task.name in names]
 
 
 def _comparisons(study: Study) -> Iterator[Picture]:
-    shown = looks(study.algorithms)
-    compared = study.comparison and any(name in shown for name in study.comparison.scores)
-    if study.comparison and compared:
-        figure = figures.profiles(study.comparison, shown)
+    styles = line_styles(study.algorithms)
+    is_drawn = study.comparison and any(name in styles for name in study.comparison.scores)
+    if study.comparison and is_drawn:
+        figure = figures.profiles(study.comparison, styles)
         better = "; higher is better" * study.is_ranked
         yield _picture("profile", PROFILE, f"{SHARE}{better}. {BAND}", figure)
     pairs = study.improvements
     if len(pairs) > PAIRS:
-        first = pairs[0].left
-        pairs = [pair for pair in pairs if pair.left == first][:PAIRS]
-        study.notes.add(f"The figure of pairs shows {first} against others; the table all pairs")
+        best = pairs[0].left
+        pairs = [pair for pair in pairs if pair.left == best][:PAIRS]
+        study.notes.add(f"The figure of pairs shows {best} against others; the table all pairs")
     if pairs:
         yield _picture("improvement", VERSUS, IMPROVEMENT, figures.improvements(pairs))
 
 
 def _views(study: Study) -> Iterator[Picture]:
-    """Draw a figure for every number that was varied."""
+    """Draw figures for every number in which runs differ."""
     keys = list(dict.fromkeys(view.key for view in study.views))
     y = _common([measure.y for measure in study.measures])
     if len(keys) > KEYS:
@@ -130,32 +132,34 @@ def _views(study: Study) -> Iterator[Picture]:
         lines = _lines(study.algorithms, views)
         if len(lines) > MAX_LINES:
             study.notes.add(f"Figures over a hyperparameter show the first {MAX_LINES} lines", key)
-        shown = looks(lines)
-        views = [view for view in views if any(line in shown for line in view.lines)]
-        for stem, some in _pages(study, f"hyperparameters_{_in_file_name(name)}", views):
-            yield _picture(stem, "Hyperparameters", VIEWS, hyperparameters.draw(some, shown, y))
+        styles = line_styles(lines)
+        views = [view for view in views if any(line in styles for line in view.lines)]
+        for stem, page_views in _pages(study, f"hyperparameters_{_in_file_name(name)}", views):
+            yield _picture(
+                stem, "Hyperparameters", VIEWS, hyperparameters.draw(page_views, styles, y)
+            )
 
 
 def _common(labels: Sequence[str]) -> str:
-    """Return a label of an axis that holds all these metrics: their units."""
+    """Return the label of an axis for several metrics, which names their units."""
     units = dict.fromkeys(label.rpartition("[")[2].rstrip("]") for label in labels)
     return labels[0] if len(labels) == 1 else f"value [{' or '.join(units)}]"
 
 
 def _lines(algorithms: Sequence[str], views: Sequence[View]) -> list[str]:
-    """Return the names of all lines, those of the best algorithms first."""
-    best: dict[str, int] = {}
+    """Return the names of all lines in the views, those of the best algorithms first."""
+    ranks_of_lines: dict[str, int] = {}
     for view in views:
         for name, line in view.lines.items():
             ranks = [algorithms.index(final.group.algorithm) for final in line.values()]
-            best[name] = min(*ranks, best.get(name, len(algorithms)))
-    return sorted(best, key=lambda name: best[name])
+            ranks_of_lines[name] = min(*ranks, ranks_of_lines.get(name, len(algorithms)))
+    return sorted(ranks_of_lines, key=lambda name: ranks_of_lines[name])
 
 
 def _pages(study: Study, stem: str, panels: Sequence[T]) -> Iterator[tuple[str, list[T]]]:
-    """Yield the stem of each figure with its panels."""
+    """Yield the stem and the panels of each figure; a note says if panels are left out."""
     if len(panels) > PANELS * PAGES:
         study.notes.add(f"Figures {stem} show the first {PANELS * PAGES} of {len(panels)} panels")
     for page in range(min(PAGES, -(-len(panels) // PANELS))):
-        some = panels[page * PANELS : (page + 1) * PANELS]
-        yield f"{stem}_{page + 1}" if page else stem, list(some)
+        page_panels = panels[page * PANELS : (page + 1) * PANELS]
+        yield f"{stem}_{page + 1}" if page else stem, list(page_panels)

@@ -1,4 +1,4 @@
-"""Tables: plain data, written as Markdown and CSV."""
+"""The tables of a report, which are plain data, as Markdown and as CSV."""
 
 import csv
 import io
@@ -17,16 +17,16 @@ from marlrun.report.data.plain import printable
 
 Cell = str | float | int | Estimate | None
 _FORMULA = re.compile(r"[=+\-@\t\r]")
-"""How a text begins that spreadsheets calculate."""
+"""The first character of a text that spreadsheets would calculate."""
 _MARKUP = re.compile(r"[\\`*<|$~]|\b_|_\b|(?<=\])[(\[:]|&(?=[#\w])")
-"""Characters that Markdown would not show as they are; an underscore within a word it does."""
+"""Characters that Markdown would not show; it does show an underscore within a word."""
 MARK = "†"
 LEGEND = f"{MARK} Fewer than {FEW} seeds: the true interval is wider."
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; numbers are kept whole until they are shown."""
+    """Rows under named columns; numbers are rounded only for Markdown and HTML."""
 
     title: str
     caption: str
@@ -34,7 +34,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
     def csv(self) -> str:
-        """Return it as CSV, numbers with all their digits, estimates in three columns."""
+        """Return the table as CSV, with all digits of numbers, and estimates in three columns."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_plain(name) for i in self._indices for name in self._names(i))
@@ -44,14 +44,14 @@ class Table:
 
     @property
     def legend(self) -> str:
-        """Say what the mark means, if a cell has it."""
+        """The meaning of the mark, if a cell has it, or ""."""
         return LEGEND * any(isinstance(cell, Narrow) for row in self.rows for cell in row)
 
     def markdown(self) -> str:
-        """Return it as a Markdown table, the legend below."""
+        """Return the table in Markdown, with the legend below."""
         rule = ["--:" if self.is_number(i) else ":--" for i in self._indices]
         heads = [escaped(name) for name in self.columns]
-        rows = [heads, rule, *([escaped(shown(cell)) for cell in row] for row in self.rows)]
+        rows = [heads, rule, *([escaped(displayed(cell)) for cell in row] for row in self.rows)]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join([*lines, *["", self.legend] * bool(self.legend), ""])
 
@@ -69,8 +69,8 @@ class Table:
         return range(len(self.columns))
 
 
-def shown(cell: Cell) -> str:
-    """Return a cell as a person reads it, to 4 digits; a dash for what there is none of."""
+def displayed(cell: Cell) -> str:
+    """Return a cell as a text for people, with 4 digits, or a dash if the cell is empty."""
     if isinstance(cell, Estimate):
         if math.isnan(cell.low):
             return f"{cell.value:.4g}"
@@ -82,7 +82,7 @@ def shown(cell: Cell) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text in one line of Markdown that shows it letter by letter."""
+    """Return one line of Markdown that shows a text as it is."""
     return _MARKUP.sub(r"\\\g<0>", printable(text))
 
 
@@ -94,7 +94,7 @@ def _parts(cell: Cell) -> Iterator[str | float | int | None]:
 
 
 def _plain(cell: str | float | int | None) -> str | float | int:
-    """Return a cell of a CSV file; an apostrophe keeps spreadsheets from calculating a text."""
+    """Return a cell for a CSV file; an apostrophe keeps spreadsheets from calculating a text."""
     if isinstance(cell, str):
         return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
     return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
@@ -108,25 +108,33 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def results(found: Mapping[str, Sequence[Final]]) -> Table:
-    """Return the final results of all groups, given by metric; a column for each but the first."""
+def results(finals: Mapping[str, Sequence[Final]]) -> Table:
+    """Return the final results by task and algorithm; metrics after the first have one column."""
     by_metric = {
-        metric: {(final.task.name, final.group.algorithm): final for final in some}
-        for metric, some in found.items()
+        metric: {(final.task.name, final.group.algorithm): final for final in results_of_metric}
+        for metric, results_of_metric in finals.items()
     }
-    first, *others = by_metric.values()
-    is_measured = all(final.is_measured for some in found.values() for final in some)
+    headline, *rest = by_metric.values()
+    is_measured = all(
+        final.is_measured for results_of_metric in finals.values() for final in results_of_metric
+    )
     source = "On fresh episodes after training" if is_measured else "The last logged values"
     columns = ["task", "algorithm", "seeds", "mean", "IQM", "fraction of optimum", "paper"]
     return _without_empty(
         Table(
             "Final results",
-            f"{next(iter(found))}. {source}, over seeds, with 95 % bootstrap intervals. "
+            f"{next(iter(finals))}. {source}, over seeds, with 95 % bootstrap intervals. "
             "IQM: mean of the middle half of the seeds; the fraction is the IQM's.",
             [*columns, *(f"IQM of {metric}" for metric in [*by_metric][1:])],
             [
-                [*where, *_numbers(first.get(where)), *(_iqm(other.get(where)) for other in others)]
-                for where in dict.fromkeys(where for some in by_metric.values() for where in some)
+                [
+                    *pair,
+                    *_numbers(headline.get(pair)),
+                    *(_iqm(by_pair.get(pair)) for by_pair in rest),
+                ]
+                for pair in dict.fromkeys(
+                    pair for results_of_metric in by_metric.values() for pair in results_of_metric
+                )
             ],
         )
     )
@@ -145,14 +153,16 @@ def _iqm(final: Final | None) -> Cell:
 
 
 def _without_empty(table: Table) -> Table:
-    some = table.rows or [table.columns]
-    kept = [i for i in range(len(table.columns)) if any(row[i] is not None for row in some)]
-    rows = [[row[i] for i in kept] for row in table.rows]
-    return Table(table.title, table.caption, [table.columns[i] for i in kept], rows)
+    rows_or_heads = table.rows or [table.columns]
+    columns = [
+        i for i in range(len(table.columns)) if any(row[i] is not None for row in rows_or_heads)
+    ]
+    rows = [[row[i] for i in columns] for row in table.rows]
+    return Table(table.title, table.caption, [table.columns[i] for i in columns], rows)
 
 
 def across(comparison: Comparison) -> Table:
-    """Return each algorithm's scores over all tasks."""
+    """Return the averages of each algorithm over all tasks."""
     iqms, means = (aggregate(comparison, f) for f in (statistics.iqm, statistics.mean))
     rows = [
         [name, sum(map(len, scores)), means[name], iqms[name]]
@@ -166,14 +176,14 @@ def across(comparison: Comparison) -> Table:
 
 
 def improvement(pairs: Sequence[Improvement]) -> Table:
-    """Return how probable it is that one algorithm ends above another."""
+    """Return the probability that one algorithm ends above another, for all pairs."""
     rows = [[pair.left, pair.right, pair.num_tasks, pair.probability] for pair in pairs]
     caption = "Probability that a seed of X ends above a seed of Y, mean over the tasks both ran."
     return Table("Probability of improvement", caption, ["X", "Y", "tasks", "P(X > Y)"], rows)
 
 
 def seeds(groups: Sequence[Group]) -> Table:
-    """Return what every seed ended at."""
+    """Return the settings, the end and the result of every seed."""
     keys = list(dict.fromkeys(key for group in groups for key in group.settings))
     rows = [
         [group.task, group.algorithm, *(_setting(group.settings.get(key)) for key in keys)]
@@ -190,12 +200,12 @@ def _setting(value: object) -> Cell:
     return value if isinstance(value, int | float) else None if value is None else show(value)
 
 
-def curves(found: Mapping[str, Sequence[Curve]]) -> Table:
-    """Return the curves of all groups, given by metric, point by point."""
+def curves(curves_by_metric: Mapping[str, Sequence[Curve]]) -> Table:
+    """Return the curves of all groups point by point."""
     rows = [
         [metric, curve.group.task, curve.group.algorithm, *point]
-        for metric, drawn in found.items()
-        for curve in drawn
+        for metric, curves_of_metric in curves_by_metric.items()
+        for curve in curves_of_metric
         for point in zip(
             curve.steps.tolist(),
             curve.seconds.tolist(),

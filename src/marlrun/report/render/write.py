@@ -1,4 +1,4 @@
-"""The report's files."""
+"""Writes the files of a report into a directory."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from marlrun.system.writing import write_atomically
 
 DOCUMENTS = re.compile(
     r"(report\.(html|md)|(results|seeds|curves|improvement)\.csv|"
-    + re.escape(marl_eval.WHERE)
+    + re.escape(marl_eval.FILE_NAME)
     + ")"
 )
 FIGURES = re.compile(
@@ -23,16 +23,16 @@ FIGURES = re.compile(
 
 
 def check(out: Path) -> None:
-    """Raise OSError if the directory could not be made or written into; make nothing.
+    """Raise OSError if a directory cannot be made or written into; nothing is made.
 
-    ValueError if a file of an older report there is a link, a pipe or a directory.
+    ValueError if it holds a link, a pipe or a directory with the name of a report's file.
     """
-    there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
-    if not there.is_dir():
+    nearest = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
+    if not nearest.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(out))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(13, "Permission denied", str(there))
-    if there == out:
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(13, "Permission denied", str(nearest))
+    if nearest == out:
         names = [path.name for path in _older(out)]
         refuse_links(out, names)
         for name in names:
@@ -41,16 +41,16 @@ def check(out: Path) -> None:
 
 
 def _older(out: Path) -> Iterator[Path]:
-    """Yield what lies where a report has its files."""
+    """Yield the paths in a directory that have the name of a report's file."""
     for path in sorted(out.iterdir()):
         if DOCUMENTS.fullmatch(path.name) or FIGURES.fullmatch(path.name):
             yield path
 
 
 def write_report(study: Study, out: Path) -> None:
-    """Write everything into `out`, over an older report there; OSError if that fails.
+    """Write all files of a report into `out`, and remove other files of an older report there.
 
-    Every file is written as a whole, after all of them are made.
+    The contents of all files are made before the first is written. OSError if one cannot be.
     """
     files = _files(study)
     out.mkdir(parents=True, exist_ok=True)
@@ -62,18 +62,18 @@ def write_report(study: Study, out: Path) -> None:
 
 
 def _files(study: Study) -> dict[str, bytes]:
-    """Return the report as {name of a file: what it holds}."""
-    from marlrun.report.render.plots import draw  # matplotlib takes its time: only when all is well
+    """Return the files of the report, name -> content."""
+    from marlrun.report.render.plots import draw  # imports matplotlib, which takes a while
 
-    first = study.headline
-    texts = {marl_eval.WHERE: marl_eval.dump(first.groups, first.metric, study.notes)}
-    found = {
+    headline = study.headline
+    texts = {marl_eval.FILE_NAME: marl_eval.dump(headline.groups, headline.metric, study.notes)}
+    csv_tables = {
         "results.csv": tables.results(study.finals),
-        "seeds.csv": tables.seeds(first.groups),
+        "seeds.csv": tables.seeds(headline.groups),
         "curves.csv": tables.curves(study.curves),
         "improvement.csv": tables.improvement(study.improvements),
     }
-    texts |= {name: table.csv() for name, table in found.items()}
+    texts |= {name: table.csv() for name, table in csv_tables.items()}
     pictures = draw(study)
     parts = list(sections(study, pictures))
     texts |= {"report.md": markdown(parts), "report.html": page(parts)}
