@@ -12,9 +12,9 @@ from marlrun.exact import public_goods
 def test_the_tables_are_those_of_numpy(num_agents, num_states):
     env = make("public_goods", num_agents=num_agents, num_states=num_states, mdp=3)
     transitions, own = env.tables()
-    goods = public_goods.read(num_agents, num_states, 0.5, 1.5, 3)
+    goods = public_goods.make(num_agents, num_states, 0.5, 1.5, 3)
     assert np.array_equal(transitions.numpy(), goods.transitions)
-    assert np.array_equal(own.numpy(), goods.own)
+    assert np.array_equal(own.numpy(), goods.state_rewards)
 
 
 def test_contributions_pay_the_others():

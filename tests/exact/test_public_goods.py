@@ -16,13 +16,13 @@ CHANCES = np.random.default_rng(5).random((4, 3))
 
 def goods(**changes):
     keys = SMALL | changes
-    return public_goods.read(*(keys[key] for key in SMALL))
+    return public_goods.make(*(keys[key] for key in SMALL))
 
 
 def test_one_state_by_hand():
     """Nothing to steer: all contribute for 1 each, or nobody does; random is halfway."""
     keys = SMALL | {"num_states": 1}
-    own = goods(num_states=1).own.mean()
+    own = goods(num_states=1).state_rewards.mean()
     values = public_goods.solve(**keys, horizon=7)
     assert values == pytest.approx({"optimum": own + 1, "random": own + 0.5, "selfish": own})
 
@@ -48,7 +48,7 @@ def test_by_contributors_is_as_by_joint_actions():
 def test_two_of_four_by_hand():
     """Agents 0 and 2 contribute: 0 for them, 1 for the others, besides what the state pays."""
     made = public_goods.game(**SMALL)
-    paid = made.rewards[:, :, 0b1010] - goods().own
+    paid = made.rewards[:, :, 0b1010] - goods().state_rewards
     assert paid == pytest.approx(np.array([[0.0], [1], [0], [1]]).repeat(3, axis=1))
 
 

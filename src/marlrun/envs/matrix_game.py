@@ -17,11 +17,11 @@ from marlrun.types import Seeds, Spec, StateDict, Step
 
 
 class MatrixGame:
-    """Every round all agents choose at once and are paid; after `horizon` rounds the game ends.
+    """In every round all agents act at once and are paid; after `horizon` rounds the game ends.
 
     Agents see a constant 1. The payoff is that of the named `game`, or else `payoff`: a nested list
     whose axes are the agents' actions in order (one matrix common to all agents), or a list of one
-    such matrix per agent. A list of depth d is read as one per agent if its length is d - 1 >= 2.
+    such matrix per agent. A list of depth d has one matrix per agent if its length is d - 1 >= 2.
     """
 
     def __init__(
@@ -86,5 +86,5 @@ class MatrixGame:
     def render(
         self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
     ) -> str | np.ndarray:
-        """Show the payoffs (rows: the first agent's actions), the last joint action marked."""
+        """Return a picture or text of the payoffs, with the last joint action marked."""
         return draw_table(mode, self._table, int(self._choice[replica, copy]))

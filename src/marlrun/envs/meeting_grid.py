@@ -20,14 +20,14 @@ MOVES = (*HEADINGS, STAY)
 class MeetingGrid:
     """+1 for all in every step after which all agents share a cell; ends only by the clock.
 
-    Actions: north, east, south, west, stay. A move does what was intended with probability
-    `success`, and else, equally likely, what one of the other four actions would have done; staying
-    never slips, and walls keep an agent in place. Agents start in the south-west, north-east,
-    south-east and north-west corner, a fifth in the first again, and so on.
+    Actions: north, east, south, west, stay. A move succeeds with probability `success`; else the
+    agent makes the move of one of the other four actions, equally likely. Staying never fails, and
+    walls keep an agent in place. Agents start in the south-west, north-east,
+    south-east and north-west corner; a fifth agent starts in the first corner again, and so on.
 
-    An agent sees nothing of the others. `observation="position"`: its own column and its own row,
-    each one-hot (2 * size features); "walls": whether there is a wall to its north, east, south,
-    west (4 features).
+    An agent sees nothing of the others. With observation "position" it sees its column and its row,
+    each one-hot (2 * size features); with "walls", whether there is a wall to its north, east,
+    south and west (4 features).
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class MeetingGrid:
         horizon: int,
         discount: float,
     ):
-        """Take what conf/env/meeting_grid.yaml allows."""
+        """Make the game; conf/env/meeting_grid.yaml says what the parameters mean."""
         self._size, self._success = size, success
         self._view = _positions(size, device) if observation == "position" else _walls(size, device)
         self.num_envs = num_envs
@@ -63,9 +63,9 @@ class MeetingGrid:
         self._next_cell = walled(size, _possible_moves(), device)
         self._ones = torch.ones(self._cells.shape, device=device)
         self._zero = torch.zeros((), device=device)
-        self._start_obs = self._look()
+        self._start_obs = self._observe()
         self._episodes = Episodes(self._start_obs, horizon)
-        self._draws = Blocks(
+        self._random = Blocks(
             Stream(seeds, "env", device), num_envs, num_agents, prepare=self._prepare
         )
 
@@ -76,11 +76,13 @@ class MeetingGrid:
 
     def step(self, action: Tensor) -> Step:
         """Play `action` [R, E, N]."""
-        torch.add(self._cells, self._draws(self._episodes.tick()), out=self._moves)
+        torch.add(self._cells, self._random(self._episodes.tick()), out=self._moves)
         self._moves.add_(action, alpha=len(MOVES) * self._size**2)
         torch.take(self._next_cell, self._moves, out=self._cells)
-        met = (self._cells == self._cells[..., :1]).all(-1, keepdim=True)
-        return self._episodes.after_endless(self._look(), torch.where(met, self._ones, self._zero))
+        meets = (self._cells == self._cells[..., :1]).all(-1, keepdim=True)
+        return self._episodes.after_endless(
+            self._observe(), torch.where(meets, self._ones, self._zero)
+        )
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""
@@ -102,24 +104,24 @@ class MeetingGrid:
     def render(
         self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
     ) -> str | np.ndarray:
-        """Show one copy: agents by number, walls around the grid."""
+        """Return a picture or text of one copy: agents by number, and walls around the grid."""
         return draw_grid(
             mode, self._size, points(self._cells[replica, copy], self._size), walls=True
         )
 
-    def _look(self) -> Tensor:
+    def _observe(self) -> Tensor:
         """Return what agents observe: [R, E, N, O]."""
         return embedding(self._cells, self._view)
 
     def _prepare(self, numbers: Tensor) -> list[Tensor]:
-        """Turn numbers into shifts: at which outcome of an action the table of moves is read."""
+        """Turn numbers into shifts, which say at which outcome the table of moves is read."""
         chances = (self._success, *[(1 - self._success) / 4] * 4)
         return [outcomes(numbers, chances) * self._size**2]
 
 
 def _possible_moves() -> list[tuple[int, int]]:
-    """Return what row 5 * action + outcome means: as intended, then the other four."""
-    slipped = [[move, *(other for other in MOVES if other != move)] for move in HEADINGS]
+    """Return the move of row 5 * action + outcome: the intended move, then the other four."""
+    slipped = [[move, *(outcome for outcome in MOVES if outcome != move)] for move in HEADINGS]
     return [move for moves in (*slipped, [STAY] * len(MOVES)) for move in moves]
 
 

@@ -7,23 +7,24 @@ import torch
 from torch import Tensor
 
 from marlrun.envs.common.episodes import Episodes
-from marlrun.envs.common.finite import BITS, Place, cumulated, probabilities, whole
+from marlrun.envs.common.finite import BITS, FiniteState, cumulated, probabilities, to_integers
 from marlrun.streams import Blocks, Stream, mix
 from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
 LARGEST_REWARD = 4
 MAX_TABLE = 1 << 24
-"""Numbers that `tables` may return."""
+"""How many numbers `tables` may return."""
 
 
 class NetworkedMDP:
-    """All agents see the state and are paid apart; the task never ends.
+    """All agents see the state, and each has a reward of its own; the task never ends.
 
     P(. | s, a) is drawn from U[0, 1] + 1e-5 and normalised, R^i(s, a) from U[0, 4], and a reward is
     uniform on R +- .5. The game belongs to the seed `mdp`. The S + N numbers of a state and joint
-    action are made when they are met: number k is `mix` of the sum of random words, one for the
-    state, one for every agent's action, one for k (Zobrist's hashing). A beginning state is any.
+    action are computed when they are needed: number k is `mix` of a sum of random words, one for
+    the state, one for the action of every agent, one for k (Zobrist hashing). The first state is
+    random.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class NetworkedMDP:
         mdp: int,
         horizon: int,
     ):
-        """Take what conf/env/networked_mdp.yaml allows."""
+        """Make the game; conf/env/networked_mdp.yaml says what the parameters mean."""
         self.num_envs = num_envs
         self.spec = Spec(
             num_agents=num_agents,
@@ -60,22 +61,22 @@ class NetworkedMDP:
         self._action_words = words("actions", num_agents * num_actions)
         self._first_action = torch.arange(num_agents, device=device) * num_actions
         self._row_words = words("row", (num_states + num_agents + 1) // 2)
-        self._place = Place(len(seeds), num_envs, num_agents, num_states, device)
-        self._episodes = Episodes(self._place.look()[0], horizon)
-        self._draws = Blocks(
+        self._state = FiniteState(len(seeds), num_envs, num_agents, num_states, device)
+        self._episodes = Episodes(self._state.observe()[0], horizon)
+        self._random = Blocks(
             Stream(seeds, "env", device), num_envs, num_agents + 1, prepare=_noise_and_chance
         )
 
     def reset(self) -> Step:
         """Begin in a random state in every copy."""
-        return self._place.begin(self._episodes, self._draws.row(self._episodes.tick())[1])
+        return self._state.begin(self._episodes, self._random.row(self._episodes.tick())[1])
 
     def step(self, action: Tensor) -> Step:
         """Play `action` [R, E, N]."""
-        noise, chance = self._draws.row(self._episodes.tick())
-        sums, mean = self._row(self._place.state, action)
-        self._place.move(sums, chance)
-        obs, state = self._place.look()
+        noise, chance = self._random.row(self._episodes.tick())
+        sums, mean = self._row(self._state.state, action)
+        self._state.move(sums, chance)
+        obs, state = self._state.observe()
         return self._episodes.after_window(obs, mean.add_(noise), state)
 
     def restart(self, step: Step) -> Step:
@@ -86,18 +87,18 @@ class NetworkedMDP:
 
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on."""
-        return {"episodes": self._episodes.state_dict(), "state": self._place.state.clone()}
+        return {"episodes": self._episodes.state_dict(), "state": self._state.state.clone()}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Take back what `state_dict` returned."""
         self._episodes.load_state_dict(state["episodes"])
-        self._place.state.copy_(state["state"])
+        self._state.state.copy_(state["state"])
 
     def render(
         self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
     ) -> str | np.ndarray:
-        """Show one copy: the states, the present one marked."""
-        return self._place.draw(mode, replica, copy)
+        """Return a picture or text of one copy: all states, with the present state marked."""
+        return self._state.draw(mode, replica, copy)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return P [S, J, S] and the mean rewards R [N, S, J], float64.
@@ -125,5 +126,5 @@ class NetworkedMDP:
 
 
 def _noise_and_chance(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn numbers [.., N + 1] into noise of the rewards [.., N] and what moves the state [.., 1]."""
-    return numbers[..., :-1] - 0.5, whole(numbers[..., -1:])
+    """Turn numbers [.., N + 1] into noise of the rewards [.., N], and the chance of the state."""
+    return numbers[..., :-1] - 0.5, to_integers(numbers[..., -1:])

@@ -17,7 +17,7 @@ from marlrun.types import Seeds, Spec, StateDict, Step
 
 
 class TargetCapture:
-    """Each step the targets move, then the agents; +1 and the end when all agents are on target.
+    """In each step the targets move, then the agents; +1 and the end if all agents are on target.
 
     Actions: north, east, south, west, wait. A move slips to each side of its heading with
     probability `slip`; waiting never slips. Agent i's target is the only one (`targets="one"`) or
@@ -44,7 +44,7 @@ class TargetCapture:
         horizon: int,
         discount: float,
     ):
-        """Take what conf/env/target_capture.yaml allows."""
+        """Make the game; conf/env/target_capture.yaml says what the parameters mean."""
         num_targets = 1 if targets == "one" else num_agents
         self.num_envs = num_envs
         self.spec = Spec(
@@ -64,19 +64,27 @@ class TargetCapture:
         self._coordinates = (positions(size, device) - (size - 1) / 2) / size
         shape = (len(seeds), num_envs, num_agents)
         self._cells = torch.zeros(*shape, 1 + num_targets, dtype=torch.int64, device=device)
-        self._own, seen = self._cells[..., 0], self._cells[..., 1:]
-        self._goals = seen[..., 0] if targets == "one" else seen.diagonal(dim1=-2, dim2=-1)
+        self._positions, visible_targets = self._cells[..., 0], self._cells[..., 1:]
+        self._goals = (
+            visible_targets[..., 0]
+            if targets == "one"
+            else visible_targets.diagonal(dim1=-2, dim2=-1)
+        )
         self._moves = torch.zeros_like(self._cells)
-        self._own_moves = self._moves[..., 0]
+        self._agent_moves = self._moves[..., 0]
         self._ones, self._zero = torch.ones(shape, device=device), torch.zeros((), device=device)
-        self._episodes = Episodes(self._look(self._cells), horizon)
+        self._episodes = Episodes(self._observe(self._cells), horizon)
         self._widths = [num_agents, num_targets, num_agents]
-        draws = (num_envs, sum(self._widths))
-        self._chances = Blocks(Stream(seeds, "env", device), *draws, prepare=self._chance)
-        self._starts = Blocks(Stream(seeds, "env/start", device), *draws, prepare=self._start)
+        shape_of_numbers = (num_envs, sum(self._widths))
+        self._chances = Blocks(
+            Stream(seeds, "env", device), *shape_of_numbers, prepare=self._chance
+        )
+        self._starts = Blocks(
+            Stream(seeds, "env/start", device), *shape_of_numbers, prepare=self._start
+        )
 
     def reset(self) -> Step:
-        """Begin an episode in every copy: uniform positions; standing on a target is no end."""
+        """Begin an episode in every copy, at uniform positions, also if these are the targets."""
         self._episodes.tick()
         return self.restart(self._episodes.over)
 
@@ -84,11 +92,11 @@ class TargetCapture:
         """Play `action` [R, E, N]."""
         shift, *visible = self._chances.row(self._episodes.tick())
         torch.add(self._cells, shift, out=self._moves)
-        self._own_moves.add_(action, alpha=3 * self._size**2)
+        self._agent_moves.add_(action, alpha=3 * self._size**2)
         torch.take(self._next_cell, self._moves, out=self._cells)
-        captured = (self._own == self._goals).all(-1, keepdim=True)
+        captured = (self._positions == self._goals).all(-1, keepdim=True)
         reward = torch.where(captured, self._ones, self._zero)
-        obs = self._look(self._cells, *visible)
+        obs = self._observe(self._cells, *visible)
         return self._episodes.after(obs, reward, captured.squeeze(-1))
 
     def restart(self, step: Step) -> Step:
@@ -112,56 +120,56 @@ class TargetCapture:
     def render(
         self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
     ) -> str | np.ndarray:
-        """Show one copy: agents by number, targets as frames (letters, where each has its own)."""
-        own, targets = self._own[replica, copy], self._cells[replica, copy, 0, 1:]
-        agents, targets = points(own, self._size), points(targets, self._size)
+        """Return a picture or text of one copy: agents by number, targets as frames or letters."""
+        cells, targets = self._positions[replica, copy], self._cells[replica, copy, 0, 1:]
+        agents, targets = points(cells, self._size), points(targets, self._size)
         return draw_grid(mode, self._size, agents, targets, walls=False)
 
-    def _look(self, cells: Tensor, visible: Tensor | None = None) -> Tensor:
+    def _observe(self, cells: Tensor, visible: Tensor | None = None) -> Tensor:
         """Return what agents observe of `cells` [.., N, 1 + K]: [.., N, O]."""
         obs = embedding(cells, self._coordinates).flatten(-2)
         return obs if visible is None else obs * visible
 
     def _chance(self, numbers: Tensor) -> list[Tensor]:
-        """Turn numbers [T, R, E, 2N + K] into what befalls a step: shifts, and what is visible.
+        """Turn numbers [T, R, E, 2N + K] into the shifts of a step, and what is visible in it.
 
-        A shift says where in the table of moves one looks: for an agent at the row of its turn (to
-        which the action is added), for a target at that of its drift.
+        A shift is the row in which the table of moves is read: for an agent that of its turn, to
+        which the action is added, for a target that of its drift.
         """
         turn, drift, flicker = numbers.split_with_sizes(self._widths, -1)
         turn = outcomes(turn, (1 - 2 * self._slip, self._slip, self._slip))
         drift = 15 + (drift * self._num_drifts).long()
-        return [_seen(turn, drift) * self._size**2, *self._visible(flicker)]
+        return [_per_agent(turn, drift) * self._size**2, *self._visible(flicker)]
 
     def _start(self, numbers: Tensor) -> list[Tensor]:
-        """Turn numbers [T, R, E, 2N + K] into cells to start from, and what agents see there."""
-        own, targets, flicker = numbers.split_with_sizes(self._widths, -1)
-        cells = (_seen(own, targets) * self._size**2).long()
-        return [cells, self._look(cells, *self._visible(flicker))]
+        """Turn numbers [T, R, E, 2N + K] into first cells, and what agents see there."""
+        agents, targets, flicker = numbers.split_with_sizes(self._widths, -1)
+        cells = (_per_agent(agents, targets) * self._size**2).long()
+        return [cells, self._observe(cells, *self._visible(flicker))]
 
     def _visible(self, flicker: Tensor) -> list[Tensor]:
-        """Return [.., N, O], 0 for the coordinates an agent does not see; or none: it sees all."""
+        """Return [.., N, O], 0 for coordinates that an agent does not see; [] if it sees all."""
         if self._flicker == 0:
             return []
         targets = (flicker >= self._flicker).float().unsqueeze(-1)
-        own = torch.ones_like(targets)
+        always = torch.ones_like(targets)
         targets = targets.expand(*flicker.shape, self.spec.obs_sizes[0] - 2)
-        return [torch.cat((own, own, targets), -1)]
+        return [torch.cat((always, always, targets), -1)]
 
 
-def _seen(agents: Tensor, targets: Tensor) -> Tensor:
-    """Lay out what belongs to agents [.., N] and targets [.., K] as each agent sees it."""
+def _per_agent(agents: Tensor, targets: Tensor) -> Tensor:
+    """Return [.., N, 1 + K]: what belongs to each agent, then to all targets."""
     targets = targets.unsqueeze(-2).expand(*agents.shape, -1)
     return torch.cat((agents.unsqueeze(-1), targets), -1)
 
 
 def _turned_moves() -> list[tuple[int, int]]:
-    """Return what row 3 * action + turn means: ahead, to the left, to the right."""
+    """Return the move of row 3 * action + turn: ahead, to the left, to the right."""
     turned = [HEADINGS[(heading + turn) % 4] for heading in range(4) for turn in (0, -1, 1)]
     return [*turned, STAY, STAY, STAY]
 
 
 def _drifts(motion: str | Sequence[int]) -> Sequence[Sequence[int]]:
     """Return the moves (dx, dy) among which a target chooses."""
-    named = {"static": (STAY,), "random": HEADINGS}
-    return named[motion] if isinstance(motion, str) else (motion,)
+    moves_by_name = {"static": (STAY,), "random": HEADINGS}
+    return moves_by_name[motion] if isinstance(motion, str) else (motion,)

@@ -1,4 +1,4 @@
-"""Optima and reference values by dynamic programming: the truth to measure against.
+"""Exact optima and other values of games, by dynamic programming and linear algebra.
 
 The class `PACKAGE.envs.NAME.Class` is solved by the function `PACKAGE.exact.NAME.solve`, which takes
 the keys of the environment's YAML. PACKAGE is marlrun, or one that the command line allows.
@@ -16,12 +16,12 @@ __all__ = ["Unsolvable", "solve", "why_not"]
 
 
 def solve(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, float] | None:
-    """Return exact values of the game an environment's config describes; None if it can't be.
+    """Return exact values of the game that `env` configures; None if it cannot be solved.
 
-    Values are expected returns of one episode under the environment's own discount and horizon, or
-    rewards per step of a task that continues, mean over agents: "optimum" (agents that see
-    everything and act as one), "random" (uniform actions), and what else the game's own module
-    names. It takes up to half a minute: ask once. `plugins` are the packages that the command line
+    Values are means over agents: expected returns of an episode, under the discount and horizon of
+    the environment, or rewards per step of a task that continues. "optimum" is that of agents that
+    see everything and act as one, "random" that of uniform actions; the module of the game may name
+    more. A solution may take half a minute. `plugins` are the packages that the command line
     allows; nothing else is imported. ValueError, in one line, if a solver breaks these rules.
     """
     try:
@@ -31,7 +31,7 @@ def solve(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, floa
 
 
 def why_not(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> str:
-    """Say in one sentence why `solve` returns None."""
+    """Return the sentence that says why `solve` returns None."""
     try:
         _solve(env, plugins)
     except Unsolvable as reason:
@@ -55,24 +55,24 @@ def _solve(env: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, float]:
 
 def _solver(target: str, plugins: Sequence[str]) -> Callable[..., dict[str, float]]:
     """Return the function that solves games of the class `target`; Unsolvable if there is none."""
-    package, _, rest = target.rpartition(".envs.")
-    module_name = f"{package}.exact.{rest.rpartition('.')[0]}"
-    none = Unsolvable(
+    package, _, path = target.rpartition(".envs.")
+    module_name = f"{package}.exact.{path.rpartition('.')[0]}"
+    unsolvable = Unsolvable(
         f"there is no exact solution for {target}: PACKAGE.envs.NAME.Class is solved by "
         "PACKAGE.exact.NAME.solve, where PACKAGE is marlrun or in plugins=[..] of the command line"
     )
     is_allowed = any(module_name.startswith(f"{home}.") for home in ("marlrun.exact", *plugins))
     if not is_allowed or not all(map(str.isidentifier, module_name.split("."))):
-        raise none
+        raise unsolvable
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise ValueError(f"{module_name} cannot be imported: {error}") from error
-        raise none from error
+        raise unsolvable from error
     function: Any = vars(module).get("solve")
     if not inspect.isfunction(function) or function.__module__ != module_name:
-        raise none
+        raise unsolvable
     return function
 
 

@@ -1,8 +1,9 @@
 """Finite games that never end: average rewards, and what average-reward critics converge to.
 
-Policies are local: pi [N, S, A] holds every agent's chances in every state. All chains are assumed
-to have one recurrent class. N agents, S states, A actions of an agent, J = A**N joint actions in the
-order of numpy.ravel (the first agent's is slowest), K features. Everything is float64.
+Policies are local: pi [N, S, A] holds every agent's probabilities of actions in every state. All
+chains are assumed to have one recurrent class. N agents, S states, A actions of an agent, J = A**N
+joint actions in the order of numpy.ravel (the first agent's action is slowest), K features.
+Everything is float64.
 
 Sources: Zhang, Yang, Liu, Zhang, Basar (ICML 2018) for fixed points and gradient; Howard, Dynamic
 Programming and Markov Processes (1960), for the optimum.
@@ -31,42 +32,42 @@ class Game(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What policies are worth."""
+    """The values of policies."""
 
     law: Array
-    """[S]: the stationary law."""
+    """[S]: the stationary distribution."""
     gains: Array
     """[N]: J^i, every agent's average reward per step; their mean is the team's J."""
     v: Array
-    """[S]: the team's differential value, zero on average over the stationary law."""
+    """[S]: the team's differential value, zero on average over the stationary distribution."""
     q: Array
-    """[S, J]: the same of an action: team reward - J + the expected v after it."""
+    """[S, J]: the differential value of an action: team reward - J + the expected v after it."""
 
 
 def joint(pi: Array) -> Array:
-    """Return the chances of joint actions [S, J]."""
+    """Return the probabilities of joint actions [S, J]."""
     law = np.ones((pi.shape[1], 1))
-    for own in pi:
-        law = (law[:, :, None] * own[:, None, :]).reshape(len(law), -1)
+    for policy in pi:
+        law = (law[:, :, None] * policy[:, None, :]).reshape(len(law), -1)
     return law
 
 
 def chain(game: Game, pi: Array) -> Array:
-    """Return the transitions [S, S] under policies."""
+    """Return the transition probabilities [S, S] under policies."""
     return (joint(pi)[:, None] @ game.transitions)[:, 0]
 
 
 def stationary(transitions: Array) -> Array:
-    """Return the stationary law [S] of a chain [S, S]."""
+    """Return the stationary distribution [S] of a chain [S, S]."""
     ones = np.ones_like(transitions)
-    return _solved((np.eye(len(ones)) - transitions + ones).T, ones[0])
+    return _solve((np.eye(len(ones)) - transitions + ones).T, ones[0])
 
 
 def differential(transitions: Array, reward: Array) -> tuple[float, Array]:
-    """Return the average reward of a chain [S, S] paying [S], and its differential value [S]."""
+    """Return the average reward of a chain [S, S] with rewards [S], and its differential value."""
     law = stationary(transitions)
     gain = float(law @ reward)
-    return gain, _solved(np.eye(len(law)) - transitions + law, reward - gain)
+    return gain, _solve(np.eye(len(law)) - transitions + law, reward - gain)
 
 
 def evaluate(game: Game, pi: Array) -> Values:
@@ -79,28 +80,30 @@ def evaluate(game: Game, pi: Array) -> Values:
 
 
 def critic_q(game: Game, pi: Array, features: Array) -> Array:
-    """Return w_theta [K]: where TD(0) with action-value features [S * J, K] comes to rest.
+    """Return w_theta [K], the limit of TD(0) with action-value features [S * J, K].
 
-    There the projected Bellman error of the team, under the policies' own law, is zero.
+    There the team's projected Bellman error is zero, under the policies' distribution of states.
     LinAlgError unless features have full column rank and span no constant.
     """
     actions = joint(pi)
     mean = np.einsum("sj,sjk->sk", actions, features.reshape(*actions.shape, -1))
     after = game.transitions.reshape(-1, len(actions)) @ mean
     law, gain = _visits(game, pi), evaluate(game, pi).gains.mean()
-    return _rest(features, after, law, game.team_reward.ravel() - gain)
+    return _fixed_point(features, after, law, game.team_reward.ravel() - gain)
 
 
 def critic_v(game: Game, pi: Array, features: Array) -> Array:
-    """Return v_theta [K]: the same for state-value features [S, K]."""
+    """Return v_theta [K], the limit of TD(0) with state-value features [S, K]."""
     transitions, reward = chain(game, pi), (joint(pi) * game.team_reward).sum(1)
     law = stationary(transitions)
-    return _rest(features, transitions @ features, law, reward - law @ reward)
+    return _fixed_point(features, transitions @ features, law, reward - law @ reward)
 
 
 def reward_model(game: Game, pi: Array, features: Array) -> Array:
-    """Return lambda_theta [K]: the regression of the team reward on features [S * J, K]."""
-    return _rest(features, np.zeros_like(features), _visits(game, pi), game.team_reward.ravel())
+    """Return lambda_theta [K], the regression of the team reward on features [S * J, K]."""
+    return _fixed_point(
+        features, np.zeros_like(features), _visits(game, pi), game.team_reward.ravel()
+    )
 
 
 def softmax(features: Array, theta: Array) -> Array:
@@ -113,15 +116,15 @@ def softmax(features: Array, theta: Array) -> Array:
 def policy_gradient(game: Game, pi: Array, features: Array, q: Array) -> Array:
     """Return E[q * grad log pi^i] [N, K] for softmax policies of features [N, S, A, K].
 
-    With q [S, J] of `evaluate` it is dJ / dtheta; with a critic's, where its actor heads.
+    With q [S, J] of `evaluate` it is dJ / dtheta; with a critic's q, the direction of its actor.
     """
     weights = stationary(chain(game, pi))[:, None] * joint(pi) * q
     num_agents, num_states, num_actions = pi.shape
     weights = weights.reshape(num_states, *(num_actions,) * num_agents)
     axes = range(1, num_agents + 1)
-    own = np.stack([weights.sum(tuple(a for a in axes if a != axis)) for axis in axes])
+    agent_weights = np.stack([weights.sum(tuple(a for a in axes if a != axis)) for axis in axes])
     scores = features - np.einsum("nsa,nsak->nsk", pi, features)[:, :, None]
-    return np.einsum("nsa,nsak->nk", own, scores)
+    return np.einsum("nsa,nsak->nk", agent_weights, scores)
 
 
 def optimum(
@@ -129,7 +132,8 @@ def optimum(
 ) -> tuple[float, NDArray[np.intp]]:
     """Return the best average reward, and a choice [S] that has it, by policy iteration.
 
-    transitions [S, X, S] and reward [S, X] of X choices; `start` [S] is kept where it is as good.
+    There are transitions [S, X, S] and rewards [S, X] of X choices. Where `start` [S] is as good as
+    the best choice, it is kept.
     """
     states = np.arange(len(reward))
     rounding = 1e-10 * max(1.0, float(np.abs(reward).max()))
@@ -145,15 +149,15 @@ def optimum(
 
 
 def _visits(game: Game, pi: Array) -> Array:
-    """Return how often each state and joint action is met, [S * J]."""
+    """Return the stationary probability of each state and joint action, [S * J]."""
     return (stationary(chain(game, pi))[:, None] * joint(pi)).ravel()
 
 
-def _rest(features: Array, after: Array, law: Array, reward: Array) -> Array:
-    """Solve E[(reward + w after - w features) features] = 0 for w [K]; rows [X, K], law [X]."""
+def _fixed_point(features: Array, after: Array, law: Array, reward: Array) -> Array:
+    """Solve E[(reward + w after - w features) features] = 0 for w [K]; features [X, K], law [X]."""
     weighted = features.T * law
-    return _solved(weighted @ (features - after), weighted @ reward)
+    return _solve(weighted @ (features - after), weighted @ reward)
 
 
-def _solved(matrix: Array, vector: Array) -> Array:
+def _solve(matrix: Array, vector: Array) -> Array:
     return np.asarray(np.linalg.solve(matrix, vector), dtype=np.float64)

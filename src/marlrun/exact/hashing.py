@@ -1,4 +1,4 @@
-"""The random numbers of marlrun.streams once more, in numpy: exact values need no torch."""
+"""The random numbers of marlrun.streams in numpy, so that exact values need no torch."""
 
 from hashlib import blake2b
 from math import prod
@@ -10,8 +10,8 @@ from marlrun.exact.walks import Array
 
 Words = NDArray[np.uint64]
 
-FLOOR = round(1e-5 * 2**24)
-"""What a transition's weight, U[0, 1] in units of 2**-24, is raised by."""
+MIN_WEIGHT = round(1e-5 * 2**24)
+"""The weight of a transition is 1.001e-5 and a number from U[0, 1], in units of 2**-24."""
 
 
 def words(seed: int, name: str, count: int) -> Words:
@@ -23,7 +23,7 @@ def words(seed: int, name: str, count: int) -> Words:
 
 
 def mix(x: Words) -> Words:
-    """Return SplitMix64's finaliser of 64-bit words, of any shape."""
+    """Return 64-bit words of any shape, scrambled by the finaliser of SplitMix64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -36,14 +36,14 @@ def halves(x: Words) -> NDArray[np.int64]:
 
 
 def uniform(seed: int, name: str, *shape: int) -> Array:
-    """Return the first draw of a stream of uniform numbers in [0, 1), multiples of 2**-24."""
-    *outer, last = shape
-    width = (last + 1) // 2
-    numbers = halves(words(seed, name, prod(outer) * width).reshape(-1, width))
-    return numbers[:, :last].reshape(shape).astype(np.float64) * 2.0**-24
+    """Return the first numbers of a uniform stream, multiples of 2**-24 in [0, 1)."""
+    *outer, width = shape
+    num_words = (width + 1) // 2
+    numbers = halves(words(seed, name, prod(outer) * num_words).reshape(-1, num_words))
+    return numbers[:, :width].reshape(shape).astype(np.float64) * 2.0**-24
 
 
 def probabilities(weights: NDArray[np.int64]) -> Array:
     """Return transition probabilities [.., S] of weights U[0, 1] in units of 2**-24."""
-    raised = (weights + FLOOR).astype(np.float64)
-    return raised / raised.sum(-1, keepdims=True)
+    positive = (weights + MIN_WEIGHT).astype(np.float64)
+    return positive / positive.sum(-1, keepdims=True)

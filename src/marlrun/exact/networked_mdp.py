@@ -1,4 +1,4 @@
-"""Tables, optimum and values of networked_mdp: the game made once more, in numpy."""
+"""Tables, optimum and values of networked_mdp, computed in numpy."""
 
 from functools import reduce
 
@@ -10,7 +10,7 @@ from marlrun.exact.hashing import halves, mix, probabilities, words
 from marlrun.exact.walks import Array, Unsolvable
 
 MAX_NUMBERS = 20_000_000
-"""Numbers that the tables of a game may hold: 14 binary agents on 20 states, say."""
+"""How many numbers the tables of a game may hold: 14 agents with 2 actions on 20 states, say."""
 
 MAX_STATES = 2_000
 
@@ -19,18 +19,18 @@ def solve(
     *, num_agents: int, num_states: int, num_actions: int, mdp: int, **ignored: object
 ) -> dict[str, float]:
     """Return the "optimum" and "random" team reward per step; raise Unsolvable if too large."""
-    made = game(num_agents=num_agents, num_states=num_states, num_actions=num_actions, mdp=mdp)
-    best, _ = average_reward.optimum(made.transitions, made.team_reward)
-    anyhow = np.full((num_agents, num_states, num_actions), 1 / num_actions)
-    return {"optimum": best, "random": float(average_reward.evaluate(made, anyhow).gains.mean())}
+    tables = game(num_agents=num_agents, num_states=num_states, num_actions=num_actions, mdp=mdp)
+    best, _ = average_reward.optimum(tables.transitions, tables.team_reward)
+    uniform = np.full((num_agents, num_states, num_actions), 1 / num_actions)
+    return {"optimum": best, "random": float(average_reward.evaluate(tables, uniform).gains.mean())}
 
 
 def value(
     pi: Array, *, num_agents: int, num_states: int, num_actions: int, mdp: int, **ignored: object
 ) -> Array:
     """Return J^i [N] of policies [N, S, A], every agent's reward per step; their mean is J."""
-    made = game(num_agents=num_agents, num_states=num_states, num_actions=num_actions, mdp=mdp)
-    return average_reward.evaluate(made, pi).gains
+    tables = game(num_agents=num_agents, num_states=num_states, num_actions=num_actions, mdp=mdp)
+    return average_reward.evaluate(tables, pi).gains
 
 
 def game(
@@ -38,14 +38,14 @@ def game(
 ) -> Game:
     """Return the game's tables; raise Unsolvable if they are too large."""
     _refuse_large(num_agents, num_actions, num_states)
-    of_actions = words(mdp, "networked_mdp/actions", num_agents * num_actions)
-    of_joint_actions = reduce(np.add.outer, of_actions.reshape(num_agents, num_actions)).ravel()
-    of_states = words(mdp, "networked_mdp/states", num_states)
-    of_row = words(mdp, "networked_mdp/row", (num_states + num_agents + 1) // 2)
-    rows = np.add.outer(np.add.outer(of_states, of_joint_actions), of_row)
+    action_words = words(mdp, "networked_mdp/actions", num_agents * num_actions)
+    joint_action_words = reduce(np.add.outer, action_words.reshape(num_agents, num_actions)).ravel()
+    state_words = words(mdp, "networked_mdp/states", num_states)
+    row_words = words(mdp, "networked_mdp/row", (num_states + num_agents + 1) // 2)
+    rows = np.add.outer(np.add.outer(state_words, joint_action_words), row_words)
     numbers = halves(mix(rows))
-    paid = np.moveaxis(numbers, -1, 0)[num_states : num_states + num_agents]
-    return Game(probabilities(numbers[..., :num_states]), 4 * 2.0**-24 * paid.astype(np.float64))
+    rewards = np.moveaxis(numbers, -1, 0)[num_states : num_states + num_agents]
+    return Game(probabilities(numbers[..., :num_states]), 4 * 2.0**-24 * rewards.astype(np.float64))
 
 
 def _refuse_large(num_agents: int, num_actions: int, num_states: int) -> None:

@@ -1,6 +1,6 @@
 """Optimum and random value of target_capture, by dynamic programming on relative positions.
 
-What matters is where each agent stands relative to its target. The optimum is that of a central
+The state is the position of each agent relative to its target. The optimum is that of a central
 controller that sees everything: with flicker, or without a common view, it is an upper bound.
 """
 
@@ -42,12 +42,12 @@ def solve(
     optimum = random = np.zeros(shape)
     for _ in range(horizon):
         optimum = best(_before_targets(optimum, discount, drift, targets), agent)
-        random = best(_before_targets(random, discount, drift, targets), agent.anyhow())
+        random = best(_before_targets(random, discount, drift, targets), agent.at_random())
     return {"optimum": float(optimum.mean()), "random": float(random.mean())}
 
 
 def _agent_walk(size: int, slip: float) -> Walk:
-    """Five moves; a heading slips to each of its two sides with probability `slip`."""
+    """Return how an agent moves: it slips to each side of its heading with probability `slip`."""
     chances = np.eye(5)
     for heading in range(4):
         chances[heading, heading] = 1 - 2 * slip
@@ -56,17 +56,17 @@ def _agent_walk(size: int, slip: float) -> Walk:
 
 
 def _drift(size: int, motion: str | Sequence[int]) -> Walk:
-    """How a target's own move changes an agent's position relative to it."""
-    named = {"static": [(0, 0)], "random": HEADINGS}
-    moves = named[motion] if isinstance(motion, str) else [motion]
+    """Return how the move of a target changes the position of an agent relative to it."""
+    moves_by_name = {"static": [(0, 0)], "random": HEADINGS}
+    moves = moves_by_name[motion] if isinstance(motion, str) else [motion]
     cells = landings(size, [(-dx % size, -dy % size) for dx, dy in moves], walls=False)
     return Walk(cells, np.full((1, len(moves)), 1 / len(moves)))
 
 
 def _before_targets(values: Array, discount: float, drift: Walk, targets: str) -> Array:
-    """Return what relative positions are worth before targets and agents move.
+    """Return the values of relative positions before targets and agents move.
 
-    `values` is what they are worth after the step, when nobody captured.
+    `values` are those after the step, if the targets are not captured.
     """
     worth = discount * values
     worth.flat[0] = 1.0  # all on target: the episode is over

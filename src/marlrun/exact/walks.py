@@ -1,4 +1,4 @@
-"""Backward induction for agents that walk on the same cells, each by its own chance.
+"""Backward induction for agents that move on the same cells independently of each other.
 
 A value array has one axis of cells per agent. Given the joint action the agents' moves are
 independent, so an expectation is a chain of products with one small kernel per axis; the matrix of
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MAX_STATES = 4_000_000
-"""Joint states a solution may keep values of."""
+"""How many joint states a solution may have."""
 
 MAX_SWEEPS = 3_000_000_000
-"""Joint states x joint actions x steps a solution may go through; about half a minute."""
+"""How large joint states x joint actions x steps may be; this takes about half a minute."""
 
 MIN_SWEEP = 300_000
-"""Pairs of joint state and joint action below which a step is no faster."""
+"""A step with fewer pairs of joint state and joint action is not faster."""
 
 HEADINGS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 """North, east, south, west as (dx, dy)."""
@@ -41,8 +41,8 @@ class Walk(NamedTuple):
     chances: Array
     """[actions, moves]."""
 
-    def anyhow(self) -> "Walk":
-        """Return the walk of an agent with one action left: any, uniformly at random."""
+    def at_random(self) -> "Walk":
+        """Return the walk of an agent that takes every action with the same probability."""
         return Walk(self.cells, self.chances.mean(0, keepdims=True))
 
 

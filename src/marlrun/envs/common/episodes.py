@@ -1,4 +1,4 @@
-"""The clocks of all copies of a game, and the parts of a Step that every game fills in alike."""
+"""The clocks of all copies of a game, and the parts of a Step that all games have in common."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from marlrun.types import StateDict, Step
 
 
 class Episodes:
-    """Counts steps; says when an episode has run out of time, and begins the next one."""
+    """Counts steps, says which episodes have run out of time, and begins new ones."""
 
     def __init__(self, obs: Tensor, horizon: int):
         """Take `obs`, any tensor of the game's shape [R, E, N, O]; `horizon` in steps."""
@@ -26,12 +26,12 @@ class Episodes:
         return self.steps
 
     def after(self, obs: Tensor, reward: Tensor, terminated: Tensor) -> Step:
-        """Return the step in which an action ended; what has terminated is not also truncated."""
+        """Return the step after an action; an episode that has terminated is not truncated too."""
         truncated = (self._deadline <= self.steps) > terminated
         return Step(self._no, obs, reward, terminated, truncated)
 
     def after_endless(self, obs: Tensor, reward: Tensor) -> Step:
-        """Return a step of a game in which only the clock ends an episode: truncation."""
+        """Return a step of a game in which only the clock ends an episode, by truncation."""
         return Step(self._no, obs, reward, self._no, self._deadline <= self.steps)
 
     def after_window(self, obs: Tensor, reward: Tensor, state: Tensor) -> Step:
@@ -39,27 +39,28 @@ class Episodes:
         return self.after_endless(obs, reward)._replace(state=state)
 
     def after_round(self, obs: Tensor, reward: Tensor) -> Step:
-        """Return a step of a game that is over after the last round: termination."""
+        """Return a step of a game that terminates after its last round."""
         return Step(self._no, obs, reward, self._deadline <= self.steps, self._no)
 
     def nothing_to_begin(self, step: Step) -> bool:
-        """Return whether no copy is done, where that is cheap to know: on a CPU."""
+        """Say whether no copy is done; on a GPU, where it would cost time to know, say no."""
         return self._on_cpu and not bool((step.terminated | step.truncated).any())
 
     def begin(self, step: Step, obs: Tensor) -> Step:
-        """Return `step` with `obs` and no reward where it is done: there an episode begins."""
-        first = step.terminated | step.truncated
-        self._deadline.masked_fill_(first, self.steps + self._horizon)
-        wide = first.unsqueeze(-1)
-        obs = torch.where(wide.unsqueeze(-1), obs, step.obs)
-        return Step(first, obs, torch.where(wide, self._zero, step.reward), self._no, self._no)
+        """Return `step` with a new episode where it is done, which has `obs` and no reward."""
+        begins = step.terminated | step.truncated
+        self._deadline.masked_fill_(begins, self.steps + self._horizon)
+        agents_begin = begins.unsqueeze(-1)
+        obs = torch.where(agents_begin.unsqueeze(-1), obs, step.obs)
+        reward = torch.where(agents_begin, self._zero, step.reward)
+        return Step(begins, obs, reward, self._no, self._no)
 
     def go_on(self, step: Step) -> Step:
-        """Return `step` without its reward where it is done: there a new window of time begins."""
-        first = step.terminated | step.truncated
-        self._deadline.masked_fill_(first, self.steps + self._horizon)
-        reward = torch.where(first.unsqueeze(-1), self._zero, step.reward)
-        return step._replace(first=first, reward=reward, terminated=self._no, truncated=self._no)
+        """Return `step` with a new window of time where it is done, which has no reward."""
+        begins = step.terminated | step.truncated
+        self._deadline.masked_fill_(begins, self.steps + self._horizon)
+        reward = torch.where(begins.unsqueeze(-1), self._zero, step.reward)
+        return step._replace(first=begins, reward=reward, terminated=self._no, truncated=self._no)
 
     def state_dict(self) -> StateDict:
         """Return the count and the deadlines."""

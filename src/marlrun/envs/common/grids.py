@@ -1,4 +1,4 @@
-"""Cells, moves and chances of the grid games: what does not change while they run.
+"""Cells, moves and chances of the grid games.
 
 Cell y * size + x; x grows to the east, y to the north. Headings are north, east, south, west.
 """
@@ -21,18 +21,18 @@ def positions(size: int, device: torch.device) -> Tensor:
 
 
 def neighbours(size: int, moves: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Return (x, y) that each move (dx, dy) points at, not yet kept in: [moves, size**2, 2]."""
+    """Return (x, y) after each move (dx, dy), perhaps outside of the grid: [moves, size**2, 2]."""
     return positions(size, device) + torch.tensor(moves, device=device).unsqueeze(1)
 
 
 def wrapped(size: int, moves: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Return the cell each move leads to on a torus: int64 [moves, size**2]."""
+    """Return the cell to which each move leads on a torus: int64 [moves, size**2]."""
     x, y = (neighbours(size, moves, device) % size).unbind(-1)
     return y * size + x
 
 
 def walled(size: int, moves: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Return the cell each move leads to where walls keep one in: int64 [moves, size**2]."""
+    """Return the cell to which each move leads between walls: int64 [moves, size**2]."""
     x, y = neighbours(size, moves, device).clamp(0, size - 1).unbind(-1)
     return y * size + x
 
@@ -44,5 +44,5 @@ def outcomes(numbers: Tensor, chances: Sequence[float]) -> Tensor:
 
 
 def points(cells: Tensor, size: int) -> list[tuple[int, int]]:
-    """Return where cells [K] are, as (x, y), for drawing."""
+    """Return the positions (x, y) of cells [K]."""
     return [(cell % size, cell // size) for cell in map(int, cells)]

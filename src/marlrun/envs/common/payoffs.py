@@ -1,4 +1,4 @@
-"""One-shot games by their payoff: the named ones, and how a payoff of one's own is read."""
+"""The payoffs of one-shot games: those of named games, and those that a user gives."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ _DILEMMA = [[-1, -3], [0, -2]]
 _PENNIES = [[1, -1], [-1, 1]]
 
 SMALLEST, LARGEST = 1e-30, 1e9
-"""Sizes of payoffs: squares and sums of what lies between are numbers in single precision."""
+"""Limits for the size of a payoff, such that single precision holds its square and sums."""
 
 NAMED: dict[str, list[Any]] = {
     "climb": [[11, -30, 0], [-30, 7, 6], [0, 0, 5]],  # Claus & Boutilier 1998
@@ -26,22 +26,22 @@ def read(game: str, payoff: Sequence[Any] | None) -> NDArray[np.float64]:
 
     A nested list of depth d is one matrix per agent if its length is d - 1 >= 2, and otherwise
     one matrix common to d agents. (So a common game of three agents, the first of whom has two
-    actions, is written as a list of three.) Raises ValueError on anything else.
+    actions, is written as a list of three.) ValueError for anything else.
     """
     if payoff is None and game not in NAMED:
         raise ValueError(f"env.game: got {game!r}, expected one of {', '.join(NAMED)}")
-    given = NAMED[game] if payoff is None else payoff
+    content = NAMED[game] if payoff is None else payoff
     try:
-        table = np.array(given, dtype=np.float64)
+        table = np.array(content, dtype=np.float64)
     except (ValueError, TypeError):
         table = np.empty(0)
     except OverflowError:  # an int that is too large for any float
         table = np.full((1, 1), np.inf)
-    size = np.abs(table)
-    is_fine = (size == 0) | ((size >= SMALLEST) & (size <= LARGEST))
-    if table.ndim < 2 or table.size == 0 or not is_fine.all():
+    sizes = np.abs(table)
+    is_accepted = (sizes == 0) | ((sizes >= SMALLEST) & (sizes <= LARGEST))
+    if table.ndim < 2 or table.size == 0 or not is_accepted.all():
         raise ValueError(
-            f"env.payoff: got {given!r}, expected a full matrix, or one per agent, of numbers that "
+            f"env.payoff: got {content!r}, expected a full matrix, or one per agent, of numbers that "
             f"are 0 or of a size from {SMALLEST:g} to {LARGEST:g}"
         )
     if table.ndim > 2 and len(table) == table.ndim - 1:

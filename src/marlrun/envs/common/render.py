@@ -1,4 +1,4 @@
-"""Pictures and text of small games; y grows upwards, colours are Okabe and Ito's for everybody."""
+"""Pictures and text of small games. y grows upwards; the colours are those of Okabe and Ito."""
 
 from collections.abc import Sequence
 from math import cos, pi, sin
@@ -15,32 +15,35 @@ Pixels = NDArray[np.uint8]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 GREY, DARK, LIGHT = "#8C8C8C", "#333333", "#DDDDDD"
 CELL, EDGE = 64, 6
-"""Pixels."""
+"""The width of a cell and of the border of a picture, in pixels."""
 
 
 def draw_grid(
     mode: Mode, size: int, agents: Sequence[Point], targets: Sequence[Point] = (), *, walls: bool
 ) -> str | Pixels:
-    """Show agents (discs, digits) and targets (frames, letters) in the cells (x, y) of a grid.
+    """Return a picture or text of agents and targets in the cells (x, y) of a grid.
 
-    A lone target is everybody's, others are agent a's, b's .. in its colour.
+    Agents are discs or digits, targets frames or letters. A single target is that of all agents;
+    of several, each has the colour of its agent.
     """
     check_mode(mode)
     draw = _grid_text if mode == "ansi" else _grid_picture
     return draw(size, agents, targets, walls)
 
 
-def draw_table(mode: Mode, payoffs: NDArray[np.float64], chosen: int) -> str | Pixels:
-    """Show payoffs [N, A_0, ..]: a row per action of the first agent, a column per joint action of
-    the others, `chosen` (a joint action's number, or -1) marked.
+def draw_table(mode: Mode, payoffs: NDArray[np.float64], joint_action: int) -> str | Pixels:
+    """Return a picture or text of payoffs [N, A_0, ..].
+
+    Rows are the actions of the first agent, columns the joint actions of the others. The number
+    `joint_action` is marked, unless it is -1.
     """
     check_mode(mode)
     draw = _table_text if mode == "ansi" else _table_picture
-    return draw(payoffs, chosen)
+    return draw(payoffs, joint_action)
 
 
 def check_mode(mode: str) -> None:
-    """Raise ValueError on a mode that is not there."""
+    """Raise ValueError for an unknown mode."""
     if mode not in ("ansi", "rgb_array"):
         raise ValueError(f"render_mode={mode}: expected ansi or rgb_array")
 
@@ -67,9 +70,9 @@ def _grid_picture(
 ) -> Pixels:
     image, pen = _canvas(size, size)
     for line in range(size + 1):
-        at, end = EDGE + line * CELL, EDGE + size * CELL
-        pen.line((at, EDGE, at, end), fill=LIGHT, width=2)
-        pen.line((EDGE, at, end, at), fill=LIGHT, width=2)
+        position, end = EDGE + line * CELL, EDGE + size * CELL
+        pen.line((position, EDGE, position, end), fill=LIGHT, width=2)
+        pen.line((EDGE, position, end, position), fill=LIGHT, width=2)
     if walls:
         pen.rectangle((0, 0, image.width - 1, image.height - 1), outline=DARK, width=EDGE)
     for i, point in enumerate(targets):
@@ -83,7 +86,7 @@ def _grid_picture(
 
 
 def _draw_agent(pen: ImageDraw.ImageDraw, centre: Point, i: int, num_agents: int) -> None:
-    """Draw a disc away from the cell's centre, so that agents in one cell stay visible."""
+    """Draw a disc beside the centre of a cell, so that all agents in a cell are visible."""
     angle, away = pi - 2 * pi * i / num_agents, (CELL / 5 if num_agents > 1 else 0)
     radius = min(CELL / 5.5, CELL / (1.7 * num_agents))
     x, y = centre[0] + away * cos(angle), centre[1] - away * sin(angle)
@@ -92,15 +95,15 @@ def _draw_agent(pen: ImageDraw.ImageDraw, centre: Point, i: int, num_agents: int
     pen.text((x, y), str(i), fill="white", anchor="mm", font=_font(1.4 * radius))
 
 
-def _table_text(payoffs: NDArray[np.float64], chosen: int) -> str:
-    labels = [f"[{text}]" if i == chosen else text for i, text in enumerate(_labels(payoffs))]
+def _table_text(payoffs: NDArray[np.float64], joint_action: int) -> str:
+    labels = [f"[{text}]" if i == joint_action else text for i, text in enumerate(_labels(payoffs))]
     width = max(map(len, labels)) + 2
     columns = len(labels) // payoffs.shape[1]
     rows = [labels[start : start + columns] for start in range(0, len(labels), columns)]
     return "\n".join("".join(label.center(width) for label in row).rstrip() for row in rows)
 
 
-def _table_picture(payoffs: NDArray[np.float64], chosen: int) -> Pixels:
+def _table_picture(payoffs: NDArray[np.float64], joint_action: int) -> Pixels:
     labels = _labels(payoffs)
     height = payoffs.shape[1]
     width = len(labels) // height
@@ -113,14 +116,14 @@ def _table_picture(payoffs: NDArray[np.float64], chosen: int) -> Pixels:
         blue = tuple(round(255 + shade[i] * (part - 255)) for part in (86, 180, 233))
         pen.rectangle(box, fill=blue, outline=LIGHT)
         pen.text((left + CELL / 2, top + CELL / 2), label, fill=DARK, anchor="mm", font=_font(16))
-    if chosen >= 0:
-        left, top = EDGE + chosen % width * CELL, EDGE + chosen // width * CELL
+    if joint_action >= 0:
+        left, top = EDGE + joint_action % width * CELL, EDGE + joint_action // width * CELL
         pen.rectangle((left, top, left + CELL, top + CELL), outline=COLOURS[1], width=5)
     return np.array(image)
 
 
 def _labels(payoffs: NDArray[np.float64]) -> list[str]:
-    """Return every joint action's payoff, one number where it is common to all agents."""
+    """Return the payoff of every joint action, as one number if all agents have the same."""
     common = bool((payoffs == payoffs[0]).all())
     rows = (payoffs[:1] if common else payoffs).reshape(1 if common else len(payoffs), -1)
     return [", ".join(f"{number:g}" for number in column) for column in rows.T]
