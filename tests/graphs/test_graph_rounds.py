@@ -6,8 +6,8 @@ from graphs.graphs_at_hand import CPU, dense, links, matrices, network, node
 
 from marlrun.graphs import rounds
 from marlrun.graphs.assembly import is_sparse
-from marlrun.graphs.draws import Failures, mask_of, stream_of
 from marlrun.graphs.network import Mixing
+from marlrun.graphs.sampling import Failures, mask_of, stream_of
 from marlrun.graphs.sparse import Pattern
 from marlrun.graphs.weights import LOCAL, consensus
 from marlrun.runner.build import build

@@ -4,7 +4,7 @@ import pytest
 import torch
 from graphs.graphs_at_hand import CPU, NAMES, links, network
 
-from marlrun.graphs.draws import mask_of
+from marlrun.graphs.sampling import mask_of
 from marlrun.graphs.weights import LOCAL, best_constant, consensus, sinkhorn_laplacian
 
 PATH = mask_of(links((0, 1), (1, 2), size=3), CPU)

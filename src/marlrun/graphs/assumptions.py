@@ -1,4 +1,4 @@
-"""What consensus assumes of a graph, and what is refused: rules that clash, matrices too large."""
+"""Checks of what consensus assumes of a graph, of rules that clash, and of too large matrices."""
 
 from collections.abc import Sequence
 from typing import Literal, TypedDict
@@ -14,11 +14,11 @@ from marlrun.types import Seeds
 Dynamics = Literal["static", "redrawn", "link_failure", "gossip", "switching"]
 
 DENSE_ENTRIES = 2**27
-"""Entries of all replicas' matrices that are still held densely: half a GB, a few times over."""
+"""Dense matrices of all replicas may have so many entries; they take half a GB a few times."""
 LISTED_LINKS = 5e6
-"""Links of a graph that networkx may still list."""
+"""How many links of a graph networkx may list."""
 ROUNDING = 1e-6
-"""How far below 0 an entry may be that ought to be 0."""
+"""How far below 0 an entry may be that is 0 but for rounding."""
 NEVER_AGREE = "only exchange what they have and never agree, rho is 1"
 IRREGULAR = (
     "graph.weights=uniform_row: not column-stochastic where agents hear unequally many, the team's "
@@ -27,7 +27,7 @@ IRREGULAR = (
 
 
 class Rules(TypedDict):
-    """What every graph takes; explained in conf/graph/none.yaml."""
+    """The keys that every graph takes; conf/graph/none.yaml says what they mean."""
 
     weights: Weights
     dynamics: Dynamics
@@ -38,12 +38,12 @@ class Rules(TypedDict):
 
 
 def check(rules: Rules) -> None:
-    """Raise ValueError if a rule lacks its value, or one is set that would count for nothing."""
+    """Raise ValueError if a rule lacks a value, or has one that would change nothing."""
     dynamics, weights = rules["dynamics"], rules["weights"]
     for key, owner in (("failure", "link_failure"), ("among", "switching")):
         if rules[key] in (None, []) and dynamics == owner:
-            given = "=[]" if rules[key] == [] else " missing"
-            raise ValueError(f"graph.{key}{given}: expected a value with graph.dynamics={owner}")
+            value = "=[]" if rules[key] == [] else " missing"
+            raise ValueError(f"graph.{key}{value}: expected a value with graph.dynamics={owner}")
         if rules[key] is not None and dynamics != owner:
             raise ValueError(f"graph.{key}={rules[key]}: expected graph.dynamics={owner} with it")
     if rules["every"] > 1 and dynamics == "static":
@@ -57,7 +57,7 @@ def check(rules: Rules) -> None:
 
 
 def check_directed(is_directed: bool, rules: Rules) -> None:
-    """Raise ValueError if a directed graph has weights or dynamics that are for the others."""
+    """Raise ValueError if a directed graph has weights or dynamics for undirected graphs."""
     if is_directed and rules["weights"] != "push_sum":
         weights = rules["weights"]
         raise ValueError(f"graph.weights={weights}: expected push_sum, the graph is directed")
@@ -66,7 +66,7 @@ def check_directed(is_directed: bool, rules: Rules) -> None:
 
 
 def check_redrawn(num_agents: int, is_directed: bool, seeds: Seeds, rules: Rules) -> None:
-    """Raise ValueError unless the rules suit another random graph in every round."""
+    """Raise ValueError unless the rules suit a new random graph in every round."""
     check(rules)
     check_directed(is_directed, rules)
     if rules["weights"] == "best_constant":
@@ -76,7 +76,7 @@ def check_redrawn(num_agents: int, is_directed: bool, seeds: Seeds, rules: Rules
 
 
 def check_linked(links: Links, seeds: Seeds) -> None:
-    """Raise ValueError if gossip has no link to choose from."""
+    """Raise ValueError if the graph of a replica has no link for gossip."""
     if len(lonely := np.setdiff1d(np.arange(len(seeds)), links.replica)):
         raise ValueError(f"graph.dynamics=gossip: the graph of seed {seeds[lonely[0]]} has no link")
 
@@ -90,9 +90,9 @@ def check_positive(matrix: Tensor, weights: str, seeds: Seeds) -> None:
 
 
 def check_exchange(matrix: Tensor, weights: str, seeds: Seeds) -> None:
-    """Raise ValueError if agents exchange what they have in every round that redraws a matrix.
+    """Raise ValueError if agents only exchange values in every round that redraws a matrix.
 
-    The matrix is [R, N, N]. Where each row has one entry, other places of the agents change nothing.
+    The matrix is [R, N, N]. If each row has one entry, to exchange agents does not help.
     """
     keeps = matrix.diagonal(dim1=-2, dim2=-1) > ROUNDING
     exchanges = (matrix > 1 - ROUNDING).any(-1).all(-1) & ~keeps.all(-1)
@@ -104,13 +104,13 @@ def check_exchange(matrix: Tensor, weights: str, seeds: Seeds) -> None:
 def afford(num_agents: int, seeds: Seeds, key: str, graphs: int = 1) -> None:
     """Raise ValueError, naming `key`, if the replicas' dense matrices take too much memory.
 
-    Each replica has one for each of the `graphs` that follow each other.
+    Each replica has a matrix for each of the `graphs` that follow each other.
     """
     count = len(seeds) * graphs
     if count * num_agents**2 > DENSE_ENTRIES:
-        much = f"{count} dense matrices of {num_agents} x {num_agents} do not fit into memory"
-        rest = f"dynamics static or link_failure with weights {', '.join(LOCAL)}"
-        raise ValueError(f"{key}: {much}; expected few links and {rest}")
+        size = f"{count} dense matrices of {num_agents} x {num_agents} do not fit into memory"
+        sparse_rules = f"dynamics static or link_failure with weights {', '.join(LOCAL)}"
+        raise ValueError(f"{key}: {size}; expected few links and {sparse_rules}")
 
 
 def afford_links(links: float, key: str) -> None:
@@ -120,18 +120,18 @@ def afford_links(links: float, key: str) -> None:
 
 
 def disconnected(seeds: Seeds, replicas: Ints) -> str | None:
-    """Say that the mean graphs of these replicas are disconnected; None if there are none."""
+    """Return the sentence that the mean graphs of `replicas` are disconnected; None if none is."""
     if not len(replicas):
         return None
-    named = ", ".join(str(seeds[replica]) for replica in map(int, replicas[:3]))
-    named += ", .." if len(replicas) > 3 else ""
+    seed_names = ", ".join(str(seeds[replica]) for replica in map(int, replicas[:3]))
+    seed_names += ", .." if len(replicas) > 3 else ""
     return (
-        f"graph: disconnected in the mean with seed {named}, its agents cannot agree; expected a "
+        f"graph: disconnected in the mean with seed {seed_names}, its agents cannot agree; expected a "
         "path between any two, or graph=none"
     )
 
 
 def unlinked(links: Links) -> Ints:
-    """Return the replicas without a link: no exchange of places connects them."""
+    """Return the replicas without a link, which stay disconnected when agents are exchanged."""
     counts = np.bincount(links.replica, minlength=links.num_replicas)
     return np.flatnonzero((counts == 0) & (links.num_agents > 1))

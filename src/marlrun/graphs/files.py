@@ -1,7 +1,7 @@
 """Graphs and consensus matrices from files: .npy, .csv (commas) or .txt (blanks).
 
-A square matrix with a row an agent is read as a matrix: row i, what agent i hears. Whole numbers in
-two columns are read as a list of links, not directed, agents numbered from 0.
+A square table with a row for each agent is a matrix: row i is what agent i hears. Whole numbers in
+two columns are a list of undirected links between agents, which are numbered from 0.
 """
 
 import codecs
@@ -18,13 +18,13 @@ from marlrun.system.reading import InputFile
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4
-"""How far sums of a matrix may be from 1: files are written with few digits."""
+"""How far the sums of a matrix may be from 1, for files have few digits."""
 NEGLIGIBLE = 1e-9
-"""Weights of a matrix up to which nothing is heard: what mixes by them alone never ends."""
+"""A weight of a matrix up to this size makes no link: agents would take for ever to agree by it."""
 _DELIMITERS = {".csv": ",", ".txt": None}
 _BETWEEN = {",": "commas", None: "blanks"}
 _SHOWN = 40
-"""Characters of a line that a message shows."""
+"""How many characters of a line a message shows."""
 
 
 class Table(NamedTuple):
@@ -35,9 +35,9 @@ class Table(NamedTuple):
 
 
 def read_table(file: InputFile) -> Table:
-    """Return the numbers in a file, finite, in rows and columns.
+    """Return the numbers in a file, which are finite and in rows and columns.
 
-    ValueError, in one line that says what is wrong and where, if there are none.
+    ValueError, in one line, says what is wrong and where.
     """
     suffix = PurePath(file.path).suffix.lower()
     try:
@@ -54,19 +54,19 @@ def read_table(file: InputFile) -> Table:
 def pairs_in(table: Table, num_agents: int) -> tuple[Ints, bool]:
     """Return the graph in a table as pairs [E, 2], and whether it is directed.
 
-    ValueError, in one line, if it is no graph of so many agents.
+    ValueError, in one line, if the table is no graph of so many agents.
     """
     numbers = table.numbers
     if numbers.shape == (num_agents, num_agents):
         _refuse_negative(table, "0 where there is no link, a positive number where there is one")
-        hearer, heard = np.nonzero(numbers)
-        pairs = np.stack((heard, hearer), 1)
+        receiver, sender = np.nonzero(numbers)
+        pairs = np.stack((sender, receiver), 1)
         return pairs, not np.array_equal(numbers != 0, numbers.T != 0)
     if numbers.shape[1] != 2:
         raise ValueError(_misfit(table, num_agents, "or a list of links in two columns"))
-    wrong = (numbers < 0) | (numbers >= num_agents) | (numbers != np.floor(numbers))
-    if wrong.any():
-        (row, _), *_ = np.argwhere(wrong)
+    is_wrong = (numbers < 0) | (numbers >= num_agents) | (numbers != np.floor(numbers))
+    if is_wrong.any():
+        (row, _), *_ = np.argwhere(is_wrong)
         link = " ".join(f"{end:g}" for end in numbers[row])
         expected = f"expected two agents of 0 .. {num_agents - 1}"
         from_one = numbers.min() == 1 and numbers.max() == num_agents
@@ -76,10 +76,10 @@ def pairs_in(table: Table, num_agents: int) -> tuple[Ints, bool]:
 
 
 def matrix_in(table: Table, num_agents: int) -> Floats:
-    """Return the consensus matrix [N, N] in a table, its rows summing to 1.
+    """Return the consensus matrix [N, N] in a table; its rows sum to 1.
 
-    ValueError, in one line, if it is none: not square, of another size, negative, not
-    row-stochastic.
+    ValueError, in one line, if the table has another shape or a negative entry, or if a row does
+    not sum to 1.
     """
     numbers = table.numbers
     if numbers.shape != (num_agents, num_agents):
@@ -129,7 +129,7 @@ def _text(content: bytes) -> str:
 
 
 def _numbers(text: str, delimiter: str | None) -> NDArray[Any]:
-    """Return the numbers in a text; what follows a # counts for nothing."""
+    """Return the numbers in a text; a # begins a comment."""
     bare = (line.partition("#")[0].strip() for line in text.splitlines())
     lines = {number: line for number, line in enumerate(bare, start=1) if line}
     if not lines:
@@ -141,16 +141,16 @@ def _numbers(text: str, delimiter: str | None) -> NDArray[Any]:
 
 
 def _mistakes(lines: Mapping[int, str], delimiter: str | None) -> Iterator[str]:
-    """Say which lines are no rows of the table, by the numbers of the lines."""
-    first, *_ = lines
-    width = len(lines[first].split(delimiter))
+    """Yield a message for each line that is no row of the table."""
+    first_line, *_ = lines
+    width = len(lines[first_line].split(delimiter))
     for number, line in lines.items():
         parts = line.split(delimiter)
         if not all(map(_is_number, parts)):
             between = f"numbers with {_BETWEEN[delimiter]} between them"
             yield f"line {number} is {line[:_SHOWN]!r}, expected only {between}"
         if len(parts) != width:
-            yield f"line {number} has {len(parts)} numbers, expected {width} as in line {first}"
+            yield f"line {number} has {len(parts)} numbers, expected {width} as in line {first_line}"
 
 
 def _is_number(text: str) -> bool:

@@ -21,43 +21,43 @@ from marlrun.graphs.spectra import Floats, Matrix, apart
 sparse: Any = untyped_sparse
 
 Summary = tuple[float | None, float | None, float | None]
-"""rho, second singular value, spectral gap; None what was not found."""
+"""rho, second singular value and spectral gap; each is None if it was not found."""
 SMALL = 500
-"""Agents up to which all eigenvalues are computed; beyond, the largest alone."""
+"""With more agents only the largest eigenvalues are computed, not all."""
 _LARGE_DRAWS = 4
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What a network's mean round does to disagreement; None what could not be found."""
+    """What a mean round of a network does to disagreement; a value is None if it was not found."""
 
     rho: float | None
     """Spectral norm of E[C'(I - 11'/N)C]."""
     second_singular_value: float | None
-    """Of E[C]; without change and with both sums 1 its square is rho."""
+    """The one of E[C]; its square is rho if the graph is static and rows and columns sum to 1."""
     spectral_gap: float | None
     """1 - |second largest eigenvalue of E[C]|."""
     edges: float
-    """Links of a round, on average; both directions are one, unless the graph is directed."""
+    """The mean number of links in a round; in an undirected graph both directions are one link."""
     connected: bool
-    """Whether the mean graph is (strongly, if directed)."""
+    """Whether the mean graph is connected (strongly, if it is directed)."""
     draws: int | None
-    """Random rounds from which this is estimated; None where there are none."""
+    """The number of random rounds from which values are estimated; None if they are exact."""
     how: str
-    """How it was found, and what it means."""
+    """How the values were found, and what they mean."""
 
     def values(self) -> dict[str, float | bool | None]:
         """Return the measures by name."""
         return {key: value for key, value in asdict(self).items() if key not in ("draws", "how")}
 
     def lines(self) -> list[str]:
-        """Tell them, one a line, and how they were found."""
-        told = [f"{key:>21}  {json.dumps(value)}" for key, value in self.values().items()]
-        return [*told, f"({self.how})"]
+        """Return a line for each measure, and one that says how they were found."""
+        lines = [f"{key:>21}  {json.dumps(value)}" for key, value in self.values().items()]
+        return [*lines, f"({self.how})"]
 
 
 def measure(network: Network, draws: int) -> Measures:
-    """Measure the first replica; a graph that changes at random, by `draws` of its next rounds.
+    """Measure the first replica; `draws` rounds are used if the graph changes at random.
 
     Gossip is measured exactly: a round is a projection, so that E[C'(I - 11'/N)C] = E[C] - 11'/N.
     """
@@ -96,12 +96,12 @@ def _measures(network: Network, values: Summary, links: float, draws: int | None
         edges=_tidy(links if network.is_directed else links / 2),
         connected=network.connected,
         draws=draws,
-        how="; ".join(_told(network, values, draws)),
+        how="; ".join(_explanations(network, values, draws)),
     )
 
 
-def _told(network: Network, values: Summary, draws: int | None) -> Iterator[str]:
-    """Say how the values were found and what they mean."""
+def _explanations(network: Network, values: Summary, draws: int | None) -> Iterator[str]:
+    """Yield how the values were found, and what they mean."""
     yield "exact" if draws is None else f"estimated from {draws} rounds"
     if draws is not None and not network.is_shuffled:
         yield "the largest eigenvalue of a sample's mean is too large, more draws are less so"
@@ -116,9 +116,9 @@ def _told(network: Network, values: Summary, draws: int | None) -> Iterator[str]
 
 
 def _summing_to_one(matrix: Matrix, axis: int) -> Matrix:
-    """Return a matrix whose sums lack nothing to 1 but double precision.
+    """Return a matrix with sums of 1 in double precision; its diagonal takes the difference.
 
-    Single precision's dust on the diagonal, 6e-8, is more than slow graphs' spectral gap.
+    In single precision the diagonal is wrong by 6e-8, which may exceed the gap of a slow graph.
     """
     lacking = 1 - matrix.sum(axis)
     if sparse.issparse(matrix):
@@ -127,15 +127,15 @@ def _summing_to_one(matrix: Matrix, axis: int) -> Matrix:
 
 
 def _gossip(links: Links, is_connected: bool) -> Summary:
-    """Summarise rounds in which two agents take their mean, all links of a graph alike.
+    """Summarise rounds in which the two agents of a link take their mean; all links are equal.
 
     E[C] = I - L / 2E, L the Laplacian of the E links; it has no negative eigenvalues.
     """
     size = links.num_agents
-    own = links.replica == 0
-    ends, ones = (links.hearer[own], links.heard[own]), np.ones(own.sum())
-    # `own` counts every link twice.
-    mean = _summing_to_one(sparse.csr_array((ones / len(ones), ends), shape=(size, size)), 1)
+    is_first = links.replica == 0
+    ends, weights = (links.hearer[is_first], links.heard[is_first]), np.ones(is_first.sum())
+    # Every link stands here twice.
+    mean = _summing_to_one(sparse.csr_array((weights / len(weights), ends), shape=(size, size)), 1)
     if size <= SMALL:
         second = float(np.linalg.eigvalsh(mean.toarray())[-2])
     else:
@@ -144,7 +144,7 @@ def _gossip(links: Links, is_connected: bool) -> Summary:
 
 
 def _small(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
-    """Summarise by all eigenvalues."""
+    """Summarise a few agents by all eigenvalues."""
     mean, second = np.zeros((size, size)), np.zeros((size, size))
     for matrix in matrices:
         dense: Floats = matrix.toarray() if sparse.issparse(matrix) else matrix
@@ -159,10 +159,10 @@ def _small(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
 
 
 def _shuffled(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
-    """Summarise where agents' places in the graph are drawn anew.
+    """Summarise rounds in which agents are exchanged at random.
 
-    Then both expectations have one number on the diagonal and one beside it. So a sample's means of
-    both estimate them without the bias of a sample's largest eigenvalue, which at 200 draws is 15 %.
+    Then each expectation has one number on the diagonal and one outside. The means of a sample
+    estimate both without bias; the largest eigenvalue of a sample has a bias of 15 % at 200 rounds.
     """
     entries = np.zeros((2, 2))
     for matrix in matrices:
@@ -172,13 +172,13 @@ def _shuffled(matrices: Iterable[Matrix], size: int, count: int) -> Summary:
         entries[0] += squares, rows @ rows - total**2 / size
         entries[1] += matrix.trace(), total
     # E = (d - o) I + o 11' has the eigenvalues d - o and, for 1, the sum of a row.
-    own, total = entries.T / count / size
-    square, second = own - (total - own) / max(1, size - 1)
+    diagonal, total = entries.T / count / size
+    square, second = diagonal - (total - diagonal) / max(1, size - 1)
     return float(max(square, total[0])), float(abs(second)), float(1 - abs(second))
 
 
 def _large(rounds: Iterable[Matrix], size: int, count: int, is_connected: bool) -> Summary:
-    """Summarise by the largest eigenvalues, with products alone."""
+    """Summarise many agents by the largest eigenvalues, which need only products."""
     matrices = list(rounds)
     mean: Matrix = sum(matrices[1:], start=matrices[0]) / count
     if abs(mean - mean.T).max() < 1e-6:
@@ -187,39 +187,41 @@ def _large(rounds: Iterable[Matrix], size: int, count: int, is_connected: bool) 
         if count == 1:
             return None if second is None else second**2, second, gap
     else:
-        found = spectra.largest(lambda x: mean.T @ (mean @ x), size, 2)
-        second = None if found is None else float(found[1] ** 0.5)
+        eigenvalues = spectra.largest(lambda x: mean.T @ (mean @ x), size, 2)
+        second = None if eigenvalues is None else float(eigenvalues[1] ** 0.5)
         eigenvalue = spectra.radius(lambda x: apart(mean @ x), size)
         gap = None if eigenvalue is None else 1 - eigenvalue
 
     def multiply(x: Floats) -> Floats:
-        return sum((one.T @ apart(one @ x) for one in matrices), start=np.zeros(size)) / count
+        return (
+            sum((matrix.T @ apart(matrix @ x) for matrix in matrices), start=np.zeros(size)) / count
+        )
 
     largest = spectra.largest(multiply, size)
     return None if largest is None else float(largest[0]), second, gap
 
 
 def array_of(mixing: Mixing) -> Matrix:
-    """Return the first replica's matrix."""
+    """Return the matrix of the first replica."""
     if not isinstance(mixing, SparseMixing):
         return mixing.matrix[0].double().cpu().numpy()
     csr, size = mixing.csr.cpu(), mixing.num_agents
     starts = csr.crow_indices()[: size + 1].numpy()
     columns, values = (part()[: starts[-1]].numpy() for part in (csr.col_indices, csr.values))
     parts = (values.astype(np.float64), columns.copy(), starts.copy())
-    found = sparse.csr_array(parts, shape=(size, size))
-    found.eliminate_zeros()
-    return found
+    array = sparse.csr_array(parts, shape=(size, size))
+    array.eliminate_zeros()
+    return array
 
 
 def _tidy(value: float) -> float:
-    """Return a mean of whole numbers without the dust of adding up, an int where it is one."""
+    """Return a mean of whole numbers without errors of rounding, as an int if it is whole."""
     value = round(value, 6)
     return int(value) if value == int(value) else value
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return a value without the dust of single precision; how far it is from 0 or 1 stays told."""
+    """Return a value rounded to 6 digits, or to 4 digits of a small distance from 0 or 1."""
     if value is None:
         return None
     margin = min(abs(value), abs(1 - value))

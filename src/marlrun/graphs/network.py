@@ -1,4 +1,4 @@
-"""A network: the consensus matrices of one round of communication after another."""
+"""Networks: the consensus matrices of all rounds of communication."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from marlrun.graphs.links import Links
 from marlrun.types import StateDict
 
 _ALIGNED = 4
-"""Floats of which a replica's part must be a multiple.
+"""The number of floats of a replica must be a multiple of this.
 
-Where it starts within 16 bytes decides the order in which a CPU sums, and so does a matrix with a
-single column: else a replica's last bits would depend on its company.
+Where they start within 16 bytes decides in which order a CPU sums, and so does a matrix with a
+single column. Otherwise the last bits of a replica would depend on the other replicas.
 """
 
 
@@ -22,12 +22,12 @@ class Mixing:
     is_sparse = False
 
     def __init__(self, matrix: Tensor):
-        """Take the matrices C [R, N, N] float32."""
+        """Make a round of matrices C [R, N, N] float32."""
         self._matrix = matrix
 
     @property
     def matrix(self) -> Tensor:
-        """[R, N, N] float32: row i is what agent i makes of what it hears."""
+        """[R, N, N] float32: row i has the weights that agent i gives to all agents."""
         return self._matrix
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -41,18 +41,18 @@ class Mixing:
 
 
 class SparseMixing(Mixing):
-    """One round of many agents who hear few."""
+    """One round of communication among many agents, each of which hears few."""
 
     is_sparse = True
 
     def __init__(self, csr: Tensor, num_agents: int):
-        """Take a CSR matrix [R * N, R * N] with the replicas' C as blocks on its diagonal."""
+        """Make a round of a CSR matrix [R * N, R * N], with C of each replica as a block."""
         self.csr, self.num_agents = csr, num_agents
         self._entries = csr.col_indices(), csr.crow_indices()[:-1], csr.values()
 
     @property
     def matrix(self) -> Tensor:
-        """Not to be had: it would not fit into memory."""
+        """There is no dense matrix, which would not fit into memory."""
         raise AssertionError("a sparse round has no dense matrix")
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class SparseMixing(Mixing):
 
 
 class Network:
-    """Who hears whom, round after round; what replica r draws depends on its seed alone."""
+    """The rounds of communication among agents; those of a replica depend on its seed alone."""
 
     def __init__(
         self,
@@ -85,19 +85,19 @@ class Network:
     ):
         self.num_agents, self.num_replicas = num_agents, num_replicas
         self.period = period
-        """Rounds after which the matrices repeat themselves; None where they are random."""
+        """After so many rounds the matrices are the same again; None if they are random."""
         self.is_push_sum, self.is_directed = is_push_sum, is_directed
         self.is_shuffled = is_shuffled
-        """Whether agents' places in the graph are drawn anew again and again."""
+        """Whether agents are exchanged at random, again and again."""
         self.connected = connected
-        """Whether the mean graphs are, so that everyone's word reaches everyone in time."""
+        """Whether all mean graphs are connected, so that each agent reaches all others in time."""
         self.problem, self.warning = problem, warning
-        """What breaks the assumptions of consensus, or bends them; None where nothing does."""
+        """Why agents cannot agree, and why they agree on something else than the mean, or None."""
         self.gossip = gossip
-        """Links of which a round of gossip draws one; None where it is not gossip."""
+        """The links of which a round of gossip takes one; None if the network does not gossip."""
         self._rounds = rounds
         self.counter = 0
-        """Rounds so far."""
+        """The number of rounds so far."""
 
     @property
     def is_static(self) -> bool:
@@ -105,13 +105,13 @@ class Network:
         return self.period == 1
 
     def draw(self) -> Mixing:
-        """Return the next round's matrices; static graphs return the same object."""
+        """Return the matrices of the next round; static graphs return the same object."""
         mixing = self._rounds(self.counter)
         self.counter += 1
         return mixing
 
     def state_dict(self) -> StateDict:
-        """Return the number of rounds so far, which decides all to come."""
+        """Return the number of rounds so far, which decides all later rounds."""
         return {"counter": self.counter}
 
     def load_state_dict(self, state: StateDict) -> None:

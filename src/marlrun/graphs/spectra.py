@@ -1,4 +1,4 @@
-"""Extreme eigenvalues of large operators: Lanczos, and what it cannot resolve by factors."""
+"""Extreme eigenvalues of large operators: the method of Lanczos, or else factors of matrices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,44 +18,44 @@ Multiply = Callable[[Floats], Floats]
 
 _TOLERANCE = 1e-9
 _RESOLVED = 1e-7
-"""How near to 1, at most, a value of that tolerance still tells from 1."""
+"""A value of that tolerance that is nearer to 1 cannot be told from 1."""
 _RESTARTS = 60
 _THIN = 5
-"""Entries a row, on average, up to which a matrix that mixes slowly has factors with few entries:
-rings, trees, lattices."""
+"""A matrix that mixes slowly and has at most so many entries in a row, on average, has factors with
+few entries: rings, trees and lattices are such."""
 
 
 def apart(x: Floats) -> Floats:
-    """Return x without its mean: what agents do not agree on."""
+    """Return x without its mean, which is what agents do not agree on."""
     return x - x.mean(0)
 
 
 def largest(multiply: Multiply, size: int, count: int = 1) -> Floats | None:
     """Return the `count` eigenvalues of largest modulus of a symmetric operator, descending moduli.
 
-    None where Lanczos's method does not find them in a few seconds, or cannot tell the last from 1.
+    None if the method of Lanczos does not find them soon, or cannot tell the last from 1.
     """
-    return _found(linalg.eigsh, multiply, size, count)
+    return _largest_moduli(linalg.eigsh, multiply, size, count)
 
 
 def radius(multiply: Multiply, size: int) -> float | None:
-    """Return the largest modulus of an operator's eigenvalues; None as in `largest`."""
-    found = _found(linalg.eigs, multiply, size, 1)
-    return None if found is None else float(found[0])
+    """Return the largest modulus of the eigenvalues of an operator; None as in `largest`."""
+    moduli = _largest_moduli(linalg.eigs, multiply, size, 1)
+    return None if moduli is None else float(moduli[0])
 
 
 def second(matrix: Matrix, is_connected: bool) -> float | None:
     """Return the second largest modulus of the eigenvalues of a symmetric matrix of row sums 1.
 
-    None where it is not found.
+    None if it is not found.
     """
     if not is_connected:
         return 1.0
-    found = largest(lambda x: apart(matrix @ apart(x)), matrix.shape[0])
-    return _factored(sparse.csc_array(matrix)) if found is None else float(found[0])
+    moduli = largest(lambda x: apart(matrix @ apart(x)), matrix.shape[0])
+    return _factored(sparse.csc_array(matrix)) if moduli is None else float(moduli[0])
 
 
-def _found(solve: Any, multiply: Multiply, size: int, count: int) -> Floats | None:
+def _largest_moduli(solve: Any, multiply: Multiply, size: int, count: int) -> Floats | None:
     start = np.random.default_rng(0).standard_normal(size)
     if np.linalg.norm(multiply(start)) < 1e-6 * np.linalg.norm(start):
         return np.zeros(count)
@@ -70,10 +70,11 @@ def _found(solve: Any, multiply: Multiply, size: int, count: int) -> Floats | No
 
 
 def _factored(matrix: Matrix) -> float | None:
-    """Return the same by Lanczos on the pseudoinverse of the Laplacian I - C, for thin matrices.
+    """Return the value of `second` by the pseudoinverse of the Laplacian I - C, for thin matrices.
 
-    Its largest eigenvalue stands alone where the Laplacian's smallest stand close together. The
-    other end of C's spectrum is not looked for: Gershgorin's circles must keep it nearer to 0.
+    Its largest eigenvalues are far apart even if the smallest of the Laplacian are close together.
+    Negative eigenvalues of C are not computed: Gershgorin's circles must show that they are nearer
+    to 0.
     """
     size = matrix.shape[0]
     if matrix.nnz > _THIN * size:
@@ -81,14 +82,14 @@ def _factored(matrix: Matrix) -> float | None:
     laplacian = (sparse.eye_array(size, format="csc") - matrix)[1:, 1:].tocsc()
     try:
         solve: Multiply = linalg.splu(laplacian, permc_spec="MMD_AT_PLUS_A").solve
-    except RuntimeError:  # singular: a few rounds' sample may be disconnected
+    except RuntimeError:  # singular: the sample of a few rounds may be disconnected
         return None
 
     def multiply(x: Floats) -> Floats:
         return apart(np.concatenate(([0.0], solve(apart(x)[1:]))))
 
-    found = largest(multiply, size)
-    if found is None:
+    moduli = largest(multiply, size)
+    if moduli is None:
         return None
-    value = 1 - 1 / float(found[0])
+    value = 1 - 1 / float(moduli[0])
     return value if 1 - 2 * matrix.diagonal().min() <= value else None

@@ -1,12 +1,12 @@
-"""Topologies: what `graph=NAME` builds, from networkx where it draws nothing in the loop.
+"""Topologies: the functions that `graph=NAME` calls.
 
-Every function takes the number of agents, a seed a replica, the device, its own parameters and the
-rules that all graphs share (conf/graph/none.yaml), and returns a Network; ValueError, in one line,
-if the parameters do not fit the agents. Random graphs are drawn for each replica from its own seed.
+Every function takes the number of agents, a seed for each replica, the device, its parameters and
+the rules that all graphs share (conf/graph/none.yaml), and returns a Network. ValueError, in one
+line, if the parameters do not fit the agents. A random graph depends on the seed of its replica.
 """
 
 from collections.abc import Callable, Sequence
-from math import isqrt, pi
+from math import pi
 from typing import Any, Unpack
 
 import networkx
@@ -14,20 +14,20 @@ import torch
 
 from marlrun.graphs.assembly import network, redrawn_network
 from marlrun.graphs.assumptions import Rules, afford_links, check_redrawn
-from marlrun.graphs.draws import random_pairs, random_positions, stream_of
 from marlrun.graphs.files import pairs_in, read_table
-from marlrun.graphs.links import Links, join, pairs_of
+from marlrun.graphs.links import join, pairs_of
 from marlrun.graphs.network import Network
+from marlrun.graphs.sampling import random_pairs, random_positions, stream_of
+from marlrun.graphs.shapes import Graph, hypercube_graph, lattice, links_of, switched_links
 from marlrun.streams import derive
 from marlrun.types import Seeds
 
-Graph = Any
 nx: Any = networkx
 """It has no types."""
 
 
 def none(num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]) -> Network:
-    """Nobody hears anybody, C = I: the deliberate case without communication."""
+    """Return the network in which no agent hears any other, C = I."""
     silent = _fixed(nx.empty_graph(num_agents), num_agents, seeds, device, rules)
     silent.problem = None
     return silent
@@ -36,23 +36,23 @@ def none(num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Ru
 def complete(
     num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]
 ) -> Network:
-    """Everyone hears everyone."""
+    """Return the network in which every agent hears all others."""
     afford_links(num_agents * (num_agents - 1) / 2, "graph=complete")
     return _fixed(nx.complete_graph(num_agents), num_agents, seeds, device, rules)
 
 
 def ring(num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]) -> Network:
-    """Everyone hears the two beside."""
+    """Return a ring, on which every agent hears its two neighbours."""
     return _fixed(nx.cycle_graph(num_agents), num_agents, seeds, device, rules)
 
 
 def path(num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]) -> Network:
-    """Everyone hears the one before and the one behind."""
+    """Return a path, on which every agent hears the agents before and behind it."""
     return _fixed(nx.path_graph(num_agents), num_agents, seeds, device, rules)
 
 
 def star(num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]) -> Network:
-    """Everyone hears the first, who hears everyone."""
+    """Return a star: the first agent and every other agent hear each other."""
     return _fixed(nx.star_graph(num_agents - 1), num_agents, seeds, device, rules)
 
 
@@ -64,8 +64,8 @@ def grid(
     shape: Sequence[int] | None,
     **rules: Unpack[Rules],
 ) -> Network:
-    """Rows and columns of agents who hear the four around."""
-    return _fixed(_lattice(num_agents, shape, False), num_agents, seeds, device, rules)
+    """Return a grid of rows and columns, on which agents hear the four around them."""
+    return _fixed(lattice(num_agents, shape, False), num_agents, seeds, device, rules)
 
 
 def torus(
@@ -77,20 +77,20 @@ def torus(
     **rules: Unpack[Rules],
 ) -> Network:
     """Return a grid whose edges meet."""
-    return _fixed(_lattice(num_agents, shape, True), num_agents, seeds, device, rules)
+    return _fixed(lattice(num_agents, shape, True), num_agents, seeds, device, rules)
 
 
 def hypercube(
     num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]
 ) -> Network:
-    """Agents hear those whose number differs in one bit."""
-    return _fixed(_hypercube(num_agents), num_agents, seeds, device, rules)
+    """Return a hypercube: agents hear each other if their numbers differ in one bit."""
+    return _fixed(hypercube_graph(num_agents), num_agents, seeds, device, rules)
 
 
 def directed_ring(
     num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]
 ) -> Network:
-    """Everyone hears the one before, for push-sum."""
+    """Return a ring on which every agent hears only the agent before it, for push-sum."""
     graph = nx.cycle_graph(num_agents, create_using=nx.DiGraph)
     return _fixed(graph, num_agents, seeds, device, rules)
 
@@ -98,7 +98,7 @@ def directed_ring(
 def k_regular(
     num_agents: int, seeds: Seeds, device: torch.device, *, k: int, **rules: Unpack[Rules]
 ) -> Network:
-    """Everyone hears k others, drawn at random."""
+    """Return a random network in which every agent hears k others."""
     if k >= num_agents or k * num_agents % 2:
         expected = f"expected fewer than the {num_agents} agents, k times agents even"
         raise ValueError(f"graph.k={k}: {expected}")
@@ -107,7 +107,7 @@ def k_regular(
     def draw(seed: int) -> Graph:
         if k <= 3 * num_agents / 4:
             return nx.random_regular_graph(k, num_agents, seed)
-        # networkx would search for minutes; the links that are missing are soon found.
+        # networkx would search for minutes, but finds the few links that are absent at once.
         return nx.complement(nx.random_regular_graph(num_agents - 1 - k, num_agents, seed))
 
     return _random(draw, num_agents, seeds, device, rules)
@@ -122,7 +122,7 @@ def watts_strogatz(
     probability: float,
     **rules: Unpack[Rules],
 ) -> Network:
-    """Everyone hears the k nearest on a ring, some links lead elsewhere; always connected."""
+    """Return a ring with k neighbours an agent, of which some links are moved; it is connected."""
     if k >= num_agents or k % 2:
         raise ValueError(f"graph.k={k}: expected an even number below the {num_agents} agents")
     afford_links(k * num_agents / 2, f"graph.k={k}")
@@ -138,7 +138,7 @@ def watts_strogatz(
 def barabasi_albert(
     num_agents: int, seeds: Seeds, device: torch.device, *, m: int, **rules: Unpack[Rules]
 ) -> Network:
-    """Agents come one by one and choose m others, popular ones more often."""
+    """Return a network to which agents come one by one and choose m others, by their degrees."""
     if m >= num_agents:
         raise ValueError(f"graph.m={m}: expected fewer than the {num_agents} agents")
     afford_links(m * (num_agents - m), f"graph.m={m}")
@@ -157,9 +157,9 @@ def erdos_renyi(
     directed: bool,
     **rules: Unpack[Rules],
 ) -> Network:
-    """So many links, `ratio` of all pairs, or each with `probability`; by default ratio 4 / N.
+    """Return a network of random links: `ratio` of all pairs, or each pair with `probability`.
 
-    Redrawn, it is another such graph, not the same one with agents exchanged.
+    The default is the ratio 4 / N. With graph.dynamics=redrawn every round has another such graph.
     """
     if ratio is not None and probability is not None:
         raise ValueError(f"graph.probability={probability}: expected null, graph.ratio={ratio}")
@@ -187,9 +187,9 @@ def erdos_renyi(
 def geometric(
     num_agents: int, seeds: Seeds, device: torch.device, *, radius: float, **rules: Unpack[Rules]
 ) -> Network:
-    """Agents thrown into the unit square hear whom is nearer than `radius`.
+    """Return a network of agents at random in the unit square, which hear those within `radius`.
 
-    Redrawn, they are thrown anew.
+    With graph.dynamics=redrawn they have other positions in every round.
     """
     if rules["dynamics"] == "redrawn":
         check_redrawn(num_agents, False, seeds, rules)
@@ -208,22 +208,26 @@ def geometric(
 def from_file(
     num_agents: int, seeds: Seeds, device: torch.device, **rules: Unpack[Rules]
 ) -> Network:
-    """A file's graph: a list of links, or a matrix that is not zero where there is a link."""
+    """Return the network in a file: a list of links, or a matrix that is not 0 at links."""
     if rules["file"] is None:
         raise ValueError("graph.file=null: expected a file, graph=from_file")
     table = read_table(rules["file"])
     pairs, is_directed = pairs_in(table, num_agents)
     links = join([pairs] * len(seeds), num_agents, is_directed)
-    return network(links, seeds, device, rules, _others(num_agents, seeds, rules), table)
+    return network(
+        links, seeds, device, rules, switched_links(num_agents, seeds, rules["among"] or []), table
+    )
 
 
 def _fixed(
     graph: Graph, num_agents: int, seeds: Seeds, device: torch.device, rules: Rules
 ) -> Network:
-    """Return the network of one graph for all replicas."""
+    """Return the network of a graph that all replicas share."""
     _refuse_file(rules)
-    links = _links(graph, num_agents, len(seeds))
-    return network(links, seeds, device, rules, _others(num_agents, seeds, rules))
+    links = links_of(graph, num_agents, len(seeds))
+    return network(
+        links, seeds, device, rules, switched_links(num_agents, seeds, rules["among"] or [])
+    )
 
 
 def _random(
@@ -234,70 +238,13 @@ def _random(
     rules: Rules,
     is_directed: bool = False,
 ) -> Network:
-    """Return the network of a graph for each replica, drawn from its seed."""
+    """Return the network in which each replica has a random graph, which depends on its seed."""
     _refuse_file(rules)
     pairs = [pairs_of(draw(derive(seed, "graph")).edges) for seed in seeds]
     links = join(pairs, num_agents, is_directed)
-    return network(links, seeds, device, rules, _others(num_agents, seeds, rules))
-
-
-SWITCHED: dict[str, Callable[[int], Graph]] = {
-    "complete": nx.complete_graph,
-    "ring": nx.cycle_graph,
-    "path": nx.path_graph,
-    "star": lambda num_agents: nx.star_graph(num_agents - 1),
-    "grid": lambda num_agents: _lattice(num_agents, None, False),
-    "torus": lambda num_agents: _lattice(num_agents, None, True),
-    "hypercube": lambda num_agents: _hypercube(num_agents),
-    "none": nx.empty_graph,
-}
-"""What `graph.among` may name: graphs that have no parameters."""
-
-
-def _others(num_agents: int, seeds: Seeds, rules: Rules) -> list[Links]:
-    """Return the graphs that are switched to, after the chosen one.
-
-    ValueError, in one line, if one does not fit the agents or all are too large.
-    """
-    names = rules["among"] or []
-    key = f"graph.among={list(names)}"
-    # All but the complete graph have a few links an agent.
-    links = names.count("complete") * (num_agents - 1) / 2 + 2 * len(names)
-    afford_links(links * num_agents, key)
-    try:
-        graphs = [SWITCHED[name](num_agents) for name in names]
-    except ValueError as error:
-        raise ValueError(f"{key}: {str(error).partition(': ')[2]}") from error
-    return [_links(graph, num_agents, len(seeds)) for graph in graphs]
-
-
-def _links(graph: Graph, num_agents: int, num_replicas: int) -> Links:
-    """Return a graph's links, its nodes numbered in their order."""
-    assert len(graph) == num_agents
-    numbered = nx.convert_node_labels_to_integers(graph)
-    return join([pairs_of(numbered.edges)] * num_replicas, num_agents, graph.is_directed())
-
-
-def _lattice(num_agents: int, shape: Sequence[int] | None, periodic: bool) -> Graph:
-    if shape is None:
-        rows = next(rows for rows in range(isqrt(num_agents), 0, -1) if num_agents % rows == 0)
-        shape = (rows, num_agents // rows)
-        if rows == 1 and num_agents > 3:
-            raise ValueError(
-                f"graph.shape=null: {num_agents} agents are prime, expected another number"
-            )
-    rows, columns = shape
-    if rows < 1 or rows * columns != num_agents:
-        raise ValueError(
-            f"graph.shape={list(shape)}: expected rows and columns for the {num_agents} agents"
-        )
-    return nx.grid_2d_graph(rows, columns, periodic)
-
-
-def _hypercube(num_agents: int) -> Graph:
-    if num_agents & (num_agents - 1):
-        raise ValueError(f"graph=hypercube: expected a power of 2 agents, there are {num_agents}")
-    return nx.empty_graph(1) if num_agents == 1 else nx.hypercube_graph(num_agents.bit_length() - 1)
+    return network(
+        links, seeds, device, rules, switched_links(num_agents, seeds, rules["among"] or [])
+    )
 
 
 def _refuse_file(rules: Rules) -> None:

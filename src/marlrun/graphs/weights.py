@@ -1,4 +1,4 @@
-"""Consensus weights: from who hears whom to the matrix C of a round, batched.
+"""Consensus weights: the matrix C of a round from the mask of its links, batched.
 
 Xiao & Boyd, "Fast linear iterations for distributed averaging", 2004 (Metropolis, max-degree, best
 constant); Olshevsky, "Linear time average consensus", 2014 (lazy Metropolis); Kempe, Dobra &
@@ -27,7 +27,7 @@ Weights = Literal[
     "from_file",
 ]
 Local = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(degree of who hears, degree of who is heard, largest degree) -> weight of a link."""
+"""(degree of the hearer, degree of the heard, largest degree) -> weight of a link."""
 
 LOCAL: dict[str, Local] = {
     "metropolis": lambda hearer, heard, _: 1 / (1 + torch.maximum(hearer, heard)),
@@ -36,7 +36,7 @@ LOCAL: dict[str, Local] = {
     "uniform_row": lambda hearer, _, __: 1 / (1 + hearer),
     "push_sum": lambda _, heard, __: 1 / (1 + heard),
 }
-"""Rules that know no more of the graph than degrees. Push-sum's are numbers of hearers."""
+"""Rules that need only the degrees of a link; for push-sum a degree is a number of hearers."""
 
 _HALVINGS = 30
 """Iterations of `sinkhorn_laplacian`."""
@@ -55,12 +55,12 @@ def consensus(mask: Tensor, weights: str) -> Tensor:
         return best_constant(mask)
     degree = mask.sum(summed(weights))
     largest = degree.amax(-1)[..., None, None]
-    links = LOCAL[weights](degree.unsqueeze(-1), degree.unsqueeze(-2), largest)
-    return completed(mask * links, summed(weights))
+    weights_of_links = LOCAL[weights](degree.unsqueeze(-1), degree.unsqueeze(-2), largest)
+    return completed(mask * weights_of_links, summed(weights))
 
 
 def completed(links: Tensor, dim: int = -1) -> Tensor:
-    """Put what lacks to a sum of 1 on the diagonal of `links` [.., N, N], in place."""
+    """Fill the diagonal of `links` [.., N, N], in place, so that sums along `dim` are 1."""
     links.diagonal(dim1=-2, dim2=-1).copy_(1 - links.sum(dim))
     return links
 
@@ -68,7 +68,7 @@ def completed(links: Tensor, dim: int = -1) -> Tensor:
 def best_constant(mask: Tensor) -> Tensor:
     """Return I - a L with the `a` that mixes fastest, 2 / (l_1 + l_{n-1}); may be negative.
 
-    l_1 is the Laplacian's largest eigenvalue, l_{n-1} its second smallest (Xiao & Boyd, 2004).
+    l_1 is the largest eigenvalue of the Laplacian, l_{n-1} the second smallest (Xiao & Boyd, 2004).
     """
     exact = mask.double()
     laplacian = torch.diag_embed(exact.sum(-1)) - exact
@@ -82,8 +82,8 @@ def sinkhorn_laplacian(mask: Tensor) -> Tensor:
     """Return the absolute Laplacian |L| = D + A, scaled to be doubly stochastic.
 
     It is symmetric, so one diagonal X suffices: X |L| X. It is positive semidefinite, so the error
-    of log X at least halves in an iteration of x <- sqrt(x / |L| x) near the solution. Who hears
-    nobody has weight 1.
+    of log X at least halves in an iteration of x <- sqrt(x / |L| x) near the solution. An agent
+    that hears nobody has weight 1.
     """
     degree = mask.sum(-1)
     absolute = mask + torch.diag_embed(degree.clamp(min=1))

@@ -1,4 +1,4 @@
-"""How much memory there is, and refusals of what cannot fit into it, before work starts."""
+"""How much memory there is; what cannot fit into it is refused before work starts."""
 
 import os
 import sys
@@ -10,38 +10,38 @@ import torch
 from marlrun.types import Spec
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where a container or a batch system says how much memory its processes may take (Linux)."""
+"""Files in which a container or a batch system limits the memory of its processes (Linux)."""
 
 
-def check(needed: int, device: torch.device, keys: str) -> None:
-    """Raise ValueError, which names `keys`, if `needed` bytes are more than the memory there is.
+def check(num_bytes: int, device: torch.device, keys: str) -> None:
+    """Raise ValueError, which names `keys`, if the memory holds fewer than `num_bytes`.
 
-    What is needed is an estimate of the largest tensors, so what passes may still be too much
-    beside other programs. Swap does not count: training in it takes for ever.
+    The number is an estimate of the largest tensors, so memory may still run out beside other
+    programs. Swap does not count, for training in swap takes too long.
     """
-    there = memory(device)
-    if needed > there:
+    available = memory(device)
+    if num_bytes > available:
         raise ValueError(
-            f"{keys}: this takes about {_gigabytes(needed)} of memory, "
-            f"this machine has {_gigabytes(there)}"
+            f"{keys}: this takes about {_gigabytes(num_bytes)} of memory, "
+            f"this machine has {_gigabytes(available)}"
         )
 
 
 def check_steps(spec: Spec, replicas: int, num_envs: int, device: torch.device) -> None:
-    """Raise ValueError if the memory cannot hold the steps of so many copies of an environment."""
+    """Raise ValueError if the memory cannot hold the steps of all copies of an environment."""
     keys = f"env.num_envs={num_envs} replicas={replicas}"
     check(of_steps(spec, replicas, num_envs), device, keys)
 
 
 def is_short(error: BaseException) -> bool:
-    """Say whether an error means that no memory was left: of Python's, of a GPU, of PyTorch's."""
+    """Say whether an error of Python or PyTorch means that no memory was left, also on a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def memory(device: torch.device) -> int:
-    """Return the bytes of memory of a GPU, or those that this process may take of the machine's."""
+    """Return how many bytes a GPU has, or how many of the machine this process may take."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     limits = [sys.maxsize]
@@ -59,23 +59,22 @@ def memory(device: torch.device) -> int:
 
 
 def of_steps(spec: Spec, replicas: int, copies: int) -> int:
-    """Return the bytes that an environment's steps take in so many copies a replica, about.
+    """Return about how many bytes the steps of an environment take, for `copies` of a replica.
 
-    Two steps at a time are held, each with its observations. Where all agents see one state, that
-    is kept once.
+    Two steps with their observations exist at a time. A state that all agents see is held once.
     """
-    seen = spec.num_states or spec.num_agents * max(spec.obs_sizes)
-    return replicas * copies * (_PER_NUMBER * seen + _PER_AGENT * spec.num_agents)
+    num_features = spec.num_states or spec.num_agents * max(spec.obs_sizes)
+    return replicas * copies * (_PER_NUMBER * num_features + _PER_AGENT * spec.num_agents)
 
 
 _PER_NUMBER = 16
-"""Bytes for a number of an observation: before and after a step, and what it is computed from."""
+"""Bytes for each number of an observation, before and after a step, and while it is computed."""
 
 _PER_AGENT = 64
-"""Bytes for an agent's action, reward, return and random numbers."""
+"""Bytes for the action, reward, return and random numbers of an agent."""
 
 
 def _gigabytes(size: int) -> str:
-    """Write bytes with two digits or more."""
+    """Return a number of bytes in GB, with two digits or more."""
     number = size / 1e9
     return f"{number:,.0f} GB" if number >= 10 else f"{number:.2g} GB"

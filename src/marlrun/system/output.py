@@ -1,7 +1,7 @@
-"""What is said: results to stdout, progress and complaints to stderr.
+"""Output: results go to stdout, progress and errors go to stderr.
 
-Nothing that happens to the streams (a closed terminal, a pipe whose reader has gone, a full disk)
-may decide how work ends, so everything that is said goes through here.
+A closed terminal, a pipe whose reader has gone, or a full disk must not end any work, so all output
+goes through these functions.
 """
 
 import errno
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     """Write one line of progress to stderr."""
-    _put(sys.stderr, line)
+    _write(sys.stderr, line)
 
 
 def say_once(line: str) -> None:
@@ -34,10 +34,10 @@ _SAID: set[str] = set()
 
 def write(line: str) -> None:
     """Write one line of results to stdout."""
-    _put(sys.stdout, line)
+    _write(sys.stdout, line)
 
 
-def _put(stream: TextIO | None, line: str) -> None:
+def _write(stream: TextIO | None, line: str) -> None:
     with suppress(OSError, ValueError):  # ValueError: it is closed
         if stream is not None:
             stream.write(line + "\n")
@@ -45,9 +45,9 @@ def _put(stream: TextIO | None, line: str) -> None:
 
 
 def protect() -> None:
-    """Let writing to sys.stdout and sys.stderr never fail in this process, whoever writes.
+    """Replace sys.stdout and sys.stderr by streams to which writing never fails.
 
-    A stream that is missing or broken takes everything, as /dev/null does.
+    A stream that is missing or broken drops everything, as /dev/null does.
     """
     _occupy_missing()
     for stream in filter(None, (sys.stdout, sys.stderr)):
@@ -72,10 +72,10 @@ def forgiving(descriptor: int, encoding: str = "utf-8") -> TextIO:
 
 
 def refuse_lost_results() -> None:
-    """Raise the OSError by which stdout lost what it was given, if it did and somebody reads it.
+    """Raise the OSError by which stdout lost results, if there was one that is not ignored.
 
-    To be called where results stand nowhere else. A reader that has gone, or was never there, has
-    seen enough.
+    This is for commands whose results stand nowhere else. The error is ignored if the reader of
+    stdout has gone or was never there.
     """
     descriptor = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(descriptor, _Descriptor) and descriptor.error is not None:
@@ -83,20 +83,20 @@ def refuse_lost_results() -> None:
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor that drops what cannot be written, and remembers the first error that counts."""
+    """A descriptor that drops what cannot be written, and keeps the first error for later."""
 
     def __init__(self, number: int):
         super().__init__(number, "wb", closefd=False)
         self.error: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write some of `data`, or drop all; return how many bytes are done with."""
+        """Write some of `data`, or drop it; return how many bytes were written or dropped."""
         try:
-            written: int | None = super().write(data)
-            if written is None:  # Full, and set not to block: its reader may only be slow.
+            num_bytes: int | None = super().write(data)
+            if num_bytes is None:  # The pipe is full and does not block; its reader may be slow.
                 select.select([], [self.fileno()], [], _PATIENCE)
-                written = super().write(data)
-            return memoryview(data).nbytes if written is None else written
+                num_bytes = super().write(data)
+            return memoryview(data).nbytes if num_bytes is None else num_bytes
         except OSError as error:
             if self.error is None and not self._has_lost_its_reader(error):
                 self.error = OSError(error.errno, error.strerror, "standard output")
@@ -108,19 +108,19 @@ class _Descriptor(io.FileIO):
 
 
 _PATIENCE = 5.0
-"""Seconds for which a reader of a stream that does not block is waited for."""
+"""How many seconds to wait for a slow reader of a stream that does not block."""
 _READER_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
-"""How writing to a pipe, a terminal and a socket fails when nobody is at the other end."""
+"""The errors of writing to a pipe, a terminal and a socket that has no reader."""
 
 
 def _occupy_missing() -> None:
-    """Open /dev/null where one of the descriptors 0 to 2 is missing.
+    """Open /dev/null in the place of each of the descriptors 0 to 2 that is missing.
 
-    The next file that is opened would get its number, and what C libraries print.
+    Otherwise the next file to be opened would get the number, and the output of C libraries.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free: this one.
+            # A new descriptor gets the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

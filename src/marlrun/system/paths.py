@@ -1,7 +1,7 @@
-"""Names of directories and files: the home directory, links, what can be made and what is there.
+"""Paths: the home directory in them, links below them, and directories that are made for them.
 
-Nothing is written through a link below a directory that somebody named: whoever writes there calls
-`refuse_links` before work starts.
+Nothing is written through a link below a directory that the user named: a command that writes
+there calls `refuse_links` before work starts.
 """
 
 import errno
@@ -22,16 +22,16 @@ def expand_home(path: str, key: str = "") -> str:
     try:
         return str(Path(path).expanduser())
     except RuntimeError as error:
-        named, user = f"{key}={path}" if key else path, path.partition("/")[0]
+        argument, user = f"{key}={path}" if key else path, path.partition("/")[0]
         expected = f"{user} has no home directory; a file of this name is ./{path}"
-        raise ValueError(f"{named}: {expected}") from error
+        raise ValueError(f"{argument}: {expected}") from error
 
 
 def refuse_links(top: Path, names: Iterable[str]) -> None:
     """Raise ValueError if one of `names` in `top`, or anything below one, is a link.
 
-    `top` itself was named by somebody and may be one. Whatever is neither a regular file nor a
-    directory is refused as well: a pipe would keep us waiting.
+    `top` itself may be a link, for the user named it. Anything that is neither a regular file nor
+    a directory is refused as well, for to open a pipe could take for ever.
     """
     for name in names:
         _refuse_link(top / name)
@@ -53,7 +53,7 @@ _WAY_OUT = "replace the link by what it leads to"
 
 
 def is_directory(path: Path) -> bool:
-    """Say whether there is a directory of this name; there is none of a name that is too long."""
+    """Say whether there is such a directory; there is none with a name that is too long."""
     try:
         return path.is_dir()
     except OSError as error:
@@ -63,22 +63,24 @@ def is_directory(path: Path) -> bool:
 
 
 def make_directory(directory: Path, key: str) -> list[Path]:
-    """Make a directory; return what was not there before, the directory itself first.
+    """Make a directory; return the directories that are new, from the innermost outwards.
 
-    ValueError that names `key` if there can be none of this name; OSError if the disk is full or
-    broken. In both cases nothing is left behind.
+    ValueError, which names `key`, if no such directory can be made; OSError if the disk is full or
+    broken. In both cases no new directory is left.
     """
-    made = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+    new_directories = [
+        path for path in (directory, *directory.parents) if not os.path.lexists(path)
+    ]
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        remove_directories(made)
+        remove_directories(new_directories)
         if error.errno in _BROKEN:
             raise
         reason = _obstacle(directory) or f"{error.strerror}: {error.filename}"
         expected = "expected a directory that can be made"
         raise ValueError(f"{key}={directory}: {expected}: {reason}") from error
-    return made
+    return new_directories
 
 
 def remove_directories(directories: Iterable[Path]) -> None:
@@ -89,11 +91,11 @@ def remove_directories(directories: Iterable[Path]) -> None:
 
 
 _BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-"""Errors of the disk, not of the name."""
+"""Errors that mean trouble with the disk, not with the name."""
 
 
 def _obstacle(directory: Path) -> str | None:
-    """Say what lies where a directory or one above it should be."""
+    """Return what stands in the way of a directory; None if nothing does."""
     nearest = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     if nearest.is_dir():
         return None

@@ -1,7 +1,7 @@
-"""matplotlib without the user's settings: a figure is the same bytes wherever it is drawn.
+"""matplotlib without the settings of the user, so that a figure has the same bytes everywhere.
 
-Whoever draws takes matplotlib from here, and draws within `style`. pyplot is left alone: it keeps
-state of its own and wants a backend.
+Other modules import matplotlib from here, and draw within `style`. pyplot is not used, for it has
+state and needs a backend.
 """
 
 import importlib.util
@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 def _without_settings() -> Generator[None]:
     """Hide MPLBACKEND and every matplotlibrc while matplotlib is imported.
 
-    matplotlib reads them then, and a bad one ends the import. It takes the first matplotlibrc it
-    meets, beginning in the working directory, and so is led to the one that it brings. It also
-    complains if it can keep its list of fonts nowhere, which changes no figure.
+    matplotlib reads them during its import, and a bad one ends it. It takes the first matplotlibrc
+    that it finds, from the working directory on, so that is for a moment the directory of its own
+    file. It also logs an error if it cannot store its list of fonts, which changes no figure.
     """
     origin = importlib.util.find_spec("matplotlib").origin  # pyright: ignore[reportOptionalMemberAccess]
     backend = os.environ.pop("MPLBACKEND", None)
@@ -45,16 +45,16 @@ with _without_settings():
 __all__ = ["Axes", "EngFormatter", "Figure", "MaxNLocator", "NullFormatter"]
 
 KINDS = ("png", "svg", "pdf")
-"""What a figure can be saved as."""
+"""The formats in which a figure can be saved."""
 _UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _DEFAULTS: Any = dict(matplotlib.rcParamsDefault.copy())
-del _DEFAULTS["backend"]  # what would be loaded with it draws on screens
+del _DEFAULTS["backend"]  # a backend draws on a screen
 _DEFAULTS["svg.hashsalt"] = "marlrun"
 
 
 @contextmanager
 def style(settings: Mapping[str, Any] | None = None) -> Generator[None]:
-    """Let figures be drawn and saved with matplotlib's defaults and these settings alone."""
+    """Let figures be drawn and saved with the defaults of matplotlib and these settings only."""
     with matplotlib.rc_context(_DEFAULTS | dict(settings or {})):
         yield
 
@@ -67,5 +67,5 @@ def new_figure(**settings: Any) -> Figure:
 
 
 def save(figure: Figure, file: Path | BinaryIO, kind: str, **settings: Any) -> None:
-    """Write a figure as one of KINDS, undated; `settings` are those of matplotlib's `savefig`."""
+    """Write a figure, without a date, as one of KINDS; `settings` are those of `savefig`."""
     figure.savefig(file, format=kind, metadata=_UNDATED.get(kind), **settings)

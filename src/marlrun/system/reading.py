@@ -1,4 +1,4 @@
-"""Files are read with care, for a stranger may have written them: of bounded size and depth."""
+"""Reads files that a stranger may have written: within limits of size and depth."""
 
 import json
 import os
@@ -15,19 +15,19 @@ from typing import Any, BinaryIO, cast
 import yaml
 
 LARGEST = 1 << 28
-"""Bytes of a document that are still read: sweep.json of a hundred thousand jobs."""
+"""Larger documents, in bytes, are refused; this is sweep.json of a hundred thousand jobs."""
 DEEPEST = 64
-"""Levels of nesting that are still read."""
+"""Documents with more levels of nesting are refused."""
 MOST_NODES = 200_000
-"""Values of a YAML document that are still read, each counted as often as aliases repeat it."""
+"""YAML documents of more values are refused; a value counts as often as aliases repeat it."""
 
 
 @contextmanager
 def opened(path: Path) -> Generator[BinaryIO]:
-    """Lend a regular file to read.
+    """Open a regular file to read, and close it after the context.
 
-    ValueError, in one line that names the file, for anything that is none: a pipe would keep us
-    waiting. OSError if it cannot be opened.
+    ValueError, in one line that names the file, for anything but a regular file: to read a pipe
+    could take for ever. OSError if the file cannot be opened.
     """
     with os.fdopen(os.open(path, _TO_READ), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -39,7 +39,7 @@ _TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # Windows knows no O_NONB
 
 
 def read_bytes(path: Path, limit: int = LARGEST) -> bytes:
-    """Return what a regular file holds; ValueError for more than `limit` bytes, or as `opened`."""
+    """Return the bytes of a regular file; ValueError for more than `limit`, or as in `opened`."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
@@ -49,7 +49,7 @@ def read_bytes(path: Path, limit: int = LARGEST) -> bytes:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that a configuration names: its path, as messages name it, and its content."""
+    """A file that a configuration names: its path, for messages, and its content."""
 
     path: str
     content: bytes = field(repr=False)
@@ -61,7 +61,7 @@ class InputFile:
 
 
 def read_text(path: Path, limit: int = LARGEST) -> str:
-    """Return the UTF-8 text of a regular file; ValueError and OSError as `read_bytes`."""
+    """Return the UTF-8 text of a regular file; ValueError and OSError as in `read_bytes`."""
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     ValueError, in one line that names the file, if it is not JSON or nested too deeply; otherwise
-    as `read_bytes`.
+    as in `read_bytes`.
     """
     try:
         content: Any = json.loads(read_text(path))
@@ -89,10 +89,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a plain YAML file holds: no tags, and nothing is interpolated.
+    """Return what a plain YAML file holds; tags are refused, and nothing is interpolated.
 
     ValueError, in one line that names the file, if it is not plain YAML, nested too deeply or
-    larger than `MOST_NODES` with its aliases written out; otherwise as `read_bytes`.
+    larger than `MOST_NODES` with its aliases written out; otherwise as in `read_bytes`.
     """
     text = read_text(path)
     try:
@@ -108,10 +108,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def _refuse_unusual(text: str, path: Path) -> None:
-    """Raise ValueError for what the loader must not meet.
+    """Raise ValueError for a text that would harm the loader.
 
-    It calls itself for every level, in C, and would crash; it writes merged mappings out as often
-    as aliases repeat them; and of some tags it expects a value that it does not check.
+    The loader calls itself for every level, in C, and would crash. It copies merged mappings as
+    often as aliases repeat them. For some tags it expects a value that it does not check.
     """
     depth = aliases = 0
     has_merges = False
@@ -130,7 +130,7 @@ def _refuse_unusual(text: str, path: Path) -> None:
 
 
 _MERGED = 20
-"""Aliases by which merge keys cannot grow beyond a few thousand values."""
+"""With so many aliases, merge keys make at most a few thousand values."""
 _TOO_DEEP = f"nested too deeply, expected at most {DEEPEST} levels"
 
 
@@ -147,7 +147,7 @@ _NESTED = (dict, list)
 
 
 def _inner(content: Any) -> Iterator[Any]:
-    """Yield everything in nested lists and mappings, as often as it stands there."""
+    """Yield every value in nested lists and mappings, as often as it occurs."""
     pending = [content]
     while pending:
         value = pending.pop()

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a polite request: finish the tick, save, stop."""
+"""Ctrl-C, SIGTERM and a closed terminal ask a run to finish its step, to save and to stop."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def _is_nohup(number: int) -> bool:
 
 @contextmanager
 def handling(handle: Handler) -> Generator[None]:
-    """Within the context `handle` answers the signals; afterwards the earlier handlers do."""
+    """Let `handle` answer the signals within the context, and the earlier handlers afterwards."""
     previous = answer(handle)
     try:
         yield
@@ -42,16 +42,16 @@ def handling(handle: Handler) -> Generator[None]:
 
 
 class Interrupt:
-    """A handler that raises KeyboardInterrupt; amid an import, and at the next signal, it leaves.
+    """A handler that raises KeyboardInterrupt; during an import, or at a second signal, it exits.
 
-    An exception amid an import may be swallowed, or crash the library that is imported.
+    An exception during an import may be swallowed, or crash the library that is imported.
     """
 
     def __init__(self, program: str):
         self._program = program
 
     def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
-        """Raise KeyboardInterrupt, or leave."""
+        """Raise KeyboardInterrupt, or end the process during an import."""
         if _is_importing(frame):
             self.exit_now(number, frame)
         answer(self.exit_now)
@@ -62,7 +62,7 @@ class Interrupt:
         os._exit(self.announce())
 
     def announce(self) -> int:
-        """Write the line of an interruption past everything that is buffered; return its code."""
+        """Write that the program was interrupted, before all buffered output; return the exit code."""
         with suppress(OSError):
             os.write(2, f"{self._program}: interrupted\n".encode())
         return 130
@@ -77,12 +77,12 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 class Stop:
-    """While entered, a signal sets `requested`; the same signal again raises KeyboardInterrupt.
+    """Within this context a signal sets `requested`; the same signal again raises KeyboardInterrupt.
 
-    The third leaves at once. A job of a sweep gets two kinds at one Ctrl-C: one of the terminal,
-    one of the process that began it. A closed terminal may send several SIGHUP by itself: they
-    ask, but never insist. `requesting` is called at the first signal. What is entered within
-    another stop begins with what was requested there, and hands on what was requested within.
+    The third ends the process at once. At one Ctrl-C a job of a sweep gets two kinds of signals:
+    one from the terminal, one from the process that began it. A closed terminal may send several
+    SIGHUP, which never raise. `requesting` is called at the first signal. A stop within another
+    stop takes over what was requested there, and passes on what is requested within.
     """
 
     def __init__(self, requesting: Callable[[], object] = lambda: None) -> None:
@@ -97,7 +97,7 @@ class Stop:
         outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         self._outer = outer if isinstance(outer, Stop) else None
         self._handling.__enter__()
-        # Only now: what came before was heard by the outer one.
+        # The outer stop has noted the signals that came before this line.
         if self._outer is not None and self._outer.requested:
             self.requested = True
         return self

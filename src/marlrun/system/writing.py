@@ -1,4 +1,4 @@
-"""Files are written as a whole or not at all, or grow at their end, and never through a link."""
+"""Writes files as a whole or not at all, or at their end; never through a link."""
 
 import errno
 import os
@@ -12,9 +12,9 @@ from marlrun.system.output import say_once
 
 
 def appending(path: Path) -> BinaryIO:
-    """Open a regular file to write at its end, making it if need be.
+    """Open a regular file to write at its end; it is made if it does not exist.
 
-    OSError if it is a link or no regular file.
+    OSError if the path is a link or no regular file.
     """
     file = os.fdopen(os.open(path, _TO_APPEND, 0o666), "ab")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -28,9 +28,9 @@ _TO_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | _ONLY_POSIX
 
 
 def separate(path: Path) -> bool:
-    """Copy a file that has another name as well (a hard link), which keeps what it has.
+    """Replace a file that has other names (hard links) by a copy, and return whether it had any.
 
-    Returns whether there was one. A lock that is held on the file stays with the other name.
+    Later changes do not reach the other names. A lock on the file stays with them.
     """
     with suppress(FileNotFoundError):
         status = path.lstat()
@@ -47,7 +47,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     If that fails, `path` is as it was and no half file is left; an OSError names `path`.
     """
     unfinished = path.with_name(f".{path.name}.tmp")
-    # What lies there may be a link to something else.
+    # An older file of this name may be a link to another file.
     unfinished.unlink(missing_ok=True)
     try:
         with unfinished.open("xb") as file:
@@ -66,10 +66,10 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 @contextmanager
 def exclusive(path: Path, *, wait: bool = True) -> Generator[None]:
-    """Wait until no other process is in here with the same `path`; it is a file, made if need be.
+    """Hold a lock on the file `path` within the context; the file is made if it does not exist.
 
-    BlockingIOError instead of waiting if not `wait`. On a file system without locks nobody waits
-    for anybody: that is said once.
+    While another process holds the lock, wait for it, or raise BlockingIOError if not `wait`. On a
+    file system without locks nothing is locked, and a line on stderr says so once.
     """
     with appending(path) as file:
         _lock(file, wait)

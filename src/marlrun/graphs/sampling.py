@@ -1,6 +1,6 @@
-"""Graphs that change: masks and matrices of many rounds at once, on the device.
+"""Graphs that change at random: masks and matrices of many rounds at once, on the device.
 
-Draw t of a replica depends on its seed and t alone, however many are drawn at once.
+Sample t of a replica depends on its seed and t alone, however many samples are taken at once.
 Shapes: T rounds, R replicas, N agents, E links (of all replicas).
 """
 
@@ -13,86 +13,86 @@ from marlrun.graphs.links import Links
 from marlrun.streams import Stream, mix
 from marlrun.types import Seeds
 
-Draw = Callable[[int, int], Tensor]
-"""(block, T) -> draws block * T, .. of all replicas, float32 [T, R, N, N]."""
+Sampler = Callable[[int, int], Tensor]
+"""(block, T) -> T samples from number block * T on, of all replicas, float32 [T, R, N, N]."""
 
 
 def stream_of(seeds: Seeds, device: torch.device) -> Stream:
-    """Return the numbers that decide how graphs change."""
+    """Return the stream of numbers that decide how graphs change."""
     return Stream(seeds, "graph/rounds", device)
 
 
 def random_pairs(
     stream: Stream, num_agents: int, is_directed: bool, links: int | None, probability: float
-) -> Draw:
-    """Return masks with `links` links, all such graphs alike; None: each link by a probability."""
+) -> Sampler:
+    """Return a sampler of masks with `links` links or, if None, each pair by `probability`."""
     every_pair = torch.ones(num_agents, num_agents, device=stream.device)
     every_pair = every_pair.fill_diagonal_(0) if is_directed else every_pair.triu(1)
-    places = every_pair.flatten().nonzero().squeeze(-1)
+    positions = every_pair.flatten().nonzero().squeeze(-1)
 
-    def draw(block: int, length: int) -> Tensor:
-        numbers = stream.bits(block, length, len(places)).transpose(0, 1)
+    def sample(block: int, length: int) -> Tensor:
+        numbers = stream.bits(block, length, len(positions)).transpose(0, 1)
         mask = torch.zeros(*numbers.shape[:2], num_agents**2, device=stream.device)
         if links is None:
-            mask[..., places] = _happens(numbers, probability).float()
+            mask[..., positions] = _happens(numbers, probability).float()
         else:
-            chosen = numbers.topk(links, largest=False, sorted=False).indices
-            mask.scatter_(-1, places[chosen], 1.0)
+            indices = numbers.topk(links, largest=False, sorted=False).indices
+            mask.scatter_(-1, positions[indices], 1.0)
         mask = mask.view(*numbers.shape[:2], num_agents, num_agents)
         return mask if is_directed else mask + mask.mT
 
-    return draw
+    return sample
 
 
-def random_positions(stream: Stream, num_agents: int, radius: float) -> Draw:
-    """Return masks of agents thrown into the unit square, who hear whom is nearer than `radius`."""
+def random_positions(stream: Stream, num_agents: int, radius: float) -> Sampler:
+    """Return a sampler of masks: agents at random in the unit square hear those within `radius`."""
 
-    def draw(block: int, length: int) -> Tensor:
+    def sample(block: int, length: int) -> Tensor:
         position = stream.uniform(block, length, num_agents, 2).transpose(0, 1)
         gap = position.unsqueeze(-2) - position.unsqueeze(-3)
         mask = (gap.square().sum(-1) < radius**2).float()
         mask.diagonal(dim1=-2, dim2=-1).zero_()
         return mask
 
-    return draw
+    return sample
 
 
-def relabelled(stream: Stream, matrix: Tensor) -> Draw:
-    """Return matrices [R, N, N] with the agents' places in them shuffled."""
+def relabelled(stream: Stream, matrix: Tensor) -> Sampler:
+    """Return a sampler of the matrices [R, N, N] with their agents exchanged at random."""
     num_agents, table = matrix.shape[-1], matrix.flatten(1)
 
-    def draw(block: int, length: int) -> Tensor:
+    def sample(block: int, length: int) -> Tensor:
         order = stream.bits(block, length, num_agents).argsort(-1).transpose(0, 1)
         places = (order.unsqueeze(-1) * num_agents + order.unsqueeze(-2)).flatten(2)
-        drawn = table.expand(length, -1, -1).gather(-1, places)
-        return drawn.view(*order.shape, num_agents)
+        matrices = table.expand(length, -1, -1).gather(-1, places)
+        return matrices.view(*order.shape, num_agents)
 
-    return draw
+    return sample
 
 
-def one_link(stream: Stream, links: Links) -> Draw:
-    """Return masks with a single pair of agents, one of the (undirected) links."""
+def one_link(stream: Stream, links: Links) -> Sampler:
+    """Return a sampler of masks with a single pair of agents, one of the (undirected) links."""
     num_agents, device = links.num_agents, stream.device
-    once = links.hearer < links.heard
-    counts = torch.from_numpy(links.replica[once]).bincount(minlength=links.num_replicas)
+    is_first = links.hearer < links.heard
+    counts = torch.from_numpy(links.replica[is_first]).bincount(minlength=links.num_replicas)
     starts = (counts.cumsum(0) - counts).to(device)
     counts = counts.to(device)
-    there = torch.from_numpy((links.hearer * num_agents + links.heard)[once]).to(device)
-    back = torch.from_numpy((links.heard * num_agents + links.hearer)[once]).to(device)
+    forward = torch.from_numpy((links.hearer * num_agents + links.heard)[is_first]).to(device)
+    backward = torch.from_numpy((links.heard * num_agents + links.hearer)[is_first]).to(device)
 
-    def draw(block: int, length: int) -> Tensor:
+    def sample(block: int, length: int) -> Tensor:
         number = stream.uniform(block, length, 1).transpose(0, 1).squeeze(-1)
-        chosen = starts + (number * counts).long()
-        places = torch.stack((there[chosen], back[chosen]), -1)
+        indices = starts + (number * counts).long()
+        places = torch.stack((forward[indices], backward[indices]), -1)
         mask = torch.zeros(*number.shape, num_agents**2, device=device)
         mask.scatter_(-1, places, 1.0)
         return mask.view(*number.shape, num_agents, num_agents)
 
-    return draw
+    return sample
 
 
 class Failures:
-    """Which links hold in a round; what is not directed fails in both directions at once."""
+    """Samples which links hold in a round; an undirected link fails in both directions at once."""
 
     def __init__(self, links: Links, stream: Stream, failure: float):
         self._stream, self._failure = stream, failure
@@ -110,21 +110,21 @@ class Failures:
         return (~_happens(numbers, self._failure)).float()
 
 
-def failing(links: Links, stream: Stream, failure: float) -> Draw:
-    """Return masks of the links that hold."""
+def failing(links: Links, stream: Stream, failure: float) -> Sampler:
+    """Return a sampler of the masks of links that hold."""
     failures = Failures(links, stream, failure)
     places = torch.from_numpy(links.places).to(stream.device)
     shape = (links.num_replicas, links.num_agents, links.num_agents)
 
-    def draw(block: int, length: int) -> Tensor:
+    def sample(block: int, length: int) -> Tensor:
         mask = torch.zeros(length, links.num_replicas * links.num_agents**2, device=stream.device)
         return mask.index_copy_(1, places, failures(block, length)).view(length, *shape)
 
-    return draw
+    return sample
 
 
 def mask_of(links: Links, device: torch.device) -> Tensor:
-    """Return the mask of links [R, N, N]."""
+    """Return the mask [R, N, N] of links."""
     shape = (links.num_replicas, links.num_agents, links.num_agents)
     mask = torch.zeros(links.num_replicas * links.num_agents**2)
     mask[torch.from_numpy(links.places)] = 1.0
@@ -132,5 +132,5 @@ def mask_of(links: Links, device: torch.device) -> Tensor:
 
 
 def _happens(numbers: Tensor, probability: float) -> Tensor:
-    """Return where int64 numbers, uniform on all 64 bits, say that it happens."""
+    """Return where an event of this probability happens, by uniform int64 numbers of 64 bits."""
     return numbers < min(int(probability * 2**64) - 2**63, 2**63 - 1)
