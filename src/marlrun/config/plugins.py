@@ -3,6 +3,8 @@
 import importlib
 from collections.abc import Iterable
 
+from marlrun.system.errors import with_type
+
 
 def import_plugins(packages: Iterable[str]) -> None:
     """Import packages; ValueError, in one line, names the first that cannot be imported.
@@ -18,5 +20,5 @@ def import_plugins(packages: Iterable[str]) -> None:
             if isinstance(error, ModuleNotFoundError) and error.name == package:
                 places = "expected one that is installed or lies in a directory of PYTHONPATH"
                 raise ValueError(f"plugins=[{package}]: no such package, {places}") from error
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(f"plugins=[{package}]: cannot be imported: {reason}") from error
+            reason = f"cannot be imported: {with_type(error)}"
+            raise ValueError(f"plugins=[{package}]: {reason}") from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marlrun.graphs.links import Ints
+from marlrun.system.errors import one_line
 from marlrun.system.reading import InputFile
 
 Floats = NDArray[np.float64]
@@ -47,8 +48,7 @@ def read_table(file: InputFile) -> Table:
             return Table(file.path, _checked(_numbers(_text(file.content), _DELIMITERS[suffix])))
         raise ValueError("expected a file .npy, .csv or .txt")
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"graph.file={file.path}: {reason}") from error
+        raise ValueError(f"graph.file={file.path}: {one_line(error)}") from error
 
 
 def pairs_in(table: Table, num_agents: int) -> tuple[Ints, bool]:

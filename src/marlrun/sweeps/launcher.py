@@ -21,10 +21,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from marlrun.config.composition import literal
-from marlrun.runner.outcome import Outcome, one_line
+from marlrun.runner.outcome import Outcome
 from marlrun.sweeps.directory import Sweep
 from marlrun.sweeps.state import SweepJob
 from marlrun.sweeps.worker import work
+from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
 
@@ -93,7 +94,7 @@ class Dispatcher:
         except (KeyboardInterrupt, SystemExit):
             _stop(sweep)
         except Exception as error:
-            cause = f"hydra/launcher={self._name}: {type(error).__name__}: {one_line(error)}"
+            cause = f"hydra/launcher={self._name}: {with_type(error)}"
             say(f"marlrun: {cause}")
         cause = _mark_failed(sweep, jobs, returned) or cause
         sweep.mark_dead([job.directory for job in jobs], "its process died")
@@ -119,7 +120,7 @@ def _mark_failed(
     for job, job_return in zip(jobs, returned, strict=False):
         if job_return.status is JobStatus.FAILED:
             error = cast(Any, job_return)._return_value
-            cause = f"{type(error).__name__}: {one_line(error)}"
+            cause = with_type(error)
             sweep.mark_failed(job.directory, cause)
     return cause
 

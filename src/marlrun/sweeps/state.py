@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from marlrun.runner.outcome import Status
+from marlrun.system.errors import advising
 from marlrun.system.reading import read_json
 
 JobStatus = Literal["waiting", "running", Status]
@@ -75,16 +76,13 @@ def to_text(state: SweepState) -> str:
 
 def read_state(path: Path) -> SweepState:
     """Return the state in a file; ValueError, in one line that names it, if it is damaged."""
-    try:
+    with advising(f"mode=resume run={path.parent}/JOB goes on with one of its jobs"):
         content = read_json(path)
         try:
             state = SweepState(**content | {"jobs": [SweepJob(**job) for job in content["jobs"]]})
         except (TypeError, KeyError) as error:
             raise ValueError(f"{path}: no sweep of this version ({error})") from error
         _check(state, path)
-    except ValueError as error:
-        way_out = f"mode=resume run={path.parent}/JOB goes on with one of its jobs"
-        raise ValueError(f"{error}; {way_out}") from error
     return state
 
 

@@ -29,10 +29,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from marlrun.config.composition import job_config, name_directory, refuse_output_subdir
 from marlrun.config.plugins import import_plugins
 from marlrun.runner import inputs
-from marlrun.runner.outcome import Status, one_line
+from marlrun.runner.outcome import Status
 from marlrun.sweeps.directory import Sweep, short_name
 from marlrun.sweeps.launcher import Dispatcher, task_of
 from marlrun.sweeps.state import SweepJob
+from marlrun.system.errors import with_type
 from marlrun.system.output import say
 from marlrun.system.reading import InputFile
 from marlrun.system.signals import Interrupt, handling
@@ -91,7 +92,7 @@ def _search(sweeper: Sweeper, sweep: Sweep, cfg: DictConfig) -> Status:
         if isinstance(error, OSError) or not sweep.read().jobs:
             raise
         name = cfg.hydra.runtime.choices["hydra/sweeper"]
-        say(f"marlrun: hydra/sweeper={name}: {type(error).__name__}: {one_line(error)}")
+        say(f"marlrun: hydra/sweeper={name}: {with_type(error)}")
         return "failed"
     return "finished"
 

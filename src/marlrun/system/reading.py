@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, cast
 
 import yaml
 
+from marlrun.system.errors import one_line
+
 LARGEST = 1 << 28
 """Larger documents, in bytes, are refused; this is sweep.json of a hundred thousand jobs."""
 DEEPEST = 64
@@ -99,7 +101,7 @@ def read_yaml(path: Path) -> Any:
         _refuse_unusual(text, path)
         content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         named = reason if str(path) in reason else f"{path} is not plain YAML: {reason}"
         raise ValueError(named) from error
     if sum(1 for _ in islice(_inner(content), MOST_NODES + 1)) > MOST_NODES:
