@@ -78,9 +78,9 @@ def main() -> int:
     try:
         return _main(sys.argv[1:])
     except (ValueError, HydraException, OmegaConfBaseException, YAMLError) as error:
-        return _say(_one_line(error), EXIT_CODES["refused"])
+        return _say(_without_advice(error), EXIT_CODES["refused"])
     except OSError as error:
-        return _say(_one_line(error), EXIT_CODES["failed"])
+        return _say(_without_advice(error), EXIT_CODES["failed"])
     except KeyboardInterrupt:
         return _say("interrupted", EXIT_CODES["interrupted"])
     finally:
@@ -179,12 +179,14 @@ def _run_in_place(request: Request, config: Config) -> Outcome:
     try:
         return request.mode.run(config, Path(), request.argv)
     except ValueError as error:
-        return Outcome("refused", error=_one_line(error))
+        return Outcome("refused", error=_without_advice(error))
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         advice = "HYDRA_FULL_ERROR=1 shows where"
-        return Outcome("failed", error=f"{type(error).__name__}: {_one_line(error)} ({advice})")
+        return Outcome(
+            "failed", error=f"{type(error).__name__}: {_without_advice(error)} ({advice})"
+        )
 
 
 def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
@@ -274,7 +276,7 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _one_line(error: BaseException) -> str:
+def _without_advice(error: BaseException) -> str:
     """Return what an error of Hydra's says, without advice that would let a typo through."""
     if isinstance(error, OverrideParseException):
         word = error.override
@@ -286,4 +288,4 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         text = f"{error.full_key}: {text}"
     cause = error.__cause__ if isinstance(error, HydraException) else None
-    return f"{text}; {_one_line(cause)}" if cause else text
+    return f"{text}; {_without_advice(cause)}" if cause else text

@@ -14,6 +14,7 @@ import torch
 from marlrun.config.nested import leaves
 from marlrun.graphs.network import Network
 from marlrun.system import capacity
+from marlrun.system.errors import one_line
 from marlrun.system.output import say
 from marlrun.types import Env, Learner, Seeds
 
@@ -90,7 +91,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(_NAMED):
             raise
-        reason = "out of memory" if capacity.is_short(error) else " ".join(str(error).split())
+        reason = "out of memory" if capacity.is_short(error) else one_line(error)
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
 
 

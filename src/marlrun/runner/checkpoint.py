@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import torch
 
+from marlrun.system.errors import with_type
 from marlrun.system.reading import opened
 from marlrun.system.writing import write_atomically
 from marlrun.types import StateDict
@@ -164,5 +165,5 @@ def fitting(path: Path, name: str) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{path} does not fit config.yaml: {name}: {reason}") from error
+        reason = f"{name}: {with_type(error)}"
+        raise ValueError(f"{path} does not fit config.yaml: {reason}") from error

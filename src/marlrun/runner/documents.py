@@ -13,6 +13,7 @@ from typing import Any, cast
 import yaml
 
 import marlrun
+from marlrun.system.errors import advising
 from marlrun.system.paths import is_directory, refuse_links
 from marlrun.system.reading import read_json, read_yaml
 from marlrun.system.writing import exclusive, separate, write_atomically
@@ -54,22 +55,13 @@ def write_record(directory: Path, record: Record) -> None:
     write_atomically(directory / "run.json", lambda file: file.write(text.encode()))
 
 
-@contextmanager
-def _advising(way_out: str) -> Generator[None]:
-    """Say in a ValueError about a damaged document what can be done."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{error}; {way_out}") from error
-
-
 def read_config(directory: Path) -> dict[str, Any]:
     """Return a run's configuration; ValueError if it is missing or no mapping.
 
     Only plain YAML is understood: no tags, and nothing is interpolated.
     """
     path = _existing(directory, "config.yaml")
-    with _advising("restore it from a copy, or train again in another directory"):
+    with advising("restore it from a copy, or train again in another directory"):
         config = read_yaml(path)
         if not isinstance(config, dict):
             raise ValueError(f"{path}: expected a mapping of keys to values")
@@ -90,7 +82,7 @@ def read_record(directory: Path) -> Record | None:
     path = directory / "run.json"
     if not path.exists():
         return None
-    with _advising("delete it, and mode=resume goes on from the newest checkpoint"):
+    with advising("delete it, and mode=resume goes on from the newest checkpoint"):
         content = read_json(path)
         record = cast(Record, content) if isinstance(content, dict) else {}
         if "status" not in record:

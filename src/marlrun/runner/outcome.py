@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from marlrun.system.errors import one_line, with_type
 from marlrun.system.writing import appending, separate
 
 Status = Literal["finished", "interrupted", "failed", "refused"]
@@ -31,7 +32,7 @@ def attempt(work: Callable[[], Outcome], directory: Path) -> Outcome:
     except ValueError as error:
         return Outcome("refused", directory, error=one_line(error))
     except Exception as error:
-        cause = f"{type(error).__name__}: {one_line(error)}"
+        cause = with_type(error)
         if log_traceback(directory):
             cause = f"{cause} (traceback in {directory / 'marlrun.log'})"
         return Outcome("failed", directory, error=cause)
@@ -49,8 +50,3 @@ def open_log(directory: Path) -> BinaryIO:
     """Open marlrun.log to write at its end; another name of the file keeps what it has."""
     separate(directory / "marlrun.log")
     return appending(directory / "marlrun.log")
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error says."""
-    return " ".join(str(error).split()) or type(error).__name__

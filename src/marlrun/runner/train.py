@@ -13,6 +13,7 @@ from marlrun.runner.log import flat, holds_rows
 from marlrun.runner.outcome import Outcome, log_traceback
 from marlrun.runner.trainer import Training, assemble
 from marlrun.system import capacity, commands
+from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
 
@@ -142,7 +143,7 @@ def _drive(training: Training, directory: Path, stop: Stop, record: documents.Re
     except KeyboardInterrupt:
         status = "interrupted"
     except Exception as cause:
-        status, error = "failed", _one_line(cause)
+        status, error = "failed", _reason(cause)
         log_traceback(directory)
     record |= {"status": status, "env_steps": training.env_steps, "finished": documents.now()}
     record |= {"results": results, "summary": _summary(results), "error": error}
@@ -150,7 +151,7 @@ def _drive(training: Training, directory: Path, stop: Stop, record: documents.Re
         documents.write_record(directory, record)
     except OSError as cause:
         # run.json says "running": the run can be resumed. The first error is the reason.
-        status, error = "failed", error or _one_line(cause)
+        status, error = "failed", error or _reason(cause)
     if status == "finished":
         console.write_results(results, "seed")
         console.write_directory(directory)
@@ -181,8 +182,8 @@ def _summary(results: Mapping[str, Sequence[float]]) -> dict[str, dict[str, floa
     return {tag: estimate(values)._asdict() for tag, values in results.items()}
 
 
-def _one_line(cause: Exception) -> str:
+def _reason(cause: Exception) -> str:
+    """Return in one line why a run failed."""
     if capacity.is_short(cause):
         return "out of memory"
-    text = " ".join(str(cause).split())
-    return text if isinstance(cause, FloatingPointError) else f"{type(cause).__name__}: {text}"
+    return one_line(cause) if isinstance(cause, FloatingPointError) else with_type(cause)

@@ -20,6 +20,7 @@ from marlrun.runner.job import Job
 from marlrun.runner.log import Log
 from marlrun.runner.loop import online
 from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
+from marlrun.system.errors import advising
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
 from marlrun.types import Env, Learner, Rewarding, Step
@@ -191,12 +192,10 @@ class Training:
         path = self.checkpoints.latest()
         if path is None:
             return 0
-        try:
+        with advising(self._way_out(path)):
             state = load(path, self._parts.device)
-        except ValueError as error:
-            raise ValueError(f"{error}; {self._way_out(path)}") from error
-        if "after" not in state:
-            raise ValueError(f"{path} holds a learner, no run; {self._way_out(path)}")
+            if "after" not in state:
+                raise ValueError(f"{path} holds a learner, no run")
         parts = {"learner": self.learner, "meters": self.meters, "returns": self.returns}
         if state["after"] is not None:
             parts |= {"policy": self.policy, "env": self.env}

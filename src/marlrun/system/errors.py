@@ -10,8 +10,9 @@ def one_line(error: BaseException) -> str:
 
 
 def with_type(error: BaseException) -> str:
-    """Return the type of an error and its text, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """Return the type of an error and its text, if it has one, in one line."""
+    name, text = type(error).__name__, one_line(error)
+    return name if text == name else f"{name}: {text}"
 
 
 @contextmanager
