@@ -23,8 +23,8 @@ def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Return the resolved configuration without Hydra's node."""
-    ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return cast(dict[str, Any], OmegaConf.to_container(ours, resolve=True))
+    without_hydra = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return cast(dict[str, Any], OmegaConf.to_container(without_hydra, resolve=True))
 
 
 def name_directory(cfg: DictConfig, key: str) -> Path:
@@ -35,10 +35,10 @@ def name_directory(cfg: DictConfig, key: str) -> Path:
     """
     text = str(OmegaConf.select(cfg, key))
     directory = Path(expand_home(text, key))
-    shared = [Path.cwd(), Path("/")]
+    shared_directories = [Path.cwd(), Path("/")]
     with suppress(RuntimeError):  # No home directory is known.
-        shared.append(Path.home())
-    if any(_is_same(directory, path) for path in shared):
+        shared_directories.append(Path.home())
+    if any(_is_same(directory, path) for path in shared_directories):
         expected = "expected a directory other than the current one, home and /"
         raise ValueError(f"{key}={text}: {expected}")
     with read_write(cfg.hydra):
@@ -46,9 +46,9 @@ def name_directory(cfg: DictConfig, key: str) -> Path:
     return directory
 
 
-def _is_same(directory: Path, other: Path) -> bool:
+def _is_same(directory: Path, path: Path) -> bool:
     with suppress(OSError):
-        return directory.samefile(other)
+        return directory.samefile(path)
     return False
 
 

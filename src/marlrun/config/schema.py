@@ -44,7 +44,7 @@ class Schema:
     def __init__(
         self, groups: Iterable[str] = (), where: str = "", unchosen: Iterable[str] = ()
     ) -> None:
-        """Begin without keys.
+        """Make a schema that has no keys yet.
 
         The arguments serve messages: the groups that can be chosen; `where`, which says what has
         the keys; and those groups that this command could choose and does not.
@@ -59,10 +59,10 @@ class Schema:
         declared. Any other key changes a declared default, or is declared if the file `may_add`.
         ValueError names a key that does not exist, or a value that does not fit.
         """
-        written = entries(text)
+        file_entries = entries(text)
         for name, value in leaves(values):
             key = f"{package}.{name}" if package else name
-            entry = written.get(name, Entry(None, None))
+            entry = file_entries.get(name, Entry(None, None))
             if entry.note:
                 self.rules[key] = Rule(*entry.note, value)
             elif key in self.rules:
@@ -143,17 +143,17 @@ def _how_to_write(key: str, kind: str, value: Any, unquoted: str | None) -> str:
         return f'; as a text it is written {name}: "{unquoted}"'
     if isinstance(value, int | float) and fits(kind, show(value)):
         return f"""; as a text it is written {key}="'{show(value)}'\""""
-    whole = _whole(value)
-    if isinstance(whole, int) and fits(kind, whole):
-        grouped = f" or {whole:_}" if abs(whole) >= 1000 else ""
-        return f"; an int is written {whole}{grouped}"
-    return f"; ints are written {show(whole)}" if fits(kind, whole) else ""
+    with_ints = _with_ints(value)
+    if isinstance(with_ints, int) and fits(kind, with_ints):
+        grouped = f" or {with_ints:_}" if abs(with_ints) >= 1000 else ""
+        return f"; an int is written {with_ints}{grouped}"
+    return f"; ints are written {show(with_ints)}" if fits(kind, with_ints) else ""
 
 
-def _whole(value: Any) -> Any:
+def _with_ints(value: Any) -> Any:
     """Return a value with ints in place of the floats that are whole numbers."""
     if isinstance(value, list):
-        return [_whole(element) for element in cast(list[Any], value)]
+        return [_with_ints(element) for element in cast(list[Any], value)]
     is_whole = isinstance(value, float) and abs(value) <= _MOST_EXACT and value.is_integer()
     return int(value) if is_whole else value
 
@@ -195,11 +195,11 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     Whole words and the last parts of dotted keys are compared: `beta` is close to `algo.beta`.
     """
 
-    def likeness(other: str) -> tuple[float, float]:
-        pairs = ((word, other), (word.rpartition(".")[2], other.rpartition(".")[2]))
-        whole, last = (difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
-        return whole, last
+    def likeness(candidate: str) -> tuple[float, float]:
+        pairs = ((word, candidate), (word.rpartition(".")[2], candidate.rpartition(".")[2]))
+        whole_ratio, last_ratio = (difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+        return whole_ratio, last_ratio
 
-    best = max(words, key=lambda other: sum(likeness(other)), default="")
-    whole, last = likeness(best)
-    return f"; did you mean {best}?" if best and (whole >= 0.8 or last >= 0.6) else ""
+    best = max(words, key=lambda candidate: sum(likeness(candidate)), default="")
+    whole_ratio, last_ratio = likeness(best)
+    return f"; did you mean {best}?" if best and (whole_ratio >= 0.8 or last_ratio >= 0.6) else ""

@@ -62,7 +62,7 @@ class Interrupt:
         os._exit(self.announce())
 
     def announce(self) -> int:
-        """Write that the program was interrupted, before all buffered output; return the exit code."""
+        """Write at once that the program was interrupted, and return the exit code."""
         with suppress(OSError):
             os.write(2, f"{self._program}: interrupted\n".encode())
         return 130
@@ -77,7 +77,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 class Stop:
-    """Within this context a signal sets `requested`; the same signal again raises KeyboardInterrupt.
+    """In this context a signal sets `requested`; the same signal again raises KeyboardInterrupt.
 
     The third ends the process at once. At one Ctrl-C a job of a sweep gets two kinds of signals:
     one from the terminal, one from the process that began it. A closed terminal may send several

@@ -1,4 +1,4 @@
-"""Our games as PettingZoo parallel environments: one copy, with dictionaries by agent's name."""
+"""Games of marlrun as PettingZoo parallel environments of one copy."""
 
 import io
 from collections.abc import Callable, Generator, Mapping
@@ -25,8 +25,8 @@ RenderMode = Literal["ansi", "rgb_array"]
 class ParallelGame(ParallelEnv[str, Any, Any]):
     """Plays the game that `make(seed)` builds with one replica and one copy.
 
-    All agents live until the episode ends. What they observe lies in [-1, 1]. A copy by `pickle` or
-    `copy.deepcopy` goes on in mid-episode with the same numbers. No torch thread is started, so a
+    All agents live until the episode ends. Observations lie in [-1, 1]. A copy by `pickle` or
+    `copy.deepcopy` goes on within the episode with the same numbers. torch starts no thread, so a
     forked process may go on as well.
     """
 
@@ -53,17 +53,17 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         }
 
     def observation_space(self, agent: str) -> Space[Any]:
-        """Return the same object for the same agent every time."""
+        """Return the space of an agent, which is the same object every time."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> Space[Any]:
-        """Return the same object for the same agent every time."""
+        """Return the space of an agent, which is the same object every time."""
         return self.action_spaces[agent]
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, Infos]:
-        """Begin an episode: the first of `seed`, or without one the next. Ignores `options`.
+        """Begin the first episode of `seed`, or the next episode if it is None; ignore `options`.
 
         ValueError if `seed` is not a whole number of at least 0.
         """
@@ -78,7 +78,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
     def step(
         self, actions: Mapping[str, int]
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
-        """Play an action for every agent; after the episode's end, return empty dictionaries.
+        """Play an action of every agent; after the end of the episode, return empty dictionaries.
 
         ValueError if an action is missing or outside its space, or no episode has begun.
         """
@@ -87,16 +87,16 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
             return {}, {}, {}, {}, {}
         with _one_thread():
             step = self._env.step(self._joint(actions))
-        ended = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
+        ends = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
         rewards = dict(zip(self.agents, map(float, step.reward[0, 0]), strict=True))
-        terminated, truncated = (dict.fromkeys(self.agents, end) for end in ended)
+        terminated, truncated = (dict.fromkeys(self.agents, end) for end in ends)
         infos = self._infos()
-        if any(ended):
+        if any(ends):
             self.agents = []
         return self._observations(step), rewards, terminated, truncated, infos
 
     def render(self) -> str | NDArray[np.uint8] | None:
-        """Return text or uint8 [height, width, 3], as `render_mode` says; None without one.
+        """Return text or pixels uint8 [height, width, 3], as `render_mode` says; None without a mode.
 
         ValueError if no episode has begun.
         """
@@ -118,7 +118,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         self._env.load_state_dict(torch.load(io.BytesIO(content["_env"]), weights_only=True))
 
     def _begin(self, seed: int) -> None:
-        """Build the game anew from a seed."""
+        """Build a new game from a seed."""
         self._seed = seed
         with _one_thread():
             self._env = self._make(seed)
@@ -130,8 +130,8 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
     def _joint(self, actions: Mapping[str, int]) -> torch.Tensor:
         for agent in self.agents:
             if not self.action_spaces[agent].contains(actions.get(agent)):
-                wanted = self.action_spaces[agent]
-                raise ValueError(f"action of {agent}: got {actions.get(agent)}, expected {wanted}")
+                space = self.action_spaces[agent]
+                raise ValueError(f"action of {agent}: got {actions.get(agent)}, expected {space}")
         return torch.tensor([[[int(actions[agent]) for agent in self.agents]]])
 
     def _observations(self, step: Step) -> Observations:
@@ -149,10 +149,10 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
 def parallel_env(
     game: str, /, *, render_mode: RenderMode | None = None, **keys: Any
 ) -> ParallelGame:
-    """Return one of our games, e.g. `parallel_env("target_capture", size=6, targets="each")`.
+    """Return a game of marlrun, e.g. `parallel_env("target_capture", size=6, targets="each")`.
 
-    `keys` are those of conf/env/<game>.yaml, which holds the defaults, but for `num_envs`.
-    Raises ValueError on an unknown game, an unknown key or a value that does not fit.
+    `keys` are those of conf/env/<game>.yaml, which holds the defaults; `num_envs` is always 1.
+    ValueError for an unknown game, an unknown key or a value that does not fit.
     """
     cls, values = _configure(game, keys)
     return ParallelGame(partial(_build, cls, values), f"{game}_v0", render_mode)
@@ -164,7 +164,7 @@ def _build(cls: Callable[..., Env], values: Mapping[str, Any], seed: int) -> Env
 
 
 def _configure(game: str, keys: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the game's class, and its defaults updated by `keys`."""
+    """Return the class of a game, and its defaults updated by `keys`."""
     games = options("env")
     if game not in games:
         guess = did_you_mean(game, games)
@@ -193,9 +193,9 @@ def _checked_seed(seed: object) -> int:
 
 @contextmanager
 def _one_thread() -> Generator[None]:
-    """Keep torch from starting threads: they would not survive a fork, and the child would wait.
+    """Keep torch from starting threads, for which a forked process would wait in vain.
 
-    These tensors are too small to gain by them.
+    The tensors here are too small to gain from threads.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

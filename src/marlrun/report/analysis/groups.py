@@ -113,7 +113,7 @@ def group(
     differing = [key for key in _differing(texts) if is_compared(key)]
     if by is None:
         first_keys = [key for sweep in sweeps for key in sweep.swept] + [*_typed_keys(runs)]
-        names = short(_needed(texts, differing, first_keys))
+        names = short(_distinguishing_keys(texts, differing, first_keys))
     else:
         _check(by, texts)
         names = short(dict.fromkeys(["env", *by]))
@@ -151,14 +151,19 @@ def short(keys: Iterable[str]) -> dict[str, str]:
     return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
 
 
-def _needed(texts: Sequence[Texts], differing: list[str], first_keys: Iterable[str]) -> list[str]:
+def _distinguishing_keys(
+    texts: Sequence[Texts], differing: list[str], first_keys: Iterable[str]
+) -> list[str]:
     """Return those of `first_keys` that differ, and other keys only where they split a group."""
-    needed = [*CHOICES, *(key for key in dict.fromkeys(first_keys) if key in differing)]
+    distinguishing = [*CHOICES, *(key for key in dict.fromkeys(first_keys) if key in differing)]
     for key in differing:
-        finer, coarse = ({_cell(text, keys) for text in texts} for keys in ([*needed, key], needed))
+        finer, coarse = (
+            {_cell(text, keys) for text in texts}
+            for keys in ([*distinguishing, key], distinguishing)
+        )
         if len(finer) > len(coarse):
-            needed.append(key)
-    return list(dict.fromkeys(needed))
+            distinguishing.append(key)
+    return list(dict.fromkeys(distinguishing))
 
 
 def _cell(text: Texts, keys: Iterable[str]) -> str:

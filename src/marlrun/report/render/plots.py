@@ -74,11 +74,11 @@ def _in_file_name(text: str) -> str:
 def _learning(study: Study, measure: Measure) -> Iterator[Picture]:
     styles, tasks, curves = line_styles(study.algorithms), measure.tasks, measure.curves
     if len(study.algorithms) > MAX_LINES:
-        kept, reason = "first", ""
+        selection, reason = "first", ""
         if study.is_ranked:
-            kept, reason = "best", ", by their mean rank among a task's final IQMs"
+            selection, reason = "best", ", by their mean rank among a task's final IQMs"
         study.notes.add(
-            f"Figures show the {MAX_LINES} {kept} of {len(study.algorithms)} algorithms or "
+            f"Figures show the {MAX_LINES} {selection} of {len(study.algorithms)} algorithms or "
             f"settings{reason}; tables and CSV files hold all"
         )
     captions = CURVES + REFERENCES * any(task.exact or task.published for task in tasks)

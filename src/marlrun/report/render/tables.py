@@ -114,7 +114,7 @@ def results(finals: Mapping[str, Sequence[Final]]) -> Table:
         metric: {(final.task.name, final.group.algorithm): final for final in results_of_metric}
         for metric, results_of_metric in finals.items()
     }
-    headline, *rest = by_metric.values()
+    headline, *other_metrics = by_metric.values()
     is_measured = all(
         final.is_measured for results_of_metric in finals.values() for final in results_of_metric
     )
@@ -130,7 +130,7 @@ def results(finals: Mapping[str, Sequence[Final]]) -> Table:
                 [
                     *pair,
                     *_numbers(headline.get(pair)),
-                    *(_iqm(by_pair.get(pair)) for by_pair in rest),
+                    *(_iqm(by_pair.get(pair)) for by_pair in other_metrics),
                 ]
                 for pair in dict.fromkeys(
                     pair for results_of_metric in by_metric.values() for pair in results_of_metric
