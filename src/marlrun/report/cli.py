@@ -14,11 +14,11 @@ from rich.progress import track
 
 from marlrun.report.analysis.references import RETURN
 from marlrun.report.analysis.study import study
-from marlrun.report.data.plain import printable
 from marlrun.report.render import tables
 from marlrun.report.render.write import check, write_report
 from marlrun.system.output import refuse_lost_results, say, write
 from marlrun.system.paths import expand_home
+from marlrun.system.plain import printable
 
 MAX_NOTES, MAX_SUBJECTS = 12, 3
 """How many notes are printed, and how many subjects of each."""

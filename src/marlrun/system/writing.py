@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from marlrun.system.output import say_once
+from marlrun.system.reading import opened
 
 
 def appending(path: Path) -> BinaryIO:
@@ -88,6 +89,23 @@ def _lock(file: BinaryIO, wait: bool) -> None:
             raise BlockingIOError(*error.args) from error
         reason = f"no locks on this file system ({error.strerror})"
         say_once(f"marlrun: {reason}: let no other process write to the same directory")
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a process is in `exclusive` with this file; True where nobody can tell.
+
+    Nothing is written, so that it may be asked of a stranger's file.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    with suppress(FileNotFoundError), opened(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _sync_directory(directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from marlrun.report.data.plain import printable
+from marlrun.system.plain import printable
 
 
 class Notes:

@@ -14,12 +14,11 @@ from marlrun.report.data import jsonl
 from marlrun.report.data.arrays import Floats, Ints
 from marlrun.report.data.jsonl import Object, number
 from marlrun.report.data.notes import Notes
-from marlrun.report.data.plain import plain, printable
+from marlrun.system.plain import plain, printable
 from marlrun.system.reading import read_json, read_yaml
+from marlrun.system.walk import is_run, walk
 
 CHOICES = ("env", "algo")
-Visited = set[tuple[int, int]]
-"""Directories by device and number: several paths may lead to one, through links."""
 
 
 @dataclass(frozen=True)
@@ -83,56 +82,16 @@ def find(directories: Iterable[Path], notes: Notes) -> tuple[list[Path], list[Sw
     """Return all run directories and sweeps in or below `directories`, each once."""
     runs: list[Path] = []
     sweeps: list[Sweep] = []
-    visited: Visited = set()
-    for top in directories:
-        for directory, files in _walk(top, visited, notes):
-            if "sweep.json" in files:
-                sweeps.append(read_sweep(directory, notes))
-            if is_run(files):
-                runs.append(directory)
+
+    def complain(about: str) -> None:
+        notes.add("Directories that could not be read", about)
+
+    for directory, files in walk(directories, complain):
+        if "sweep.json" in files:
+            sweeps.append(read_sweep(directory, notes))
+        if is_run(files):
+            runs.append(directory)
     return runs, sweeps
-
-
-def is_run(files: Iterable[str]) -> bool:
-    """Say whether a directory with these files is the directory of a run."""
-    return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
-
-
-def _walk(top: Path, visited: Visited, notes: Notes) -> Iterator[tuple[Path, list[str]]]:
-    """Yield `top` and directories below, also behind links, with their files, but none twice."""
-    # os.walk does not do: it calls itself for every level.
-    pending = [top]
-    while pending:
-        path = pending.pop()
-        folders, files = _entries(path, visited, notes)
-        yield path, files
-        if not is_run(files) or "sweep.json" in files:
-            names = sorted(name for name in folders if not name.startswith("."))
-            pending += [path / name for name in reversed(names)]
-
-
-def _entries(path: Path, visited: Visited, notes: Notes) -> tuple[list[str], list[str]]:
-    """Return the names of the directories and of all else in `path`, none if it was visited."""
-    names: tuple[list[str], list[str]] = ([], [])
-    try:
-        status = path.stat()
-        identity = (status.st_dev, status.st_ino)
-        if identity in visited:
-            return names
-        visited.add(identity)
-        with os.scandir(path) as entries:
-            for entry in entries:
-                names[not _is_directory(entry)].append(entry.name)
-    except OSError as error:
-        notes.add("Directories that could not be read", f"{path} ({error.strerror})")
-    return names
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
 
 
 def read_sweep(directory: Path, notes: Notes) -> Sweep:

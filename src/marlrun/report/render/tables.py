@@ -13,7 +13,7 @@ from marlrun.report.analysis.curves import Curve
 from marlrun.report.analysis.groups import Group
 from marlrun.report.analysis.results import Comparison, Final, Improvement, aggregate
 from marlrun.report.analysis.statistics import FEW, Estimate, Narrow
-from marlrun.report.data.plain import printable
+from marlrun.system.plain import printable
 
 Cell = str | float | int | Estimate | None
 _FORMULA = re.compile(r"[=+\-@\t\r]")

@@ -1,0 +1,213 @@
+"""The runs below a directory, as their documents tell them; imports no torch.
+
+A stranger may have written them, so whatever cannot be read is listed as damaged, with the reason.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from marlrun.config.kinds import fits
+from marlrun.config.nested import leaves
+from marlrun.runner.console import HEADLINE
+from marlrun.runner.documents import read_config, read_record
+from marlrun.runner.intervals import Estimate, estimate
+from marlrun.runner.outcome import one_line
+from marlrun.system.output import say
+from marlrun.system.paths import is_directory
+from marlrun.system.plain import plain, printable
+from marlrun.system.reading import opened, read_json
+from marlrun.system.walk import is_run, walk
+from marlrun.system.writing import is_held
+
+OUTPUTS = "outputs"
+"""Where runs lie if nothing else was typed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, or a job of a sweep that has not begun."""
+
+    path: Path
+    status: str
+    """What run.json says; `killed` if the process of a running one is gone, `damaged` if its
+    documents cannot be read. A job that has no run directory is `waiting`, `failed` or `refused`."""
+    algo: str | None = None
+    env: str | None = None
+    name: str | None = None
+    seeds: list[int] = field(default_factory=list[int])
+    steps: int = 0
+    """Environment steps per replica so far."""
+    started: str | None = None
+    """When it began, in UTC and ISO 8601; of a job that has not begun, when its sweep did."""
+    finished: str | None = None
+    results: dict[str, list[float]] = field(default_factory=dict[str, list[float]], repr=False)
+    """Tag -> one number per seed; empty unless it is finished."""
+    error: str | None = None
+    """Why it failed, was refused or is damaged."""
+    sweep: Path | None = None
+    """The directory of the sweep that it is a job of."""
+    settings: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """Its configuration by dotted key."""
+    words: list[str] = field(default_factory=list[str], repr=False)
+    """What was typed for it: KEY=VALUE, .."""
+
+    @property
+    def headline(self) -> Estimate | None:
+        """The mean of the final returns with its interval over seeds."""
+        returns = self.results.get(HEADLINE)
+        return estimate(returns) if returns else None
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to load."""
+        return any((self.path / "checkpoints").glob("*.pt"))
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether mode=resume has something to do, and no process is doing it."""
+        return self.status not in ("finished", "running", "damaged")
+
+
+def runs(directory: str | Path = OUTPUTS) -> list[Run]:
+    """Return all runs in or below a directory, the newest start first.
+
+    ValueError, in one line, if there is no such directory.
+    """
+    top = Path(directory)
+    if not is_directory(top):
+        raise ValueError(f"dir={directory}: no such directory")
+    return sorted(_runs(top), key=lambda run: (run.started or "", str(run.path)), reverse=True)
+
+
+def _runs(top: Path) -> Iterator[Run]:
+    sweeps: list[Path] = []
+    """The sweeps that the directory at hand lies in, the innermost last."""
+    for path, files in walk([top], lambda about: say(f"marlrun: cannot be read: {about}")):
+        while sweeps and not path.is_relative_to(sweeps[-1]):
+            sweeps.pop()
+        if is_run(files):
+            yield _read_run(path, sweeps[-1] if sweeps else None)
+        if "sweep.json" in files:
+            sweeps.append(path)
+            yield from _jobs_not_begun(path)
+
+
+def _read_run(path: Path, sweep: Path | None) -> Run:
+    """Return the run of a directory, of which a running one tells its progress by its log alone."""
+    try:
+        # Without run.json it died before that was written.
+        record = read_record(path) or {"status": "running"}
+        run = _checked(path, record, read_config(path), sweep, path / "run.json")
+        if run.status != "running":
+            return run
+        log = path / "metrics.jsonl"
+        status = "running" if is_held(log) else "killed"
+        return replace(run, status=status, steps=max(run.steps, _last_step(log)))
+    except (ValueError, OSError) as error:
+        return Run(path, "damaged", error=printable(one_line(error)), sweep=sweep)
+
+
+def _jobs_not_begun(sweep: Path) -> Iterator[Run]:
+    """Yield the jobs of a sweep that have no run directory."""
+    document = sweep / "sweep.json"
+    try:
+        content = _mapping(read_json(document))
+        jobs = content.get("jobs")
+        if not isinstance(jobs, list):
+            raise ValueError(f"{document}: expected an object with a list of jobs")
+        for job in map(_mapping, cast("list[Any]", jobs)):
+            place = sweep / str(job.get("directory"))
+            if not any((place / name).exists() for name in ("run.json", "config.yaml")):
+                record = {key: job[key] for key in ("status", "error") if key in job}
+                record |= {"started": content.get("started"), "argv": job.get("overrides", [])}
+                yield _checked(place, record, _mapping(job.get("config")), sweep, document)
+    except (ValueError, OSError) as error:
+        yield Run(sweep, "damaged", error=printable(one_line(error)), sweep=sweep)
+
+
+def _checked(
+    path: Path,
+    record: Mapping[str, Any],
+    config: Mapping[str, Any],
+    sweep: Path | None,
+    source: Path,
+) -> Run:
+    """Return the run that two documents describe; ValueError for what `source` may not hold."""
+    chosen = _mapping(config.get("choices"))
+    usual = {"algo": chosen.get("algo"), "env": chosen.get("env"), "name": config.get("name")}
+    values = _mapping(plain({**usual, **record}))
+    for key, kind in _KINDS.items():
+        if key in values and not fits(kind, values[key]):
+            raise ValueError(f"{source}: {key} {values[key]!r:.80}: expected {kind}")
+    if not _TIME.fullmatch(values.get("started") or _EXAMPLE):
+        raise ValueError(
+            f"{source}: started {values['started']!r:.80}: expected a time, {_EXAMPLE}"
+        )
+    results = _mapping(values.get("results"))
+    for tag, numbers in results.items():
+        if not fits("list", numbers) or not all(map(_is_number, numbers)):
+            raise ValueError(f"{source}: results of {tag:.80}: expected a list of numbers")
+    return Run(
+        path=path,
+        status=values.get("status", "waiting"),
+        algo=values["algo"],
+        env=values["env"],
+        name=values["name"],
+        seeds=values.get("seeds", []),
+        steps=values.get("env_steps", 0),
+        started=values.get("started"),
+        finished=values.get("finished"),
+        results=results,
+        error=values.get("error"),
+        sweep=sweep,
+        settings=dict(leaves(plain(dict(config)))),
+        words=values.get("argv", []),
+    )
+
+
+_KINDS = {
+    "status": "str",
+    "algo": "str or null",
+    "env": "str or null",
+    "name": "str or null",
+    "seeds": "list of int",
+    "env_steps": "int",
+    "started": "str or null",
+    "finished": "str or null",
+    "error": "str or null",
+    "argv": "list of str",
+}
+"""What documents may say of a run."""
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
+_EXAMPLE = "2026-11-25T17:29:02+00:00"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= _LARGEST
+
+
+_LARGEST = 1e100
+"""Results up to here are shown: no sum of them overflows."""
+
+
+def _last_step(log: Path) -> int:
+    """Return the environment steps of the last row of a log, 0 if there is none."""
+    with suppress(FileNotFoundError), opened(log) as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        steps = re.findall(rb'"env_steps": (\d{1,18})\b', file.read(_TAIL))
+        return int(steps[-1]) if steps else 0
+    return 0
+
+
+_TAIL = 1 << 16
+"""Bytes in which the last row of a log is looked for."""
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
