@@ -36,7 +36,13 @@ from marlrun.cli.modes import MODES, Mode
 from marlrun.cli.overrides import Checker
 from marlrun.cli.sources import Loader, search_path
 from marlrun.cli.typed import adding, check_flags, check_places, mode_of, quoted
-from marlrun.config.composition import job_config, name_directory, plain, refuse_output_subdir
+from marlrun.config.composition import (
+    directory_label,
+    job_config,
+    name_directory,
+    plain,
+    refuse_output_subdir,
+)
 from marlrun.config.nested import Config, leaves
 from marlrun.config.plugins import import_plugins
 from marlrun.config.schema import Schema, did_you_mean
@@ -115,7 +121,11 @@ def _start_hydra(config_dir: str | None) -> Hydra:
     GlobalHydra.instance().initialize(hydra)
     # Runs started in the same second must not meet.
     run_id = os.urandom(3).hex()
-    OmegaConf.register_new_resolver("run_id", lambda: run_id, replace=True, use_cache=True)
+
+    def label(*, _root_: DictConfig) -> str:
+        return directory_label(_root_, run_id)
+
+    OmegaConf.register_new_resolver("label", label, replace=True)
     return hydra
 
 
@@ -164,6 +174,9 @@ def _run(request: Request) -> int:
     for key, value in leaves(config):
         request.schema.check(key, value)
     import_plugins(config.get("plugins", []))
+    if request.mode.newest is not None and config["run"] == "latest":
+        config["run"] = str(request.mode.newest())
+        say(f"marlrun: run=latest is {config['run']}")
     if request.mode.makes_directory:
         return _report(_run_in_directory(request, cfg))
     if request.root == "resume" and holds_sweep(Path(config["run"])):
@@ -194,9 +207,9 @@ def _run_in_directory(request: Request, cfg: DictConfig) -> Outcome:
     directory = name_directory(cfg, "hydra.run.dir")
     if holds_sweep(directory):
         raise ValueError(f"hydra.run.dir={directory}: holds a sweep; expected another directory")
+    config = job_config(cfg, request.mode.groups)
     # A signal amid this import ends the process, while there is no directory yet.
     import_module("marlrun.runner.train")
-    config = job_config(cfg, request.mode.groups)
     if cfg.hydra.job.chdir:
         config = inputs.absolute(config)
     with Stop():

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marlrun.config.nested import Config, leaves
 from marlrun.config.schema import show
@@ -15,6 +16,9 @@ from marlrun.runner.elsewhere import changed
 from marlrun.runner.outcome import Outcome
 from marlrun.system.output import say, write
 from marlrun.system.paths import expand_home, is_directory
+
+if TYPE_CHECKING:
+    from marlrun.runner.listing import Run
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Mode:
     """Its results stand on stdout alone."""
     open_nodes: tuple[str, ...] = ()
     """Nodes of its root YAML to which any keys may be added; the mode itself checks them."""
+    newest: Callable[[], Path] | None = None
+    """Returns the run that `run=latest` means."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -129,6 +135,38 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
     return Outcome("finished")
 
 
+def runs(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """List the runs below a directory."""
+    from marlrun.cli.runs import write_json, write_table
+    from marlrun.runner.listing import runs
+
+    listed = runs(config["dir"])
+    (write_json if config["json"] else write_table)(listed)
+    if not listed:
+        say(f"marlrun: no runs below {config['dir']}")
+    return Outcome("finished")
+
+
+def newest_to_measure() -> Path:
+    """Return the run that began last of those that have a checkpoint."""
+    return _newest("run with a checkpoint", lambda run: run.has_checkpoint).path
+
+
+def newest_to_resume() -> Path:
+    """Return the run that began last of those not finished, or the sweep that it is a job of."""
+    run = _newest("unfinished run or sweep", lambda run: run.is_unfinished)
+    return run.sweep or run.path
+
+
+def _newest(meant: str, is_meant: "Callable[[Run], bool]") -> "Run":
+    from marlrun.runner.listing import OUTPUTS, runs
+
+    listed = runs(OUTPUTS) if is_directory(Path(OUTPUTS)) else []
+    for run in filter(is_meant, listed):
+        return run
+    raise ValueError(f"run=latest: no {meant} below {OUTPUTS}/; a directory is typed ./latest")
+
+
 def _existing_run(path: str, key: str = "run") -> Path:
     """Return the directory of a run that `key` names.
 
@@ -150,8 +188,16 @@ def _existing_run(path: str, key: str = "run") -> Path:
 
 MODES = {
     "train": Mode("config", ("algo", "env"), train, may_take=("graph",), makes_directory=True),
-    "eval": Mode("eval", (), evaluate, only_says=True, open_nodes=("env", "graph", "agents")),
-    "resume": Mode("resume", (), resume),
+    "eval": Mode(
+        "eval",
+        (),
+        evaluate,
+        only_says=True,
+        open_nodes=("env", "graph", "agents"),
+        newest=newest_to_measure,
+    ),
+    "resume": Mode("resume", (), resume, newest=newest_to_resume),
     "exact": Mode("exact", ("env",), exact, only_says=True),
     "graph": Mode("graph", ("graph",), graph, only_says=True),
+    "runs": Mode("runs", (), runs, only_says=True),
 }

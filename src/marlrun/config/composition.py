@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from marlrun.system.paths import expand_home
@@ -14,11 +16,46 @@ from marlrun.system.paths import expand_home
 def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
     """Return a job's resolved configuration without Hydra's node; `choices` are its options.
 
-    `groups` are those of which the options are named.
+    `groups` are those of which the options are named; `choices.tuned` is the file with settings for this algorithm and environment, None if there is
+    none. ValueError if the run's name could be the path of another directory.
     """
     options = cfg.hydra.runtime.choices
     choices = {group: options[group] for group in groups if options.get(group) is not None}
-    return plain(cfg) | {"choices": choices}
+    # Hydra also names an optional file that does not exist.
+    tuned = GlobalHydra.instance().config_loader().get_group_options("tuned")
+    choices["tuned"] = options[_TUNED] if options.get(_TUNED) in tuned else None
+    config = plain(cfg)
+    _check_name(config["name"])
+    return config | {"choices": choices}
+
+
+_TUNED = "tuned@_global_"
+"""How Hydra records the choice of the defaults list in conf/config.yaml."""
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and ("/" in name or name in (".", "..")):
+        raise ValueError(f"name={name}: expected a name without /, other than . and ..")
+
+
+def directory_label(cfg: DictConfig, run_id: str) -> str:
+    """Return what tells a directory apart: ALGO_ENV_NAME_ID of a run, NAME_ID of a sweep.
+
+    Characters other than `[A-Za-z0-9._-]` become `-`. A name of a sweep that interpolates keys is
+    left out, since every job has another.
+    """
+    chosen = cfg.hydra.runtime.choices
+    if cfg.hydra.mode == RunMode.MULTIRUN:
+        texts = [None if OmegaConf.is_interpolation(cfg, "name") else cfg.name]
+    else:
+        texts = [chosen.get("algo"), chosen.get("env"), cfg.name]
+    words = (re.sub(r"[^A-Za-z0-9._]+", "-", text or "").strip("._-") for text in texts)
+    label = "_".join(filter(None, words))[: _LONGEST - len(run_id) - 1].rstrip("._-")
+    return "_".join(filter(None, [label, run_id]))
+
+
+_LONGEST = 60
+"""Characters of a directory's label."""
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -108,10 +108,8 @@ def _save(content: StateDict, file: BinaryIO) -> None:
 def selection(tag: str) -> str:
     """Return the sentence that says what selects best.pt, given the value of `checkpoint.best`."""
     if tag == NEWEST:
-        return (
-            "best.pt: none is kept, mode=eval takes the newest checkpoint (checkpoint.best=latest)"
-        )
-    return f"best.pt: the learner with the highest {tag}, mean over seeds (checkpoint.best)"
+        return "none is kept, mode=eval takes the newest checkpoint (checkpoint.best=latest)"
+    return f"the learner with the highest {tag}, mean over seeds (checkpoint.best)"
 
 
 def step_of(path: Path) -> int:

@@ -1,5 +1,6 @@
 """What a person sees: a progress bar or plain lines on stderr, results on stdout."""
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 
+from marlrun.config.nested import Config
 from marlrun.runner.intervals import estimate
 from marlrun.system import commands
 from marlrun.system.output import say, write
+from marlrun.system.plain import printable
 
 HEADLINE = "eval/return_mean"
 
@@ -88,6 +91,61 @@ def _duration(seconds: int) -> str:
     days, rest = divmod(seconds, 86400)
     clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days:,} day{'' if days == 1 else 's'}, {clock}" if days else clock
+
+
+def introduce(
+    directory: Path,
+    config: Config,
+    device: str,
+    selection: str,
+    exact: Mapping[str, float] | None,
+    *,
+    brief: bool,
+) -> None:
+    """Say what is about to be trained: a line for each fact, or one line in all if `brief`.
+
+    `selection` says which learner becomes best.pt.
+    """
+    values = ", ".join(f"{name} {value:.4g}" for name, value in (exact or {}).items())
+    facts = {
+        "run directory": str(directory),
+        "curves": commands.tensorboard(directory / "tb"),
+        "device": device,
+        "exact values": values or "none, there is no exact solution of this game",
+        "settings": _origin(config.get("choices", {})),
+        "best.pt": selection,
+    }
+    if brief:
+        shown = ("run directory", "device", "exact values", "settings")
+        say("; ".join(f"{name}: {facts[name]}" for name in shown))
+    else:
+        say("\n".join(f"{name}: {fact}" for name, fact in facts.items()))
+
+
+def _origin(choices: Mapping[str, Any]) -> str:
+    """Say where the settings that were not typed are from."""
+    if "tuned" not in choices:  # An older version stored it.
+        return "as stored"
+    algo, env, tuned = (printable(str(choices.get(key))) for key in ("algo", "env", "tuned"))
+    if choices["tuned"] is None:
+        return f"nothing is tuned for {algo} on {env}: general defaults"
+    return f"tuned for {algo} on {env} by conf/tuned/{tuned}.yaml"
+
+
+@contextmanager
+def announcing(line: str) -> Generator[None]:
+    """Say a line if what is done within takes longer than a moment."""
+    timer = threading.Timer(_MOMENT, say, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+_MOMENT = 2.0
+"""Seconds for which nobody wonders what happens."""
 
 
 def write_results(results: Mapping[str, Sequence[float]], unit: str) -> None:

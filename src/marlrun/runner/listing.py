@@ -4,7 +4,7 @@ A stranger may have written them, so whatever cannot be read is listed as damage
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from marlrun.config.kinds import fits
 from marlrun.config.nested import leaves
+from marlrun.config.schema import show
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.documents import read_config, read_record
 from marlrun.runner.intervals import Estimate, estimate
@@ -20,7 +21,7 @@ from marlrun.system.output import say
 from marlrun.system.paths import is_directory
 from marlrun.system.plain import plain, printable
 from marlrun.system.reading import opened, read_json
-from marlrun.system.walk import is_run, walk
+from marlrun.system.walk import HANDING_OUT, is_run, walk
 from marlrun.system.writing import is_held
 
 OUTPUTS = "outputs"
@@ -63,13 +64,15 @@ class Run:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is something to load."""
-        return any((self.path / "checkpoints").glob("*.pt"))
+        """Whether mode=eval has something to measure."""
+        return self.status != "damaged" and any((self.path / "checkpoints").glob("*.pt"))
 
     @property
     def is_unfinished(self) -> bool:
         """Whether mode=resume has something to do, and no process is doing it."""
-        return self.status not in ("finished", "running", "damaged")
+        if self.status in ("finished", "running", "damaged"):
+            return False
+        return self.sweep is None or not is_held(self.sweep / HANDING_OUT)
 
 
 def runs(directory: str | Path = OUTPUTS) -> list[Run]:
@@ -81,6 +84,39 @@ def runs(directory: str | Path = OUTPUTS) -> list[Run]:
     if not is_directory(top):
         raise ValueError(f"dir={directory}: no such directory")
     return sorted(_runs(top), key=lambda run: (run.started or "", str(run.path)), reverse=True)
+
+
+def differences(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Return for each run what was typed for it of the keys in which these runs differ.
+
+    Left out is what has a column of its own, as the algorithm has, and how a run was carried out
+    and watched.
+    """
+    typed = [_typed(run) for run in runs]
+    differing: set[str] = set()
+    for key in {key for words in typed for key in words}:
+        pairs = zip(runs, typed, strict=True)
+        if len({_text(run.settings, key, words.get(key, "")) for run, words in pairs}) > 1:
+            differing.add(key)
+    return [{key: words[key] for key in words if key in differing} for words in typed]
+
+
+def _typed(run: Run) -> dict[str, str]:
+    pairs = (word.lstrip("+").partition("=") for word in run.words if "=" in word)
+    return {key: text for key, _, text in pairs if not _LEFT_OUT.match(key)}
+
+
+_LEFT_OUT = re.compile(
+    r"(mode|algo|env|name|env_steps|device|threads|plugins)$|(hydra|eval|checkpoint|log)[./]"
+)
+
+
+def _text(settings: Mapping[str, Any], key: str, typed: str) -> str:
+    """Return the value of a key: the name of a group's choice, a setting, or else what was typed."""
+    for stored in (f"choices.{key}", key):
+        if stored in settings:
+            return show(settings[stored])
+    return typed
 
 
 def _runs(top: Path) -> Iterator[Run]:
@@ -182,8 +218,6 @@ _KINDS = {
     "argv": "list of str",
 }
 """What documents may say of a run."""
-
-
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
 _EXAMPLE = "2026-11-25T17:29:02+00:00"
 

@@ -1,6 +1,7 @@
 """Training from the outside: begin or go on with a run, and leave a true record of its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from marlrun.config.nested import Config
@@ -37,13 +38,17 @@ def train(
         record = documents.read_record(directory)
         _refuse_unless_unfinished(config, directory, record)
         say(f"{directory} holds this job, unfinished: going on")
-    return _run(with_files(job, files), config, directory, argv, record, plugins)
+    job = with_files(job, files)
+    return _run(job, config, directory, argv, record, plugins, brief=sweep is not None)
 
 
-def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Outcome:
+def resume(
+    directory: Path, env_steps: int | None, plugins: Sequence[str], *, brief: bool = False
+) -> Outcome:
     """Go on with a stored run, up to the new total `env_steps` if given.
 
-    Plugins that the stored configuration names count for nothing. ValueError if the directory, its
+    Plugins that the stored configuration names count for nothing. `brief` as of `console.introduce`.
+    ValueError if the directory, its
     newest checkpoint or `env_steps` is no good.
     """
     documents.refuse_links_in(directory)
@@ -59,7 +64,7 @@ def resume(directory: Path, env_steps: int | None, plugins: Sequence[str]) -> Ou
         say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
         return Outcome("finished", directory, record.get("results", {}))
     job = with_files(job, inputs.read_stored(config, directory))
-    return _run(job, config, directory, (), record, plugins)
+    return _run(job, config, directory, (), record, plugins, brief=brief)
 
 
 def _done(directory: Path, record: documents.Record | None) -> int:
@@ -101,6 +106,8 @@ def _run(
     argv: Sequence[str],
     record: documents.Record | None,
     plugins: Sequence[str],
+    *,
+    brief: bool,
 ) -> Outcome:
     device = choose(job.device)
     set_up(job.threads)
@@ -128,15 +135,30 @@ def _run(
             # below the env_steps of its config.yaml.
             documents.write_record(directory, record)
             documents.write_config(directory, config)
-            say(selection(job.checkpoint_best))
-            return _drive(training, directory, stop, record)
+            chosen = selection(job.checkpoint_best)
+            introduce = partial(
+                console.introduce, directory, config, describe(device), chosen, brief=brief
+            )
+            return _drive(training, directory, stop, record, introduce)
 
 
-def _drive(training: Training, directory: Path, stop: Stop, record: documents.Record) -> Outcome:
-    """Work, whatever happens; write down and say how it ended."""
+def _drive(
+    training: Training,
+    directory: Path,
+    stop: Stop,
+    record: documents.Record,
+    introduce: Callable[[Mapping[str, float] | None], object],
+) -> Outcome:
+    """Work, whatever happens; write down and say how it ended.
+
+    `introduce` says what begins, given the exact values.
+    """
     results: dict[str, list[float]] = {}
     error = None
     try:
+        with console.announcing("solving the game for its exact values takes a while"):
+            exact = training.exact
+        introduce(exact)
         with training.reporter.showing():
             results = _work(training, directory, stop, record)
         status = "finished" if results else "interrupted"

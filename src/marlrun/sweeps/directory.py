@@ -27,6 +27,7 @@ from marlrun.sweeps.state import (
 from marlrun.system import commands
 from marlrun.system.paths import make_directory, refuse_links, remove_directories
 from marlrun.system.reading import InputFile
+from marlrun.system.walk import HANDING_OUT
 from marlrun.system.writing import exclusive, write_atomically
 
 
@@ -107,7 +108,7 @@ class Sweep:
         """Remove the files and directories that `begin` made."""
         if self._new_directories:
             shutil.rmtree(self.directory)
-        locks = (self.directory / name for name in (_CHANGE_LOCK, _DISPATCH_LOCK))
+        locks = (self.directory / name for name in (_CHANGE_LOCK, HANDING_OUT))
         for path in (self._path, self._stop, *locks):
             path.unlink(missing_ok=True)
         remove_directories(self._new_directories)
@@ -116,7 +117,7 @@ class Sweep:
         """Let this process alone hand out jobs, until `end`; ValueError if another one does."""
         self._dispatch_lock.close()
         try:
-            lock = exclusive(self.directory / _DISPATCH_LOCK, wait=False)
+            lock = exclusive(self.directory / HANDING_OUT, wait=False)
             self._dispatch_lock.enter_context(lock)
         except BlockingIOError as error:
             raise ValueError(f"{self.directory}: another process is doing this sweep") from error
@@ -256,8 +257,6 @@ class Sweep:
 
 _CHANGE_LOCK = ".lock"
 """The file that a process locks while it changes sweep.json."""
-_DISPATCH_LOCK = ".handing_out"
-"""The file that a process locks while it hands out jobs."""
 
 
 def holds_sweep(directory: Path) -> bool:

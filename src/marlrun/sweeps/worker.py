@@ -48,7 +48,7 @@ def _train(job: SweepJob, top: Path, plugins: Sequence[str]) -> Outcome:
 
     def run() -> Outcome:
         if holds_run(directory):
-            return train.resume(directory, None, plugins)
+            return train.resume(directory, None, plugins, brief=True)
         config = job.config | {"plugins": list(plugins)}
         return train.train(config, directory, ["marlrun", *job.overrides], top)
 

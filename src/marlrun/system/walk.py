@@ -8,6 +8,10 @@ _Seen = set[tuple[int, int]]
 """Directories that were visited, by device and number: links lead to some more than once."""
 
 
+HANDING_OUT = ".handing_out"
+"""A file in the directory of a sweep, held while a process hands out jobs."""
+
+
 def is_run(files: Iterable[str]) -> bool:
     """Say whether a directory with these files is a run's."""
     return "run.json" in files or {"config.yaml", "metrics.jsonl"} <= set(files)
