@@ -29,7 +29,7 @@ def write_run(
     config = {
         "algo": {"_target_": "marlrun.algos.dec_hdrqn.DecHDRQN", "beta": 0.3, **(algo_keys or {})},
         "env": {"_target_": f"marlrun.envs.{env}.X", "discount": 1.0, **(env_keys or {})},
-        "name": folder.name,
+        "name": None,
         "seed": min(curves),
         "replicas": len(curves),
         "env_steps": every * (max(map(len, curves.values())) - 1),

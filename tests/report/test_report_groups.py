@@ -47,9 +47,32 @@ def test_what_follows_from_the_choice_is_not_named_unless_it_was_typed(tmp_path,
 
 
 def test_how_a_run_was_carried_out_is_no_difference(tmp_path: Path, notes: Notes):
-    write_run(tmp_path / "a", {0: [0.1]}, root={"device": "cpu", "name": "x"})
+    write_run(tmp_path / "a", {0: [0.1]}, root={"device": "cpu"})
     write_run(tmp_path / "b", {1: [0.1]}, root={"device": "cuda", "eval": {"every": 9}})
     assert names(group(tmp_path, notes)) == [("target_capture", "dec_hdrqn", [0, 1])]
+
+
+def test_runs_that_differ_only_in_name_are_two_groups(tmp_path: Path, notes: Notes):
+    write_run(tmp_path / "a", {0: [0.1]})
+    write_run(tmp_path / "b", {0: [0.2]}, root={"name": "wide net"})
+    assert names(group(tmp_path, notes)) == [
+        ("target_capture", "dec_hdrqn", [0]),
+        ("target_capture", "dec_hdrqn name=wide net", [0]),
+    ]
+    assert len(notes) == 0
+    assert names(group(tmp_path, notes, by=["algo"])) == [("target_capture", "dec_hdrqn", [0, 0])]
+    assert "pool runs which differ in name: dec_hdrqn on target_capture (null, wide net)" in "".join(
+        notes.lines(9)
+    )
+
+
+def test_a_name_that_follows_from_the_game_is_not_named(tmp_path: Path, notes: Notes):
+    for size in (3, 4):
+        typed = {"argv": ["marlrun", f"env.size={size}", f"name=grid{size}"]}
+        root = {"name": f"grid{size}"}
+        write_run(tmp_path / str(size), {0: [0.1]}, env_keys={"size": size}, root=root, record=typed)
+    found = [(one.task, one.algorithm) for one in group(tmp_path, notes)]
+    assert found == [("target_capture size=3", "dec_hdrqn"), ("target_capture size=4", "dec_hdrqn")]
 
 
 def test_an_option_that_older_runs_lack(tmp_path: Path, notes: Notes):

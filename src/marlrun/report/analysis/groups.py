@@ -12,7 +12,7 @@ from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import CHOICES, Run, Sweep, Trial, items
 
 BOOKKEEPING = frozenset(
-    {"mode", "name", "seed", "replicas", "device", "threads", "plugins", "eval"}
+    {"mode", "seed", "replicas", "device", "threads", "plugins", "eval"}
     | {"checkpoint", "log", "paper", "choices", "hydra", "run", "objective", "resume"}
 )
 """Root keys that say how a run was carried out and observed, not what was run."""
@@ -106,13 +106,16 @@ def group(
     """Return the groups, sorted by name, in which numbers have their natural order.
 
     `by` names the keys that tell groups apart. Without it, those are the keys in which runs differ,
-    except keys that follow from others. ValueError if no run has a key of `by`.
+    except keys that follow from others; runs that differ only in their `name` are different groups.
+    ValueError if no run has a key of `by`.
     """
     runs = list({id(trial.run): trial.run for trial in trials}.values())
     texts = [{key: _text(value) for key, value in run.settings.items()} for run in runs]
     differing = [key for key in _differing(texts) if is_compared(key)]
     if by is None:
         first_keys = [key for sweep in sweeps for key in sweep.swept] + [*_typed_keys(runs)]
+        # A name that was typed for every size of a game would make an algorithm of every size.
+        first_keys = [key for key in first_keys if key != "name"]
         names = short(_distinguishing_keys(texts, differing, first_keys))
     else:
         _check(by, texts)
@@ -134,7 +137,7 @@ def _group(trials: list[Trial], names: dict[str, str]) -> Group:
     algorithms = dict.fromkeys(trial.run.choice("algo") for trial in trials)
     parts = {"env": str(settings["env"]), "algo": " + ".join(algorithms)}
     for key in values:
-        if key not in CHOICES:
+        if key not in CHOICES and (key, settings[key]) != ("name", None):
             parts[key] = f"{names[key]}={_text(settings[key])}"
     return Group(parts, values, sorted(trials, key=lambda trial: trial.seed))
 
@@ -154,9 +157,12 @@ def short(keys: Iterable[str]) -> dict[str, str]:
 def _distinguishing_keys(
     texts: Sequence[Texts], differing: list[str], first_keys: Iterable[str]
 ) -> list[str]:
-    """Return those of `first_keys` that differ, and other keys only where they split a group."""
+    """Return those of `first_keys` that differ, and other keys only where they split a group.
+
+    A name tells less than a setting, so it comes last.
+    """
     distinguishing = [*CHOICES, *(key for key in dict.fromkeys(first_keys) if key in differing)]
-    for key in differing:
+    for key in sorted(differing, key=lambda key: key == "name"):
         finer, coarse = (
             {_cell(text, keys) for text in texts}
             for keys in ([*distinguishing, key], distinguishing)
