@@ -111,6 +111,16 @@ WRONG = [
     ([*PAIR, "eval=5"], "eval=5: expected one of its keys, every, episodes, final_episodes"),
     ([*PAIR, "algo.sizes=[1,2]"], "algo.sizes=[1, 2]: expected list of 4 int [1, inf) ("),
     ([*CAPTURE, "env.motion=[1,0.5]"], "env.motion=[1, 0.5]: expected static | random or [int,"),
+    ([*PAIR, "name=../../x"], "name=../../x: expected a name without /, other than . and .."),
+    ([*PAIR, "name=.."], "name=..: expected a name without /, other than . and .."),
+    (["-m", *PAIR, "name=a,b/c"], "name=b/c: expected a name without /, other than . and .."),
+    (["mode=runs"], "dir=outputs: no such directory"),
+    (["mode=runs", "dir=nowhere"], "dir=nowhere: no such directory"),
+    (["mode=runs", "json=1"], "json=1: expected bool (one JSON array"),
+    (["mode=runs", "directory=x"], "directory: no such key in runs.yaml"),
+    (["mode=eval", "run=latest"], "run=latest: no run with a checkpoint below outputs/"),
+    (["mode=resume", "run=latest"], "run=latest: no unfinished run or sweep below outputs/"),
+    (["mode=eval", "run=./latest"], "run=./latest: no such directory"),
     ([*PAIR, "name=${nope}"], "name: Interpolation key 'nope' not found"),
     ([*PAIR, "seed=${name}"], "seed=null: expected int"),
     ([*PAIR, "name=a,b"], "name=a,b: several values need -m"),
@@ -129,12 +139,12 @@ WRONG = [
     (["--cfg", "job", *PAIR, "algo.bta=1"], "algo.bta: no such key"),
     ([*PAIR, "hydra.run.dri=x"], "Could not override 'hydra.run.dri'."),
     ([*PAIR, "hydra/launcher=nope"], "hydra/launcher=nope: expected basic"),
-    (["mode=evl"], "mode=evl: expected train | eval | resume | exact | graph; did you mean eval?"),
+    (["mode=evl"], "mode=evl: expected train | eval | resume | exact | graph | runs; did you mean"),
     (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
     (["mode=eval", "algo.beta=1", "run=x"], "algo.beta: no such key in eval.yaml"),
     (["mode=eval", "hydra.run.dir=x", "run=x"], "hydra.run.dir: only mode=train has"),
-    (["mode=eval"], "run missing: expected run=path (the run directory)"),
+    (["mode=eval"], "run missing: expected run=latest or path (the run directory; latest is"),
     (["mode=eval", "run=nowhere"], "run=nowhere: no such directory"),
     (["mode=resume", "run=."], "run=.: expected a run directory"),
     (["mode=resume", "run=.", "env_steps=-1"], "env_steps=-1: expected int [0, inf) or null ("),
@@ -178,7 +188,8 @@ def test_train_gets_the_resolved_config_a_new_directory_and_what_was_typed(marlr
     assert (config["replicas"], config["name"], config["algo"]["lr"]) == (3, "climb", 0.001)
     assert (config["algo"]["beta"], config["algo"]["gamma"]) == (1.0, 0.95)
     assert "hydra" not in config
-    assert config["choices"] == {"algo": "dec_drqn", "env": "matrix_game"}
+    chosen = {"algo": "dec_drqn", "env": "matrix_game"}
+    assert config["choices"] == chosen | {"tuned": "dec_drqn_matrix_game"}
     assert directory.parts[0] == "outputs" and len(directory.parts) == 3
     assert other != directory
     assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == []
@@ -482,7 +493,8 @@ def test_an_experiment_may_change_but_not_add(mine, trained):
     assert mine("+experiment=good", "algo.lr=0.5").code == 0
     config = trained[0][0]
     assert (config["algo"]["beta"], config["algo"]["lr"]) == (0.25, 0.5)
-    assert config["choices"] == {"algo": "dec_hdrqn", "env": "matrix_game"}
+    chosen = {"algo": "dec_hdrqn", "env": "matrix_game"}
+    assert config["choices"] == chosen | {"tuned": "dec_hdrqn_matrix_game"}
     assert config["env"]["game"] == "climb"
     typo = "experiment/typo.yaml: algo.bta: no such key; did you mean algo.beta?"
     assert refused(mine("+experiment=typo", *PAIR)) == typo
@@ -916,7 +928,8 @@ def test_the_graph_is_among_what_was_chosen(marlrun, trained):
     chosen = ["algo=networked_ac_q", "env=public_goods"]
     assert marlrun(*chosen, "graph=ring", "graph.weights=lazy_metropolis").code == 0
     config = trained[0][0]
-    assert config["choices"] == {"algo": "networked_ac_q", "env": "public_goods", "graph": "ring"}
+    names = {"algo": "networked_ac_q", "env": "public_goods", "graph": "ring"}
+    assert config["choices"] == names | {"tuned": "networked_ac_q_public_goods"}
     assert config["graph"]["weights"] == "lazy_metropolis"
     assert marlrun("-m", *chosen, "graph=ring,star").code == 0
     assert [directory.name for _, directory, _ in trained[1:]] == ["0_ring", "1_star"]

@@ -124,8 +124,8 @@ def test_a_path_with_an_interpolation_is_expanded(marlrun, trained, home, monkey
 
 
 def test_a_tilde_that_is_no_path_stays(marlrun, trained, home):
-    assert marlrun(*PAIR, "name=~/x").code == 0
-    assert trained[0][0]["name"] == "~/x"
+    assert marlrun(*PAIR, "name=~x").code == 0
+    assert trained[0][0]["name"] == "~x"
 
 
 def test_the_report_expands_home(home, capsys, monkeypatch, tmp_path):
@@ -156,9 +156,9 @@ SILENT = [
         ["-m", *PAIR, "hydra.run.dir=a", "hydra.sweep.dir=b"],
         "hydra.run.dir and hydra.sweep.dir: expected only one of them",
     ),
-    ([*PAIR, "name="], "name=: expected text or null (a name for the run, shown by TensorBoard"),
+    ([*PAIR, "name="], "name=: expected text or null (a name for the run, shown in its directory"),
     ([*PAIR, "objective="], "objective=: expected text (the result, "),
-    (["mode=eval", "run="], "run=: expected path (the run directory)"),
+    (["mode=eval", "run="], "run=: expected latest or path (the run directory; latest is "),
     (["mode=eval", "run=x", "checkpoint="], "checkpoint=: expected best | latest or path ("),
     (["mode=graph", "graph=ring", "num_agents=3", "out="], "out=: expected path or null ("),
     ([*LINKED, "graph.file="], "graph.file=: expected path ("),

@@ -61,8 +61,9 @@ def test_runs_that_differ_only_in_name_are_two_groups(tmp_path: Path, notes: Not
     ]
     assert len(notes) == 0
     assert names(group(tmp_path, notes, by=["algo"])) == [("target_capture", "dec_hdrqn", [0, 0])]
-    assert "pool runs which differ in name: dec_hdrqn on target_capture (null, wide net)" in "".join(
-        notes.lines(9)
+    assert (
+        "pool runs which differ in name: dec_hdrqn on target_capture (null, wide net)"
+        in "".join(notes.lines(9))
     )
 
 
@@ -70,7 +71,9 @@ def test_a_name_that_follows_from_the_game_is_not_named(tmp_path: Path, notes: N
     for size in (3, 4):
         typed = {"argv": ["marlrun", f"env.size={size}", f"name=grid{size}"]}
         root = {"name": f"grid{size}"}
-        write_run(tmp_path / str(size), {0: [0.1]}, env_keys={"size": size}, root=root, record=typed)
+        write_run(
+            tmp_path / str(size), {0: [0.1]}, env_keys={"size": size}, root=root, record=typed
+        )
     found = [(one.task, one.algorithm) for one in group(tmp_path, notes)]
     assert found == [("target_capture size=3", "dec_hdrqn"), ("target_capture size=4", "dec_hdrqn")]
 

@@ -1,19 +1,66 @@
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from runner.fakes import config
 
-from marlrun.runner.console import Reporter, write_directory
+from marlrun.runner.console import Reporter, announcing, introduce, write_directory
 from marlrun.runner.train import train
 
 
 def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
     train(config(), tmp_path, [])
-    selection, *lines = capsys.readouterr().err.splitlines()
-    assert selection.startswith("best.pt: the learner with the highest eval/return_mean")
+    said = capsys.readouterr().err.splitlines()
+    lines = said[6:]
+    assert [line.partition(":")[0] for line in said[:6]] == [
+        *("run directory", "curves", "device", "exact values", "settings", "best.pt")
+    ]
     assert [line.split()[0] for line in lines] == [f"{at}/120" for at in (0, 40, 80, 120)]
     assert "\x1b" not in "".join(lines)
     assert "steps/s" in lines[-1]
+
+
+CHOSEN = {"algo": "a", "env": "e"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "settings"),
+    [
+        ({**CHOSEN, "tuned": "a_e"}, "tuned for a on e by conf/tuned/a_e.yaml"),
+        ({**CHOSEN, "tuned": None}, "nothing is tuned for a on e: general defaults"),
+        (CHOSEN, "as stored"),
+    ],
+)
+def test_a_run_introduces_itself(capsys, choices, settings):
+    exact = {"optimum": 11.0, "random": -3.4444}
+    introduce(Path("x"), {"choices": choices}, "cpu", exact, brief=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "run directory: x",
+        "curves: tensorboard --logdir x/tb",
+        "device: cpu",
+        "exact values: optimum 11, random -3.444",
+        f"settings: {settings}",
+        "best.pt: the evaluation with the highest eval/return_mean, averaged over seeds",
+    ]
+    introduce(Path("x"), {"choices": choices}, "cpu", None, brief=True)
+    unknown = "none, there is no exact solution of this game"
+    assert capsys.readouterr().err == (
+        f"run directory: x; device: cpu; exact values: {unknown}; settings: {settings}\n"
+    )
+
+
+@pytest.mark.parametrize(("moment", "said"), [(0.01, "solving\n"), (9.0, "")])
+def test_only_what_takes_long_is_announced(capsys, monkeypatch, moment, said):
+    monkeypatch.setattr("marlrun.runner.console._MOMENT", moment)
+    with announcing("solving"):
+        time.sleep(0.1)
+    assert capsys.readouterr().err == said
+
+
+def test_a_job_of_a_sweep_introduces_itself_in_one_line(tmp_path, capsys):
+    train(config(), tmp_path / "0", [], tmp_path)
+    assert capsys.readouterr().err.count("\n") == 5  # and four evaluations
 
 
 def test_a_live_bar_on_a_terminal(capsys, monkeypatch):

@@ -446,3 +446,10 @@ def test_a_record_that_cannot_be_written_fails_the_run_which_then_goes_on(
     assert documents.read_record(tmp_path)["status"] == "running"
     assert resume(tmp_path, None, PLUGINS).status == "finished"
     assert documents.read_record(tmp_path)["results"]
+
+
+def test_a_requeued_job_of_an_older_version_is_the_same_job():
+    """A configuration names what was chosen; older ones did not name the tuned settings."""
+    job = config()
+    assert same(job | {"choices": {"algo": "a", "tuned": None}}, job | {"choices": {"algo": "a"}})
+    assert not same(job, job | {"seed": 9})

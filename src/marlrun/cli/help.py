@@ -17,9 +17,12 @@ marlrun: train, evaluate and compare decentralised multi-agent reinforcement lea
   marlrun mode=eval run=DIR [episodes=1000] [checkpoint=best] [video=true]  measure a run
   marlrun mode=eval run=DIR [env.KEY=VALUE ..] [agents.NAME=DIR ..]         in a changed game, in a mixed team
   marlrun mode=resume run=DIR [env_steps=N]                                 go on with a run or a sweep
+  marlrun mode=runs [dir=outputs] [json=true]                               list runs, newest first
   marlrun-report DIR ..                                                     figures and tables of runs
   marlrun mode=exact env=E [env.KEY=VALUE ..]                               solve a game
   marlrun mode=graph graph=G num_agents=N                                   measure and draw a communication graph
+
+  run=latest is the newest run below outputs/ that the mode can take.
 
 Examples:
   marlrun algo=dec_hdrqn env=meeting_grid
