@@ -46,7 +46,7 @@ format: install  ## format and mend what can be mended
 bench: install  ## speed, as ratios inside one run: a table and outputs/bench.json
 	$(BIN)/python -m benchmarks
 
-claims: install  ## rewrite README's results table from docs/results/claims.json
+claims: install  ## rewrite docs/results/claims.md from claims.json
 	$(BIN)/python docs/make_claims.py
 
 tensorboard: install  ## look at all runs

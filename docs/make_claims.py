@@ -1,9 +1,9 @@
-"""Write the README's reproduction table from docs/results/claims.json (`make claims`).
+"""Write the table docs/results/claims.md from docs/results/claims.json (`make claims`).
 
-A row a claim there, and in claims.md beside the file also one for each of its cells.
+The table has a row for each claim, and one for each of its cells.
 
-A claim is one object: claim, statement, paper, ours, interval [lo, hi], seeds, holds (true, false
-or "partly"), command, commit. `"exact": true` stands in for interval and seeds; `cells` lists the
+A claim is one object: claim, statement, paper, ours, interval [lo, hi], seeds, holds (true, false,
+"partly", or "empty": what it says is true of its control as well), command, commit. `"exact": true` stands in for interval and seeds; `cells` lists the
 parts of a claim that has many, each {"cell": name, "ours": .., "paper": .., "interval": ..}, and
 stands in for interval.
 """
@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
-TITLE = "# Claims, part by part\n\nMade from claims.json by `make claims`.\n\n"
-VERDICTS = {True: "yes", False: "no", "partly": "partly"}
+TITLE = """# Claims
+
+What the papers say, and what was measured here. Made from [claims.json](claims.json) by `make
+claims`; the runs of each row lie in this directory. `empty`: what the claim says is true of its
+control as well, so that it tells nothing.
+
+"""
+VERDICTS = {True: "yes", False: "no", "partly": "partly", "empty": "empty"}
 CLAIM = {
     "claim": "a string",
     "statement": "a string",
@@ -25,7 +30,7 @@ CLAIM = {
     "ours": "a string or a number",
     "interval": "[lo, hi] with lo <= hi",
     "seeds": "a whole number, at least 1",
-    "holds": 'true, false or "partly"',
+    "holds": 'true, false, "partly" or "empty"',
     "command": "a string",
     "commit": "a string",
     "cells": "a list of objects",
@@ -43,7 +48,7 @@ def fits(value: Any, wanted: str) -> bool:
         "a string or a number": isinstance(value, str) or number,
         "[lo, hi] with lo <= hi": _is_interval(value),
         "a whole number, at least 1": isinstance(value, int) and number and value >= 1,
-        'true, false or "partly"': isinstance(value, bool) or value == "partly",
+        CLAIM["holds"]: isinstance(value, bool) or value in ("partly", "empty"),
         "a list of objects": isinstance(value, list) and all(isinstance(v, dict) for v in value),
         "true or false": isinstance(value, bool),
     }[wanted]
@@ -76,8 +81,8 @@ def check_claim(claim: Any, number: int) -> None:
         check(cell, CELL, {"paper", "interval"}, f"{where}, cell {cell.get('cell')}")
 
 
-def table(claims: list[dict[str, Any]], with_cells: bool = False) -> str:
-    """Return the claims as a Markdown table, a row each and, if asked for, one for each cell."""
+def table(claims: list[dict[str, Any]]) -> str:
+    """Return the claims as a Markdown table, with a row for each and one for each of its cells."""
     head = ["claim", "statement", "paper", "ours [95 % interval]", "seeds", "holds", "made by"]
     rows = [head, ["---"] * len(head)]
     for claim in claims:
@@ -86,18 +91,9 @@ def table(claims: list[dict[str, Any]], with_cells: bool = False) -> str:
         holds = f"**{VERDICTS[claim['holds']]}**"
         name, statement = claim["claim"], claim["statement"]
         rows.append([name, statement, claim["paper"], _ours(claim), seeds, holds, made_by])
-        for cell in claim.get("cells", []) if with_cells else []:
+        for cell in claim.get("cells", []):
             rows.append([name, f"- {cell['cell']}", cell.get("paper"), _ours(cell), "", "", ""])
     return "\n".join(f"| {' | '.join(map(_text, row))} |" for row in rows)
-
-
-def insert(readme: str, claims: list[dict[str, Any]]) -> str:
-    """Return `readme` with the table between its markers; raises ValueError without them."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"README.md: expected the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table(claims)}\n{END}{after}"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -111,25 +107,20 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def main(argv: list[str]) -> None:
-    """Rewrite the README's table and claims.md, or say that one is out of date."""
-    parser = argparse.ArgumentParser(description="README's table from docs/results/claims.json")
+    """Rewrite claims.md beside claims.json, or say that it is out of date."""
+    parser = argparse.ArgumentParser(description="claims.md from docs/results/claims.json")
     parser.add_argument("--claims", type=Path, default=ROOT / "docs/results/claims.json")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
     options = parser.parse_args(argv)
+    path = options.claims.with_suffix(".md")
     try:
-        claims = read(options.claims)
-        new = {
-            options.readme: insert(options.readme.read_text(), claims),
-            options.claims.with_suffix(".md"): f"{TITLE}{table(claims, with_cells=True)}\n",
-        }
+        text = f"{TITLE}{table(read(options.claims))}\n"
     except (OSError, ValueError) as error:
         sys.exit(f"{options.claims.name}: {error}")
-    for path, text in new.items():
-        if not options.check:
-            path.write_text(text)
-        elif not path.exists() or path.read_text() != text:
-            sys.exit(f"{path.name}: the table of claims is out of date, run `make claims`")
+    if not options.check:
+        path.write_text(text)
+    elif not path.exists() or path.read_text() != text:
+        sys.exit(f"{path.name}: the table of claims is out of date, run `make claims`")
 
 
 def _is_interval(value: Any) -> bool:

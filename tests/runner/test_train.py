@@ -451,5 +451,7 @@ def test_a_record_that_cannot_be_written_fails_the_run_which_then_goes_on(
 def test_a_requeued_job_of_an_older_version_is_the_same_job():
     """A configuration names what was chosen; older ones did not name the tuned settings."""
     job = config()
-    assert same(job | {"choices": {"algo": "a", "tuned": None}}, job | {"choices": {"algo": "a"}})
-    assert not same(job, job | {"seed": 9})
+    assert documents.same(
+        job | {"choices": {"algo": "a", "tuned": None}}, job | {"choices": {"algo": "a"}}
+    )
+    assert not documents.same(job, job | {"seed": 9})
