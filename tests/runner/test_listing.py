@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from marlrun.runner.listing import differences, runs
-from marlrun.system.files import exclusive, is_held
+from marlrun.system.writing import exclusive, is_held
 
 STORED = Path(__file__).with_name("stored")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from marlrun.system.output import say_once
-from marlrun.system.reading import opened
 
 
 def appending(path: Path) -> BinaryIO:
@@ -100,7 +99,7 @@ def is_held(path: Path) -> bool:
         import fcntl
     except ImportError:
         return True
-    with suppress(FileNotFoundError), opened(path) as file:
+    with suppress(FileNotFoundError), os.fdopen(os.open(path, os.O_RDONLY | _ONLY_POSIX)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
