@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
+from runner.compare import hyperparameters
 from runner.fakes import config
 
 from marlrun.runner.console import Reporter, announcing, introduce, write_directory
@@ -61,6 +62,11 @@ def test_only_what_takes_long_is_announced(capsys, monkeypatch, moment, said):
 def test_a_job_of_a_sweep_introduces_itself_in_one_line(tmp_path, capsys):
     train(config(), tmp_path / "0", [], tmp_path)
     assert capsys.readouterr().err.count("\n") == 5  # and four evaluations
+
+
+def test_tensorboard_shows_the_name_among_the_hyperparameters(tmp_path):
+    train(config() | {"name": "wide net"}, tmp_path, [])
+    assert hyperparameters(tmp_path / "tb/seed_0")["name"] == "wide net"
 
 
 def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
