@@ -66,7 +66,8 @@ def test_a_job_of_a_sweep_introduces_itself_in_one_line(tmp_path, capsys):
 
 def test_tensorboard_shows_the_name_among_the_hyperparameters(tmp_path):
     train(config() | {"name": "wide net"}, tmp_path, [])
-    assert hyperparameters(tmp_path / "tb/seed_0")["name"] == "wide net"
+    for board in tmp_path.glob("tb/seed_*"):
+        assert hyperparameters(board)["name"] == "wide net"
 
 
 def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
