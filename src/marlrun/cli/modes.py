@@ -176,7 +176,7 @@ def _existing_run(path: str, key: str = "run") -> Path:
 
     directory = Path(path)
     if not is_directory(directory):
-        raise ValueError(f"{key}={path}: no such directory")
+        raise ValueError(f"{key}={directory}: no such directory")
     if holds_sweep(directory):
         raise ValueError(f"{key}={directory}: a sweep; expected one of its jobs' directories")
     if not holds_run(directory):
