@@ -16,7 +16,7 @@ from marlrun.config.schema import show
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.documents import read_config, read_record
 from marlrun.runner.intervals import Estimate, estimate
-from marlrun.runner.outcome import one_line
+from marlrun.system.errors import one_line
 from marlrun.system.output import say
 from marlrun.system.paths import is_directory
 from marlrun.system.plain import plain, printable
