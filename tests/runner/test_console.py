@@ -35,16 +35,16 @@ CHOSEN = {"algo": "a", "env": "e"}
 )
 def test_a_run_introduces_itself(capsys, choices, settings):
     exact = {"optimum": 11.0, "random": -3.4444}
-    introduce(Path("x"), {"choices": choices}, "cpu", exact, brief=False)
+    introduce(Path("x"), {"choices": choices}, "cpu", "the newest", exact, brief=False)
     assert capsys.readouterr().err.splitlines() == [
         "run directory: x",
         "curves: tensorboard --logdir x/tb",
         "device: cpu",
         "exact values: optimum 11, random -3.444",
         f"settings: {settings}",
-        "best.pt: the evaluation with the highest eval/return_mean, averaged over seeds",
+        "best.pt: the newest",
     ]
-    introduce(Path("x"), {"choices": choices}, "cpu", None, brief=True)
+    introduce(Path("x"), {"choices": choices}, "cpu", "the newest", None, brief=True)
     unknown = "none, there is no exact solution of this game"
     assert capsys.readouterr().err == (
         f"run directory: x; device: cpu; exact values: {unknown}; settings: {settings}\n"

@@ -54,7 +54,7 @@ def test_the_selection_is_that_of_the_log(tmp_path, capsys):
         if RIGHT in row:
             scores.setdefault(row["env_steps"], []).append(row[RIGHT])
     assert best_step(tmp_path) == max(scores, key=lambda step: fmean(scores[step]))
-    assert capsys.readouterr().err.startswith(f"{selection(RIGHT)}\n")
+    assert f"best.pt: {selection(RIGHT)}\n" in capsys.readouterr().err
 
 
 def test_a_selecting_run_trained_for_longer_is_the_long_run(tmp_path):
@@ -68,9 +68,9 @@ def test_latest_keeps_no_best_and_evaluation_takes_the_newest(tmp_path, capsys):
     train(selecting("latest"), tmp_path / "whole", [])
     train(selecting("latest", env_steps=70), tmp_path / "parts", [])
     err = capsys.readouterr().err
-    assert err.startswith(
+    assert (
         "best.pt: none is kept, mode=eval takes the newest checkpoint (checkpoint.best=latest)\n"
-    )
+    ) in err
     resume(tmp_path / "parts", 120, PLUGINS)
     assert "takes its place" not in capsys.readouterr().err
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
