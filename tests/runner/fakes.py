@@ -76,6 +76,14 @@ class Blind(Walk):
     render = None
 
 
+class Masked(Walk):
+    """Says which actions may be taken."""
+
+    def _begin(self, first):
+        mask = torch.ones(*self.places.shape, 3, dtype=torch.bool)
+        return super()._begin(first)._replace(action_mask=mask)
+
+
 class Few(Walk):
     """Cannot have many copies."""
 

@@ -81,23 +81,31 @@ class Request:
 
 def main() -> int:
     """Do what the command line says; return the exit code."""
+    outcome = run_command(sys.argv[1:])
+    if outcome.error:
+        say(f"marlrun: {outcome.error}")
+    return EXIT_CODES[outcome.status]
+
+
+def run_command(argv: list[str]) -> Outcome:
+    """Do what the words of a command line say; return how it ended, wrong input included."""
     try:
-        return _main(sys.argv[1:])
+        return _run_command(argv)
     except (ValueError, HydraException, OmegaConfBaseException, YAMLError) as error:
-        return _say(_without_advice(error), EXIT_CODES["refused"])
+        return Outcome("refused", error=_without_advice(error))
     except OSError as error:
-        return _say(_without_advice(error), EXIT_CODES["failed"])
+        return Outcome("failed", error=_without_advice(error))
     except KeyboardInterrupt:
-        return _say("interrupted", EXIT_CODES["interrupted"])
+        return Outcome("interrupted", error="interrupted")
     finally:
         GlobalHydra.instance().clear()
 
 
-def _main(argv: list[str]) -> int:
+def _run_command(argv: list[str]) -> Outcome:
     if "--version" in argv:
         write(f"marlrun {__version__}")
         refuse_lost_results()
-        return 0
+        return Outcome("finished")
     flags = Parser(prog="marlrun", add_help=False, parents=[get_args_parser()])
     parsed = flags.parse_intermixed_args(argv)
     parsed.overrides = list(map(quoted, parsed.overrides))
@@ -112,7 +120,7 @@ def _main(argv: list[str]) -> int:
     else:
         return _act(_request(argv, parsed, hydra))
     refuse_lost_results()
-    return 0
+    return Outcome("finished")
 
 
 def _start_hydra(config_dir: str | None) -> Hydra:
@@ -150,7 +158,7 @@ def _request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Reques
     return Request(argv, flags, mode, root, hydra, repository, schema, list(dict.fromkeys(swept)))
 
 
-def _act(request: Request) -> int:
+def _act(request: Request) -> Outcome:
     """Do what a checked command line says."""
     flags, hydra, root = request.flags, request.hydra, request.root
     if flags.help:
@@ -162,10 +170,10 @@ def _act(request: Request) -> int:
     else:
         return _sweep(request) if flags.multirun else _run(request)
     refuse_lost_results()
-    return 0
+    return Outcome("finished")
 
 
-def _run(request: Request) -> int:
+def _run(request: Request) -> Outcome:
     """Do one job."""
     overrides = [*request.flags.overrides, "hydra.mode=RUN"]
     cfg = request.hydra.config_loader.load_configuration(request.root, overrides, RunMode.RUN)
@@ -178,13 +186,13 @@ def _run(request: Request) -> int:
         config["run"] = str(request.mode.newest())
         say(f"marlrun: run=latest is {config['run']}")
     if request.mode.makes_directory:
-        return _report(_run_in_directory(request, cfg))
+        return _run_in_directory(request, cfg)
     if request.root == "resume" and holds_sweep(Path(config["run"])):
         return _resume_sweep(request, config)
     outcome = _run_in_place(request, config)
     if request.mode.only_says:
         refuse_lost_results()
-    return _report(outcome)
+    return outcome
 
 
 def _run_in_place(request: Request, config: Config) -> Outcome:
@@ -233,7 +241,7 @@ def _run_in_hydra(
     return done.return_value
 
 
-def _sweep(request: Request) -> int:
+def _sweep(request: Request) -> Outcome:
     """Do the jobs of a sweep, then tell how each ended."""
     from marlrun.sweeps.sweeper import run_sweep
 
@@ -243,7 +251,7 @@ def _sweep(request: Request) -> int:
     return _conclude(sweep, ended, *plugins)
 
 
-def _resume_sweep(request: Request, config: Config) -> int:
+def _resume_sweep(request: Request, config: Config) -> Outcome:
     """Do the jobs of a sweep that are not finished, then tell how each ended."""
     from marlrun.sweeps.sweeper import resume_sweep
 
@@ -255,17 +263,17 @@ def _resume_sweep(request: Request, config: Config) -> int:
     return _conclude(Sweep(directory), "finished", config["plugins"])
 
 
-def _conclude(sweep: Sweep, ended: Status, plugins: Sequence[str] = ()) -> int:
-    """Show a sweep's jobs, failures first; return the exit code; `ended`: how its sweeper did.
+def _conclude(sweep: Sweep, ended: Status, plugins: Sequence[str] = ()) -> Outcome:
+    """Show a sweep's jobs, failures first; return how the sweep ended, given how its sweeper did.
 
     `plugins` are those that the user allowed.
     """
     from marlrun.sweeps.table import write_sweep
 
     write_sweep(sweep, plugins)
-    if all(job.status == "finished" for job in sweep.read().jobs):
-        return EXIT_CODES[ended]
-    return EXIT_CODES["interrupted" if sweep.is_stopping else "failed"]
+    if any(job.status != "finished" for job in sweep.read().jobs):
+        ended = "interrupted" if sweep.is_stopping else "failed"
+    return Outcome(ended, sweep.directory)
 
 
 def _job(cfg: DictConfig, config: Config, request: Request) -> Outcome:
@@ -277,16 +285,6 @@ def _job(cfg: DictConfig, config: Config, request: Request) -> Outcome:
             directory = directory.relative_to(Path.cwd())
     argv = ["marlrun", *request.argv]
     return attempt(lambda: request.mode.run(config, directory, argv), directory)
-
-
-def _report(outcome: Outcome) -> int:
-    code = EXIT_CODES[outcome.status]
-    return _say(outcome.error, code) if outcome.error else code
-
-
-def _say(message: str, code: int) -> int:
-    say(f"marlrun: {message}")
-    return code
 
 
 def _without_advice(error: BaseException) -> str:

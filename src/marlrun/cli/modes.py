@@ -6,6 +6,7 @@ Everything heavy is imported when a mode runs, not before.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def train(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
 def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Measure a run on fresh episodes, also in a changed game or with other runs' policies."""
-    run = _existing_run(config["run"])
+    run = existing_run(config["run"])
     changes = {"env": config["env"], "graph": config["graph"]}
     runs = {name: _checkpoint_of(name, value) for name, value in leaves(config["agents"])}
     if any(changes.values()):
@@ -80,13 +81,13 @@ def _checkpoint_of(name: str, value: object) -> tuple[Path, str]:
         raise ValueError(f"{key}={show(value)}: {expected}")
     path = Path(expand_home(value, key))
     if path.suffix == ".pt":
-        return _existing_run(str(path.parent.parent), key), str(path)
-    return _existing_run(str(path), key), "best"
+        return existing_run(str(path.parent.parent), key), str(path)
+    return existing_run(str(path), key), "best"
 
 
 def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Go on with a run."""
-    run = _existing_run(config["run"])
+    run = existing_run(config["run"])
     from marlrun.runner.train import resume
 
     return resume(run, config["env_steps"], config["plugins"])
@@ -167,7 +168,7 @@ def _newest(meant: str, is_meant: "Callable[[Run], bool]") -> "Run":
     raise ValueError(f"run=latest: no {meant} below {OUTPUTS}/; a directory is typed ./latest")
 
 
-def _existing_run(path: str, key: str = "run") -> Path:
+def existing_run(path: str | PathLike[str], key: str = "run") -> Path:
     """Return the directory of a run that `key` names.
 
     It is checked before torch is imported, so that a slip costs no time.

@@ -10,7 +10,9 @@ import os
 import select
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -19,7 +21,21 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     """Write one line of progress to stderr."""
-    _write(sys.stderr, line)
+    if not _SILENT.get():
+        _write(sys.stderr, line)
+
+
+_SILENT = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence() -> Generator[None]:
+    """Within the context `say` writes nothing: a program that uses marlrun has stderr to itself."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 def say_once(line: str) -> None:

@@ -69,7 +69,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         """
         if seed is not None:
             self._begin(_checked_seed(seed))
-        with _one_thread():
+        with one_thread():
             step = self._env.reset()
         self._was_reset = True
         self.agents = self.possible_agents[:]
@@ -85,7 +85,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         self._expect_reset("step")
         if not self.agents:
             return {}, {}, {}, {}, {}
-        with _one_thread():
+        with one_thread():
             step = self._env.step(self._joint(actions))
         ends = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
         rewards = dict(zip(self.agents, map(float, step.reward[0, 0]), strict=True))
@@ -103,7 +103,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         if self.render_mode is None:
             return None
         self._expect_reset("render")
-        with _one_thread():
+        with one_thread():
             return cast(Drawable, self._env).render(self.render_mode)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
     def _begin(self, seed: int) -> None:
         """Build a new game from a seed."""
         self._seed = seed
-        with _one_thread():
+        with one_thread():
             self._env = self._make(seed)
 
     def _expect_reset(self, method: str) -> None:
@@ -192,7 +192,7 @@ def _checked_seed(seed: object) -> int:
 
 
 @contextmanager
-def _one_thread() -> Generator[None]:
+def one_thread() -> Generator[None]:
     """Keep torch from starting threads, for which a forked process would wait in vain.
 
     The tensors here are too small to gain from threads.
