@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from marlrun.config.unit import unit_of
+
 RESULTS = Path(__file__).resolve().parent / "results"
 MAX_BYTES = 100_000
 
@@ -21,12 +23,12 @@ def slim(rows: list[dict[str, Any]], max_bytes: int = MAX_BYTES) -> list[str]:
     n is the smallest power of two with which all lines take at most `max_bytes`, up to 1024.
     """
     rows = [{key: v for key, v in row.items() if not key.startswith("perf/")} for row in rows]
-    rows = [row for row in rows if row.keys() - {"env_steps", "seed"}]
-    plain = sorted({row["env_steps"] for row in rows if not _is_eval(row)})
+    rows = [row for row in rows if row.keys() - {"env_steps", "updates", "seed"}]
+    plain = sorted({row[unit_of(row)] for row in rows if not _is_eval(row)})
     lines: list[str] = []
     for n in (2**k for k in range(11)):
         kept = set(plain[::n])
-        lines = [json.dumps(row) for row in rows if _is_eval(row) or row["env_steps"] in kept]
+        lines = [json.dumps(row) for row in rows if _is_eval(row) or row[unit_of(row)] in kept]
         if sum(len(line) + 1 for line in lines) <= max_bytes:
             break
     return lines

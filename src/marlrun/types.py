@@ -143,19 +143,16 @@ class Policy(Protocol):
         ...
 
 
-class Learner(Protocol):
-    """Built as `Cls(spec, seeds, device, *, num_envs, ...)`, the rest from its YAML."""
+class OfflineLearner(Protocol):
+    """A learner without acting data of its own, such as behaviour cloning or distillation.
+
+    Built as `Cls(spec, seeds, device, *, num_envs, ...)`, the rest from its YAML. The runner knows
+    it by its class, which has no `observe`; its budget and its periods count calls of `update`, and
+    its policy is never asked to explore.
+    """
 
     def policy(self, explore: bool, seeds: Seeds) -> Policy:
         """Return a policy that reads the live parameters; `seeds` decide its own random numbers."""
-        ...
-
-    def observe(self, before: Step, action: Tensor, after: Step) -> None:
-        """Take in one transition.
-
-        Where `before.first`, an episode begins, even if the one before was never seen to end: a run
-        whose environment is not `resumable` was resumed.
-        """
         ...
 
     def update(self) -> Metrics:
@@ -171,6 +168,21 @@ class Learner(Protocol):
         ...
 
 
+class Learner(OfflineLearner, Protocol):
+    """A learner that takes in what its policy meets in the environment."""
+
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Take in one transition.
+
+        Where `before.first`, an episode begins, even if the one before was never seen to end: a run
+        whose environment is not `resumable` was resumed.
+        """
+        ...
+
+
+AnyLearner = Learner | OfflineLearner
+
+
 @runtime_checkable
 class Rewarding(Protocol):
     """A learner that has recovered a reward; evaluations report its return beside the true one."""
@@ -181,7 +193,8 @@ class Rewarding(Protocol):
 
 
 class Tick(NamedTuple):
-    """What the loop yields: a safe point to log, evaluate, save or stop."""
+    """What a loop yields: a safe point to log, evaluate, save or stop."""
 
-    after: Step
+    after: Step | None
+    """What the agents see after their joint action; None where the learner is offline."""
     metrics: Metrics

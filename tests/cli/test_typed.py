@@ -250,7 +250,7 @@ SWEEP = {
 # Lines that say how to write it
 
 LINES = [
-    ([*PAIR, "env_steps=1e6"], "env_steps=1000000.0: expected int [0, inf) ("),
+    ([*PAIR, "env_steps=1e6"], "env_steps=1000000.0: expected int [0, inf) or null ("),
     ([*PAIR, "env_steps=1e6"], "; an int is written 1000000 or 1_000_000"),
     ([*PAIR, "eval.every=10.0"], "; an int is written 10"),
     ([*PAIR, "algo.sizes=[1e2,2,3,4]"], "; ints are written [100, 2, 3, 4]"),
@@ -278,7 +278,7 @@ def test_a_refusal_says_how_to_write_it(marlrun, argv: list[str], expected: str)
 @pytest.mark.parametrize("value", ["1.5", "1e300", "-1e3", "nan", "inf"])
 def test_what_is_no_int_gets_no_advice(marlrun, value: str):
     line = refused(marlrun(*PAIR, f"env_steps={value}"))
-    assert line.endswith("(environment steps per replica, summed over its copies)")
+    assert line.endswith("(environment steps per replica, summed over its copies; null = 50000)")
 
 
 def test_an_int_may_be_grouped(marlrun, trained):

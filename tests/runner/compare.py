@@ -8,6 +8,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from marlrun.config.nested import leaves
+from marlrun.config.unit import stem, unit_of
 
 
 def rows(directory, perf=False):
@@ -91,6 +92,7 @@ def assert_same_run(directory, other):
     assert rows(directory) == rows(other)
     assert_same_board(directory, other)
     assert record(directory)["results"] == record(other)["results"]
-    for name in ("best", f"step_{record(directory)['env_steps']}"):
+    unit = unit_of(record(directory))
+    for name in ("best", stem(unit, record(directory)[unit])):
         path = f"checkpoints/{name}.pt"
         assert_same_state(directory / path, other / path)

@@ -11,7 +11,7 @@ from marlrun.types import Spec
 def test_bad_numbers_are_named():
     health = Health([7, 8], ["x", "y", "z"])
     bad = torch.zeros(2, 3, 4)
-    health.check_state({"w": bad, "n": 3, "i": torch.zeros(2, dtype=torch.int64)}, 10)
+    health.check_state({"w": bad, "n": 3, "i": torch.zeros(2, dtype=torch.int64)}, "env step 10")
     bad[1, 2, 0] = torch.nan
     for state, path in (
         ({"net": {"w": bad}}, "net.w at env step 10, replica with seed 8, agent z"),
@@ -20,10 +20,10 @@ def test_bad_numbers_are_named():
         ({"w": bad.sum((1, 2))}, "w at env step 10, replica with seed 8$"),
     ):
         with pytest.raises(FloatingPointError, match=f"NaN in {path}"):
-            health.check_state(state, 10)
-    health.check_state({"w": torch.full((2,), -math.inf)}, 10)
+            health.check_state(state, "env step 10")
+    health.check_state({"w": torch.full((2,), -math.inf)}, "env step 10")
     with pytest.raises(FloatingPointError, match="infinity in loss .*seed 7"):
-        health.check_metrics({"loss": torch.full((2,), -math.inf)}, 10)
+        health.check_metrics({"loss": torch.full((2,), -math.inf)}, "env step 10")
 
 
 def learner():
@@ -70,4 +70,4 @@ def test_bad_numbers_of_dec_hdrqn_are_named(path, member):
     seed, agent = (7, 7, 8, 8)[member], ("left", "right") * 2
     where = f"NaN in {path} at env step 10, replica with seed {seed}, agent {agent[member]}$"
     with pytest.raises(FloatingPointError, match=where):
-        Health([7, 8], ["left", "right"]).check_state(state, 10)
+        Health([7, 8], ["left", "right"]).check_state(state, "env step 10")

@@ -18,7 +18,7 @@ def opened_log(*args, **kwargs):
 
 
 def test_rows_and_events_say_the_same(tmp_path):
-    log = opened_log(tmp_path, [5, 6], end=0, env_steps=0)
+    log = opened_log(tmp_path, [5, 6], end=0, count=0)
     log.write(10, {"a": [1.0, 2.0], "b": [None, 3.0]})
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -30,12 +30,12 @@ def test_rows_and_events_say_the_same(tmp_path):
 
 
 def test_what_a_checkpoint_does_not_know_is_taken_back(tmp_path):
-    log = opened_log(tmp_path, [5], end=0, env_steps=0)
+    log = opened_log(tmp_path, [5], end=0, count=0)
     log.write(10, {"a": [1.0]})
     end = log.settle()
     log.write(20, {"a": [2.0]})
     log.write(30, {"a": [3.0]})
-    again = opened_log(tmp_path, [5], end=end, env_steps=10)
+    again = opened_log(tmp_path, [5], end=end, count=10)
     again.write(20, {"a": [4.0]})
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["a"] for line in lines] == [1.0, 4.0]
@@ -43,30 +43,30 @@ def test_what_a_checkpoint_does_not_know_is_taken_back(tmp_path):
 
 
 def test_a_row_taken_back_at_the_checkpoints_own_step_leaves_the_row_kept_there(tmp_path):
-    log = opened_log(tmp_path, [5, 6], end=0, env_steps=0)
+    log = opened_log(tmp_path, [5, 6], end=0, count=0)
     log.write(10, {"a": [1.0, 2.0]})
     end = log.settle()
     log.write(10, {"b": [3.0, 4.0]})
-    again = opened_log(tmp_path, [5, 6], end=end, env_steps=10)
+    again = opened_log(tmp_path, [5, 6], end=end, count=10)
     again.write(20, {"b": [5.0, 6.0]})
     assert scalars(tmp_path / "tb/seed_6", "a") == [(10, 2.0)]
     assert scalars(tmp_path / "tb/seed_6", "b") == [(20, 6.0)]
 
 
 def test_a_log_without_a_checkpoint_begins_anew(tmp_path):
-    opened_log(tmp_path, [5], end=0, env_steps=0).write(0, {"a": [1.0]})
-    opened_log(tmp_path, [5], end=0, env_steps=0).write(0, {"a": [2.0]})
+    opened_log(tmp_path, [5], end=0, count=0).write(0, {"a": [1.0]})
+    opened_log(tmp_path, [5], end=0, count=0).write(0, {"a": [2.0]})
     assert scalars(tmp_path / "tb/seed_5", "a") == [(0, 2.0)]
 
 
 def test_a_shortened_log_is_told(tmp_path):
     with pytest.raises(ValueError, match="metrics.jsonl is shorter than its checkpoint says: 5"):
-        opened_log(tmp_path, [5], end=5, env_steps=10)
+        opened_log(tmp_path, [5], end=5, count=10)
 
 
 def test_the_mean_over_seeds_has_a_board_of_its_own(tmp_path):
     # 1, 2, 3: mean 2, and 4.30265 standard errors of 1 / sqrt 3 around it.
-    log = opened_log(tmp_path, [5, 6, 7], end=0, env_steps=0)
+    log = opened_log(tmp_path, [5, 6, 7], end=0, count=0)
     log.write(0, {"eval/return_mean": [1.0, 2.0, 3.0], "perf/seconds": [1.0, 1.0, 1.0]})
     log.write(10, {"eval/return_mean": [4.0, 4.0, 4.0], "loss/td": [1.0, None, 3.0]})
     log.write(20, {"loss/td": [1.0, None, 3.0]})
@@ -87,7 +87,7 @@ def test_the_charts_are_those_there_are_numbers_for(tmp_path):
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     both = {"eval/return_mean": [1.0, 2.0], "eval/return_fraction": [0.5, 1.0]}
-    opened_log(tmp_path / "one", [5, 6], end=0, env_steps=0).write(0, both)
+    opened_log(tmp_path / "one", [5, 6], end=0, count=0).write(0, both)
     band, fraction, seeds = charts(tmp_path / "one/tb/mean")
     (series,) = fraction.margin.series
     assert series.value == "interval/return_fraction/mean"
@@ -95,7 +95,7 @@ def test_the_charts_are_those_there_are_numbers_for(tmp_path):
     assert series.upper == "interval/return_fraction/high"
     assert list(seeds.multiline.tag) == ["eval/return_mean$"]
     del both["eval/return_fraction"]
-    opened_log(tmp_path / "other", [5, 6], end=0, env_steps=0).write(0, both)
+    opened_log(tmp_path / "other", [5, 6], end=0, count=0).write(0, both)
     assert charts(tmp_path / "other/tb/mean") == [band, seeds]
 
 
@@ -132,7 +132,7 @@ def test_a_gif_is_an_image_in_tensorboard(tmp_path):
     data = encode(frames)
     image = Image.open(io.BytesIO(data))
     assert (image.n_frames, image.size) == (5, (40, 4))
-    log = opened_log(tmp_path, [5], end=0, env_steps=0)
+    log = opened_log(tmp_path, [5], end=0, count=0)
     log.boards[0].gif(10, "episode", data, 4, 40)
     (shown,) = events(tmp_path / "tb/seed_5").Images("episode")
     assert (shown.step, shown.encoded_image_string) == (10, data)

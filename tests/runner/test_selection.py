@@ -37,7 +37,7 @@ def test_the_tag_selects_by_its_highest_mean_over_seeds(tmp_path, monkeypatch):
     means = {0: (1.0, 4.0), 40: (3.0, 1.0), 80: (2.0, 6.0), 120: (9.0, 5.0)}
 
     def measured(self, purpose, episodes):
-        own, right = means[self.env_steps]
+        own, right = means[self.count]
         rights = torch.tensor([right - 1, right + 1])
         return {"eval/return_mean": torch.full((2,), own), RIGHT: rights}
 

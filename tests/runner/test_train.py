@@ -160,8 +160,9 @@ def test_what_is_not_resumable_resumes_at_the_start_of_an_episode(tmp_path, caps
     assert resume(tmp_path, None, PLUGINS).status == "finished"
     said = "marlrun: Foreign cannot resume amid an episode: all begin anew\n"
     assert capsys.readouterr().err.count(said) == 1
-    # Evaluations reset too; the acting environment did so once, and knows how far it had come.
-    assert Foreign.resets[0] == checkpoint["env"]["ticks"] == 47
+    # A copy in which the first step is tried resets before, evaluations reset after; the acting
+    # environment does so once, and knows how far it had come.
+    assert Foreign.resets[1] == checkpoint["env"]["ticks"] == 47
     assert record(tmp_path)["env_steps"] == 120
 
 
@@ -198,7 +199,7 @@ def test_the_best_at_an_end_that_was_not_due_counts_until_it_is_taken_back(tmp_p
     scores = {0: 1.0, 40: 2.0, 60: 9.0, 80: 3.0, 120: 2.0}
 
     def score(self, purpose, episodes):
-        return {"eval/return_mean": torch.full((2,), scores[self.env_steps])}
+        return {"eval/return_mean": torch.full((2,), scores[self.count])}
 
     monkeypatch.setattr(Training, "_evaluate", score)
     train(config(env_steps=60), tmp_path, [])

@@ -255,8 +255,9 @@ def _resume_sweep(request: Request, config: Config) -> Outcome:
     """Do the jobs of a sweep that are not finished, then tell how each ended."""
     from marlrun.sweeps.sweeper import resume_sweep
 
-    if config["env_steps"] is not None:
-        raise ValueError("env_steps: the jobs of a sweep have their own; resume one of them")
+    for key in ("env_steps", "updates"):
+        if config[key] is not None:
+            raise ValueError(f"{key}: the jobs of a sweep have their own; resume one of them")
     directory = Path(config["run"])
     if not resume_sweep(request.hydra, request.root, request.flags.overrides, directory):
         say(f"marlrun: {directory}: all jobs are finished, nothing to do")

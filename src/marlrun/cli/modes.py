@@ -90,7 +90,7 @@ def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
     run = existing_run(config["run"])
     from marlrun.runner.train import resume
 
-    return resume(run, config["env_steps"], config["plugins"])
+    return resume(run, config["env_steps"], config["plugins"], config["updates"])
 
 
 def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:

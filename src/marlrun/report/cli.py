@@ -25,9 +25,10 @@ MAX_NOTES, MAX_SUBJECTS = 12, 3
 METRIC = "what to show; algorithms are compared by the first (default: %(default)s)"
 EXAMPLES = """\
 What is compared: a task is an environment with the env.* keys that differ, and env_steps where
-runs of one task differ in it; an algorithm is everything else in which the runs differ; seeds are
-pooled within. --by names the keys instead (`algo`, `env`
-or a dotted key such as algo.beta); the environment always is one of them.
+runs of one task differ in it; runs of offline learners, which count updates, are tasks of their
+own. An algorithm is everything else in which the runs differ; seeds are pooled within. --by names
+the keys instead (`algo`, `env` or a dotted key such as algo.beta); the environment always is one
+of them, and what runs count is another.
 
 What is written: report.html (needs no other file), report.md, figures as PNG and SVG, results.csv,
 seeds.csv, curves.csv, improvement.csv, and marl_eval.json for the package marl-eval.

@@ -16,7 +16,7 @@ from marlrun.graphs.network import Network
 from marlrun.system import capacity
 from marlrun.system.errors import one_line
 from marlrun.system.output import say
-from marlrun.types import Env, Learner, Seeds
+from marlrun.types import AnyLearner, Env, Seeds
 
 Kind = Literal["algo", "env", "graph"]
 Node = Mapping[str, Any]
@@ -58,7 +58,7 @@ def build_learner(
     plugins: Sequence[str],
     num_envs: int,
     graph: Node | None,
-) -> Learner:
+) -> AnyLearner:
     """Build the learner of `node` for `num_envs` copies of `env` a replica.
 
     If it takes a graph, it gets one; ValueError if its agents communicate and could never agree.
@@ -75,6 +75,15 @@ def build_learner(
 def takes_graph(node: Node, plugins: Sequence[str]) -> bool:
     """Say whether the agents of an algorithm communicate."""
     return "graph" in inspect.signature(resolve(node.get("_target_"), "algo", plugins)).parameters
+
+
+def is_offline(node: Node, plugins: Sequence[str]) -> bool:
+    """Say whether an algorithm learns without acting: its class has no `observe`.
+
+    A function that builds a learner builds one that acts.
+    """
+    make = resolve(node.get("_target_"), "algo", plugins)
+    return inspect.isclass(make) and not hasattr(make, "observe")
 
 
 def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: Any) -> Any:

@@ -1,13 +1,15 @@
 """Checkpoints: whole or absent, without pickled code, rotated.
 
-`step_<env_steps>.pt` files hold a whole run at a tick, the highest number is the latest; `best.pt`
-holds the learner that was evaluated best, by the tag that `checkpoint.best` names. Nothing else says
-which is which, so there is no moment at which a kill leaves the directory in doubt. `best_before.pt`
-is put aside where only the end of the run made it be evaluated: training for longer brings it back.
+`step_<env_steps>.pt` files, or `update_<updates>.pt` of an offline learner, hold a whole run at a
+tick, the highest number is the latest; `best.pt` holds the learner that was evaluated best, by the tag
+that `checkpoint.best` names. Nothing else says which is which, so there is no moment at which a kill
+leaves the directory in doubt. `best_before.pt` is put aside where only the end of the run made it be
+evaluated: training for longer brings it back.
 With `checkpoint.best=latest` a run has neither of the two.
 """
 
 import pickle
+import re
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import torch
 
+from marlrun.config.unit import Unit, stem, unit_of
 from marlrun.system.errors import with_type
 from marlrun.system.reading import opened
 from marlrun.system.writing import write_atomically
@@ -25,6 +28,7 @@ from marlrun.types import StateDict
 FORMAT = 1
 NEWEST = "latest"
 """The name of the newest step checkpoint; as `checkpoint.best`, no evaluation selects another."""
+_NUMBERED = re.compile(r"(step|update)_([0-9]+)\.pt")
 
 
 class Stateful(Protocol):
@@ -38,23 +42,25 @@ class Stateful(Protocol):
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, directory: Path, keep: int = 0):
+    def __init__(self, directory: Path, keep: int = 0, unit: Unit = "env_steps"):
+        """Take how many older ones are kept, and what is counted, of a run that goes on."""
         self._directory, self._keep = directory / "checkpoints", keep
+        self._unit: Unit = unit
         self._best = self._directory / "best.pt"
         self._best_before = self._directory / "best_before.pt"
 
-    def save(self, env_steps: int, state: StateDict) -> None:
-        """Write the checkpoint of this step; then remove all but `keep` of the older ones."""
-        self._write(self._directory / f"step_{env_steps}.pt", env_steps, state)
+    def save(self, count: int, state: StateDict) -> None:
+        """Write the checkpoint of this tick; then remove all but `keep` of the older ones."""
+        self._write(self._directory / f"{stem(self._unit, count)}.pt", count, state)
         for path in self.steps()[: -1 - self._keep]:
             path.unlink()
 
-    def save_best(self, env_steps: int, state: StateDict, *, for_now: bool = False) -> None:
+    def save_best(self, count: int, state: StateDict, *, for_now: bool = False) -> None:
         """Write best.pt in place of the one before, which `for_now` puts aside."""
         if for_now:
             with suppress(FileNotFoundError):
                 self._best.replace(self._best_before)
-        self._write(self._best, env_steps, state)
+        self._write(self._best, count, state)
 
     def take_back_best(self) -> None:
         """Bring back what `save_best(.., for_now=True)` put aside, if it did."""
@@ -62,12 +68,12 @@ class Checkpoints:
             self._best_before.replace(self._best)
 
     def steps(self) -> list[Path]:
-        """Return the step checkpoints, oldest first."""
-        found = [path for path in self._directory.glob("step_*.pt") if path.stem[5:].isdecimal()]
-        return sorted(found, key=step_of)
+        """Return the checkpoints that hold a whole run, oldest first."""
+        paths = [path for path in self._directory.glob("*.pt") if _NUMBERED.fullmatch(path.name)]
+        return sorted(paths, key=count_of)
 
     def latest(self) -> Path | None:
-        """Return the newest step checkpoint, None if there is none."""
+        """Return the newest of them, None if there is none."""
         return next(reversed(self.steps()), None)
 
     def named(self, name: str) -> Path:
@@ -88,9 +94,9 @@ class Checkpoints:
         newest = None if name == NEWEST else self.latest()
         return "" if newest is None else f"; the newest is {newest}"
 
-    def _write(self, path: Path, env_steps: int, state: StateDict) -> None:
+    def _write(self, path: Path, count: int, state: StateDict) -> None:
         self._directory.mkdir(exist_ok=True)
-        content = {"format": FORMAT, "env_steps": env_steps, **state}
+        content = {"format": FORMAT, self._unit: count, **state}
         write_atomically(path, partial(_save, content))
 
 
@@ -112,9 +118,9 @@ def selection(tag: str) -> str:
     return f"the learner with the highest {tag}, mean over seeds (checkpoint.best)"
 
 
-def step_of(path: Path) -> int:
-    """Return the environment steps of a step checkpoint, from its name."""
-    return int(path.stem.removeprefix("step_"))
+def count_of(path: Path) -> int:
+    """Return how far a run was at a checkpoint that holds all of it, from its name."""
+    return int(path.stem.rpartition("_")[2])
 
 
 def load(path: Path, device: torch.device) -> StateDict:
@@ -132,7 +138,7 @@ def load(path: Path, device: torch.device) -> StateDict:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path} is damaged or no checkpoint: {reason}") from error
     state = cast(StateDict, content) if isinstance(content, dict) else {}
-    if state.get("format") != FORMAT or not isinstance(state.get("env_steps"), int):
+    if state.get("format") != FORMAT or not isinstance(state.get(unit_of(state)), int):
         raise ValueError(f"{path} is no checkpoint of this version of marlrun")
     return state
 

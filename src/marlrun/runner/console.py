@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 
 from marlrun.config.nested import Config
+from marlrun.config.unit import Unit, plural
 from marlrun.runner.intervals import estimate
 from marlrun.system import commands
 from marlrun.system.output import say, write
@@ -34,7 +35,15 @@ class _Live(Progress):
 class Reporter:
     """Tells how training goes."""
 
-    def __init__(self, total: int, read: Callable[[], int], num_replicas: int):
+    def __init__(
+        self,
+        total: int,
+        read: Callable[[], int],
+        num_replicas: int,
+        unit: Unit = "env_steps",
+    ):
+        """Take the budget, how to read the count so far, and what is counted."""
+        self._unit = plural(unit)
         self._total, self._read, self._num_replicas = total, read, num_replicas
         self._began, self._begun_at = time.monotonic_ns(), read()
         self._last = ""
@@ -49,7 +58,7 @@ class Reporter:
             yield
             return
         bar = _Live(
-            TextColumn("{task.completed:,}/{task.total:,} env steps"),
+            TextColumn(f"{{task.completed:,}}/{{task.total:,}} {self._unit}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[speed]}  {task.fields[last]}"),
             console=screen,
@@ -65,21 +74,22 @@ class Reporter:
         self._last = f"{HEADLINE} {estimate(returns)}"
         if not self._live:
             speed = self._speed()
-            say(f"{self._read():,}/{self._total:,} env steps  {self._last}  {speed}".rstrip())
+            say(f"{self._read():,}/{self._total:,} {self._unit}  {self._last}  {speed}".rstrip())
 
     def _ask(self) -> dict[str, Any]:
         return {"completed": self._read(), "speed": self._speed(), "last": self._last}
 
     def _speed(self) -> str:
-        """Return steps per second over all seeds, and the time left."""
+        """Return steps or updates per second over all seeds, and the time left."""
         now = self._read()
-        steps = now - self._begun_at
-        if steps == 0:
+        done = now - self._begun_at
+        if done == 0:
             self._began = time.monotonic_ns()
             return ""
         spent = max(1, time.monotonic_ns() - self._began)
-        left = spent * max(0, self._total - now) // (steps * _SECOND)
-        return f"{steps * self._num_replicas * _SECOND // spent:,} steps/s, {_duration(left)} left"
+        left = spent * max(0, self._total - now) // (done * _SECOND)
+        speed = done * self._num_replicas * _SECOND // spent
+        return f"{speed:,} {self._unit.split()[-1]}/s, {_duration(left)} left"
 
 
 _SECOND = 10**9

@@ -13,6 +13,7 @@ from typing import Any, cast
 import yaml
 
 import marlrun
+from marlrun.config.unit import Unit, unit_of
 from marlrun.system.errors import advising
 from marlrun.system.paths import is_directory, refuse_links
 from marlrun.system.reading import read_json, read_yaml
@@ -94,7 +95,10 @@ def read_record(directory: Path) -> Record | None:
     return record
 
 
-_KINDS: dict[str, type] = {"status": str, "env_steps": int, "results": dict, "resumed": list}
+_KINDS: dict[str, type] = {
+    **{"status": str, "env_steps": int, "updates": int},
+    **{"results": dict, "resumed": list},
+}
 """Keys of run.json on which going on with a run depends, and what they hold."""
 
 
@@ -119,7 +123,7 @@ def new_record(
         "env": _choice("env", config),
         "graph": _choice("graph", config) if config.get("graph") else None,
         "seeds": list(seeds),
-        "env_steps": 0,
+        unit_of(config): 0,
         "versions": _versions(),
         "git": git_commit(),
         "device": device,
@@ -131,9 +135,9 @@ def new_record(
     }
 
 
-def resumption(env_steps: int) -> Record:
+def resumption(unit: Unit, count: int) -> Record:
     """Return the note of a run that goes on now."""
-    return {"time": now(), "env_steps": env_steps, "git": git_commit()}
+    return {"time": now(), unit: count, "git": git_commit()}
 
 
 def now() -> str:

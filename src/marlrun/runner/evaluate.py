@@ -12,6 +12,7 @@ from torch import Tensor
 
 from marlrun import exact
 from marlrun.config.nested import Config
+from marlrun.config.unit import singular
 from marlrun.runner import console, documents
 from marlrun.runner.build import Node, build_env, resolve
 from marlrun.runner.device import set_up
@@ -33,7 +34,7 @@ from marlrun.runner.video import record
 from marlrun.streams import derive
 from marlrun.system import capacity
 from marlrun.system.output import say, write
-from marlrun.types import Env, Learner, Policy, Rewarding, Seeds, Spec, Step
+from marlrun.types import AnyLearner, Env, Policy, Rewarding, Seeds, Spec, Step
 
 BLOCK = 1024
 """Episodes of a replica that are played side by side, where the environment allows so many.
@@ -53,7 +54,7 @@ CHECK_EVERY = 16
 
 def evaluate(
     env_node: Node,
-    learner: Learner | Team,
+    learner: AnyLearner | Team,
     seeds: Seeds,
     device: torch.device,
     plugins: Sequence[str],
@@ -202,7 +203,7 @@ def evaluate_run(
     filmed = [derive(seed, "video") for seed in seeds]
     game = build_env(moved.job.env, filmed, run.device, plugins, num_envs=1)
     _check_run(game.spec, len(seeds), episodes, block_size(moved.job.env, plugins), run.device)
-    learner, path, env_steps = _load_moved(run, moved, game.spec, checkpoint)
+    learner, path, unit, done = _load_moved(run, moved, game.spec, checkpoint)
     team = join_guests(run, learner, game.spec, guests) if guests else learner
 
     blocks = evaluate(
@@ -218,16 +219,17 @@ def evaluate_run(
     # With one seed there is an interval over episodes, which takes all of them.
     kept = list(blocks) if len(seeds) == 1 else []
     averages = means(kept or blocks)
-    Health(seeds, game.spec.agent_names).check_metrics(averages, env_steps)
+    when = f"{singular(unit)} {done}"
+    Health(seeds, game.spec.agent_names).check_metrics(averages, when)
 
-    say(f"{path}: env step {env_steps}, {episodes} fresh episodes a seed")
+    say(f"{path}: {when}, {episodes} fresh episodes a seed")
     elsewhere = _elsewhere(run, moved, guests or {})
     if elsewhere:
         say(f"elsewhere: {', '.join(elsewhere)}")
     if video:
         policy = team.policy(explore=False, seeds=filmed)
         tag = "elsewhere" if elsewhere else "episode"
-        gif = record(game, policy, directory, run.job.seeds[0], env_steps, tag)
+        gif = record(game, policy, directory, run.job.seeds[0], done, unit, tag)
         say(f"video of the evaluated policy: {gif}")
     results = {tag: floats(values) for tag, values in averages.items()}
     if kept:

@@ -1,4 +1,4 @@
-"""Nothing is silent: a number that is none stops the run and says where it stood."""
+"""Nothing is silent: NaN stops the run, and the error says where it stood."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ class Health:
     seeds: Seeds
     agent_names: Sequence[str]
 
-    def check_metrics(self, values: Mapping[str, Tensor], env_steps: int) -> None:
-        """Raise FloatingPointError if any number is NaN or infinite."""
+    def check_metrics(self, values: Mapping[str, Tensor], when: str) -> None:
+        """Raise FloatingPointError if any number is NaN or infinite; `when`: `env step 10`."""
         for tag, tensor in values.items():
-            self._refuse(~torch.isfinite(tensor), tag, tensor, env_steps)
+            self._refuse(~torch.isfinite(tensor), tag, tensor, when)
 
-    def check_state(self, state: Mapping[str, object], env_steps: int) -> None:
+    def check_state(self, state: Mapping[str, object], when: str) -> None:
         """Raise FloatingPointError if any tensor of a nested state holds NaN."""
         for path, leaf in leaves(state, into_lists=True):
             if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                self._refuse(torch.isnan(leaf), path, leaf, env_steps)
+                self._refuse(torch.isnan(leaf), path, leaf, when)
 
-    def _refuse(self, bad: Tensor, path: str, tensor: Tensor, env_steps: int) -> None:
+    def _refuse(self, bad: Tensor, path: str, tensor: Tensor, when: str) -> None:
         """Name tensor, step, replica and agent of the first bad number."""
         if not bad.any():
             return
         index = [int(part) for part in torch.nonzero(bad)[0]]
         what = "NaN" if torch.isnan(tensor[tuple(index)]) else "infinity"
         where = self._where(tensor, index)
-        raise FloatingPointError(f"{what} in {path} at env step {env_steps}{where}")
+        raise FloatingPointError(f"{what} in {path} at {when}{where}")
 
     def _where(self, tensor: Tensor, index: list[int]) -> str:
         """Read replica and agent off the leading axes: [R, ..], [R, N, ..] or [R * N, ..]."""

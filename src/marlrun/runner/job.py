@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 from marlrun.config.nodes import check_node, node_of
 from marlrun.config.schema import Rule, declared
+from marlrun.config.unit import Unit, unit_of
 from marlrun.runner import inputs
-from marlrun.runner.build import Kind, Node, refuse_hidden_targets, takes_graph
+from marlrun.runner.build import Kind, Node, is_offline, refuse_hidden_targets, takes_graph
 from marlrun.system.reading import InputFile
 
 _LATER: dict[str, Any] = {
@@ -15,22 +16,25 @@ _LATER: dict[str, Any] = {
     "objective": "eval/return_mean",
     "paper": [],
     "checkpoint.best": "eval/return_mean",
+    "updates": None,
 }
 """Keys that a configuration stored by an older version lacks, and what that means."""
 
 _USUAL_GRAPH = "erdos_renyi"
+_USUAL_ENV_STEPS = 50_000
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training job; times are in environment steps per replica."""
+    """One training job; its budget and its periods are in `unit`."""
 
     algo: Node
     env: Node
     graph: Node | None
     name: str | None
     seeds: tuple[int, ...]
-    env_steps: int
+    env_steps: int | None
+    updates: int | None
     device: str
     threads: int
     num_envs: int
@@ -44,13 +48,29 @@ class Job:
     log_every: int
 
     @property
+    def unit(self) -> Unit:
+        """What the job counts."""
+        return unit_of({"updates": self.updates})
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the learner has no acting data of its own."""
+        return self.unit == "updates"
+
+    @property
+    def budget(self) -> int:
+        """How much of the unit it trains for."""
+        given = (self.updates, self.env_steps, _USUAL_ENV_STEPS)
+        return next(number for number in given if number is not None)
+
+    @property
     def hyperparameters(self) -> Node:
         """What distinguishes this job from others, but for its seeds; files by their copies."""
         values = {
             kind: {key: _named(value) for key, value in node.items() if key != "_target_"}
             for kind, node in self._nodes.items()
         }
-        return values | {"env_steps": self.env_steps}
+        return values | {self.unit: self.budget}
 
     @property
     def files(self) -> list[InputFile]:
@@ -89,6 +109,7 @@ def read_job(config: Mapping[str, Any]) -> Job:
         name=values["name"],
         seeds=tuple(range(values["seed"], values["seed"] + values["replicas"])),
         env_steps=values["env_steps"],
+        updates=values["updates"],
         device=values["device"],
         threads=values["threads"],
         num_envs=env["num_envs"],
@@ -125,6 +146,24 @@ def with_graph(
     return replace(job, graph=node), {**config, **named}
 
 
+def with_budget(job: Job, config: Mapping[str, Any], plugins: Sequence[str]) -> Mapping[str, Any]:
+    """Return a job's configuration with the one budget that its learner counts.
+
+    ValueError if the other one was given, or none for an offline learner.
+    """
+    learner = f"algo {config.get('choices', {}).get('algo', job.algo['_target_'])} learns"
+    if is_offline(job.algo, plugins):
+        learner, unit, other = f"{learner} offline (it has no observe)", "updates", "env_steps"
+    else:
+        learner, unit, other = f"{learner} online", "env_steps", "updates"
+    refused = vars(job)[other]
+    if refused is not None:
+        raise ValueError(f"{other}={refused}: {learner}, expected {unit}=N")
+    if job.unit != unit:
+        raise ValueError(f"updates missing: {learner}, expected updates=int [0, inf)")
+    return {key: value for key, value in config.items() if key != other} | {unit: job.budget}
+
+
 def with_files(job: Job, files: Mapping[str, InputFile]) -> Job:
     """Return a job whose nodes hold these files where they held their paths."""
     return Job(**inputs.put(vars(job), files))
@@ -134,5 +173,7 @@ def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check all but the nodes; return it by dotted key, with what older versions did not store."""
     schema = declared("config")
     schema.rules["choices"] = Rule("dict", "the chosen algo, env and graph", {})
-    own = {key: config[key] for key in config if key not in get_args(Kind)}
-    return schema.check_all({**_LATER, **own})
+    given = {key: config[key] for key in config if key not in get_args(Kind)}
+    # A stored configuration holds the one budget that its learner counts.
+    absent = {"env_steps": None} if given.get("updates") is not None else {}
+    return schema.check_all({**_LATER, **absent, **given})

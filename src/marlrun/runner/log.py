@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from marlrun.config.unit import Unit
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.tensorboard import Board, Scalar, bands, board_directory
 from marlrun.system.output import say
@@ -25,14 +26,18 @@ Row = Mapping[str, Sequence[float | None]]
 class Log:
     """Writes rows; after a resume everything that came after its checkpoint is taken back."""
 
-    def __init__(self, directory: Path, seeds: Seeds, end: int, env_steps: int):
+    def __init__(
+        self, directory: Path, seeds: Seeds, end: int, count: int, unit: Unit = "env_steps"
+    ):
         """Check the log as it was when it had `end` bytes, and change nothing yet.
 
-        `env_steps` is the step of its last row, or later. ValueError, naming file and line, if the
+        `count` is that of its last row, or later, in `unit`. ValueError, naming file and line, if the
         log is shorter now or holds what is none of its rows.
         """
         self._directory, self._seeds = directory, seeds
-        self._path, self._end, self._env_steps = directory / "metrics.jsonl", end, env_steps
+        self._path, self._end = directory / "metrics.jsonl", end
+        self._count = count
+        self._unit: Unit = unit
         for _ in self._rows():
             pass
         self.boards: list[Board] = []
@@ -62,7 +67,7 @@ class Log:
             for number, line in enumerate(file, start=1):
                 read += len(line)
                 seed = self._seeds[(number - 1) % len(self._seeds)]
-                if read > self._end or not (row := _parsed(line, seed)):
+                if read > self._end or not (row := _parsed(line, seed, self._unit)):
                     raise ValueError(f"{self._path}: line {number} is damaged; {_WAY_OUT}")
                 yield row
                 if read == self._end:
@@ -71,63 +76,63 @@ class Log:
             f"{self._path} is shorter than its checkpoint says: {self._end} bytes; {_WAY_OUT}"
         )
 
-    def write(self, env_steps: int, row: Row) -> None:
+    def write(self, count: int, row: Row) -> None:
         """Append one line per seed, and the same to TensorBoard's directories."""
         known = [
             {tag: number for tag, values in row.items() if (number := values[index]) is not None}
             for index in range(len(self._seeds))
         ]
-        self._show(env_steps, known)
+        self._show(count, known)
         lines = [
-            json.dumps({"env_steps": env_steps, "seed": seed, **numbers}) + "\n"
+            json.dumps({self._unit: count, "seed": seed, **numbers}) + "\n"
             for seed, numbers in zip(self._seeds, known, strict=True)
         ]
         with appending(self._path) as file:
             file.write("".join(lines).encode())
 
-    def _show(self, env_steps: int, known: Sequence[Mapping[str, float]]) -> None:
+    def _show(self, count: int, known: Sequence[Mapping[str, float]]) -> None:
         """Show what is known of each seed and, of an evaluation, the mean over seeds."""
         for board, numbers in zip(self.boards, known, strict=True):
-            board.scalars(env_steps, numbers)
+            board.scalars(count, numbers)
         if self._mean is not None and HEADLINE in known[0]:
-            if env_steps == 0:
+            if count == 0:
                 self._mean.layout(known[0])
-            self._mean.scalars(env_steps, bands(known))
+            self._mean.scalars(count, bands(known))
 
     def _take_back(self) -> None:
-        """Make TensorBoard forget all from the checkpoint's step on, but for the rows kept there.
+        """Make TensorBoard forget all from the checkpoint's count on, but for the rows kept there.
 
-        At step 0 nothing comes after the checkpoint. Where TensorBoard lacks rows of the log, its
+        At count 0 nothing comes after the checkpoint. Where TensorBoard lacks rows of the log, its
         files were lost or damaged, and all rows are shown again.
         """
-        env_steps = max(1, self._env_steps)
+        end = max(1, self._count)
         boards = self.boards if self._mean is None else [*self.boards, self._mean]
         logged: list[list[int]] = [[] for _ in boards]
         again: Iterable[tuple[int, list[dict[str, float]]]] = []
-        for step, known in self._groups():
-            if step >= env_steps:
-                again.append((step, known))
+        for count, known in self._groups():
+            if count >= end:
+                again.append((count, known))
                 continue
             shown = [*map(bool, known), HEADLINE in known[0]]
-            for steps, is_shown in zip(logged, shown, strict=False):
-                steps += [step] * is_shown
-        if [board.forget(env_steps) for board in boards] != logged:
+            for counts, is_shown in zip(logged, shown, strict=False):
+                counts += [count] * is_shown
+        if [board.forget(end) for board in boards] != logged:
             say(f"marlrun: {self._directory / 'tb'} lacks rows of {self._path.name}: written anew")
             shutil.rmtree(self._directory / "tb")
             self._open_boards()
             again = self._groups()
-        for step, known in again:
-            self._show(step, known)
+        for count, known in again:
+            self._show(count, known)
 
     def _groups(self) -> Iterator[tuple[int, list[dict[str, float]]]]:
-        """Yield (step, numbers of every seed) of the rows that the checkpoint knows."""
+        """Yield (count, numbers of every seed) of the rows that the checkpoint knows."""
         rows = self._rows()
         for first in rows:
             group = [first, *islice(rows, len(self._seeds) - 1)]
             yield (
-                first["env_steps"],
+                first[self._unit],
                 [
-                    {tag: row[tag] for tag in row if tag not in ("env_steps", "seed")}
+                    {tag: row[tag] for tag in row if tag not in (self._unit, "seed")}
                     for row in group
                 ],
             )
@@ -147,21 +152,21 @@ class Log:
 def holds_rows(path: Path) -> bool:
     """Say whether a log holds a row of training, after that of the untrained learner."""
     with suppress(FileNotFoundError), opened(path) as file:
-        return any(re.search(rb'"env_steps": [1-9]', line) for line in file)
+        return any(re.search(rb'"(env_steps|updates)": [1-9]', line) for line in file)
     return False
 
 
 _WAY_OUT = "put the whole file back to go on; mode=eval measures the run as it is"
 
 
-def _parsed(line: bytes, seed: int) -> dict[str, Any] | None:
+def _parsed(line: bytes, seed: int, unit: Unit) -> dict[str, Any] | None:
     """Return a line of the log as we write it for a seed, None for any other."""
     try:
         content: Any = json.loads(line)
     except (ValueError, RecursionError):
         return None
     row = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-    is_row = row.get("seed") == seed and type(row.get("env_steps")) is int
+    is_row = row.get("seed") == seed and type(row.get(unit)) is int
     is_whole = line.endswith(b"}\n") and all(map(_is_number, row.values()))
     return row if is_row and is_whole else None
 

@@ -1,8 +1,11 @@
-"""The one online loop: act, step, observe, update. Its caller logs, evaluates, saves and stops."""
+"""The two loops of training; their caller logs, evaluates, saves and stops.
+
+Online: act, step, observe, update. Offline: update, from data that the learner has.
+"""
 
 from collections.abc import Iterator
 
-from marlrun.types import Env, Learner, Policy, Step, Tick
+from marlrun.types import Env, Learner, OfflineLearner, Policy, Step, Tick
 
 
 def online(learner: Learner, env: Env, policy: Policy, step: Step) -> Iterator[Tick]:
@@ -13,3 +16,9 @@ def online(learner: Learner, env: Env, policy: Policy, step: Step) -> Iterator[T
         learner.observe(step, action, after)
         yield Tick(after, learner.update())
         step = env.restart(after)
+
+
+def offline(learner: OfflineLearner) -> Iterator[Tick]:
+    """Yield a tick after every update, for ever; every yield is a safe point to save."""
+    while True:
+        yield Tick(None, learner.update())

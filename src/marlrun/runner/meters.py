@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from marlrun.config.unit import Unit
 from marlrun.types import Metrics, Spec, StateDict, Step
 
 
@@ -122,12 +123,13 @@ class Clock:
 class Speed:
     """Steps and updates per second of training alone, summed over replicas.
 
-    An update is a tick at which the learner learned, by however many minibatches.
+    An update is a tick at which the learner learned, by however many minibatches; of an offline
+    learner it is the only speed.
     """
 
-    def __init__(self, env_steps: int, num_replicas: int):
+    def __init__(self, count: int, num_replicas: int, unit: Unit = "env_steps"):
         self.updates = 0
-        self._num_replicas, self._since = num_replicas, env_steps
+        self._num_replicas, self._since, self._unit = num_replicas, count, unit
         self._started = self._seconds = 0.0
 
     def start(self) -> None:
@@ -138,9 +140,9 @@ class Speed:
         """Stop training, to log, evaluate or save."""
         self._seconds += time.perf_counter() - self._started
 
-    def take(self, env_steps: int) -> dict[str, float]:
+    def take(self, count: int) -> dict[str, float]:
         """Return the speed since the last call, and begin anew."""
         rate = self._num_replicas / max(self._seconds, 1e-9)
-        steps, updates = env_steps - self._since, self.updates
-        self._since, self._seconds, self.updates = env_steps, 0.0, 0
-        return {"perf/env_steps_per_s": steps * rate, "perf/updates_per_s": updates * rate}
+        counted, updates = count - self._since, self.updates
+        self._since, self._seconds, self.updates = count, 0.0, 0
+        return {f"perf/{self._unit}_per_s": counted * rate, "perf/updates_per_s": updates * rate}

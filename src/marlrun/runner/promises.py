@@ -1,7 +1,4 @@
-"""What environments, policies and learners promise in types.py: their shapes and types, checked.
-
-The functions are pure: they look at what was returned and change nothing.
-"""
+"""What environments, policies and learners promise in types.py: their shapes and types, checked."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -9,7 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from marlrun.types import Spec, Step
+from marlrun.types import Env, Policy, Spec, Step
 
 
 class ContractError(ValueError):
@@ -62,17 +59,35 @@ def check_action(action: object, spec: Spec, num_replicas: int, num_envs: int) -
         )
 
 
-def check_metrics(metrics: object, num_replicas: int, num_agents: int) -> None:
-    """Raise ContractError unless `metrics` maps tags to tensors [R] or [R, N]."""
+def check_metrics(metrics: Any, num_replicas: int, num_agents: int) -> None:
+    """Raise ContractError unless `metrics` maps tags to tensors [R] or [R, N].
+
+    It is called at every tick of a run, so it does little where all is well.
+    """
     if not isinstance(metrics, dict):
         given = _kind(metrics)
         raise ContractError(f"update returned {given}, expected a dict (types.Metrics)")
+    if not metrics:
+        return
     allowed = ((num_replicas,), (num_replicas, num_agents))
     for tag, value in cast("dict[str, object]", metrics).items():
-        if isinstance(value, Tensor) and value.shape in allowed:
-            continue
-        expected = f"[R] = {list(allowed[0])} or [R, N] = {list(allowed[1])}"
-        raise ContractError(f"update: {tag} {_shape(value)}, expected {expected} (types.Metrics)")
+        if not isinstance(value, Tensor) or value.shape not in allowed:
+            expected = f"[R] = {list(allowed[0])} or [R, N] = {list(allowed[1])}"
+            given = _shape(value)
+            raise ContractError(f"update: {tag} {given}, expected {expected} (types.Metrics)")
+
+
+@torch.no_grad()
+def check_first_step(env: Env, policy: Policy, num_replicas: int) -> None:
+    """Begin a game and play one step of it; raise ContractError for a wrong shape or dtype."""
+    sizes, name = (env.spec, num_replicas, env.num_envs), type(env).__name__
+    step = env.reset()
+    check_step(step, *sizes, f"{name}.reset")
+    action = policy(step)
+    check_action(action, *sizes)
+    after = env.step(action)
+    check_step(after, *sizes, f"{name}.step")
+    check_step(env.restart(after), *sizes, f"{name}.restart")
 
 
 def _sizes(spec: Spec, num_replicas: int, num_envs: int) -> dict[str, int | None]:

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import torch
 
 from marlrun.config.nested import Config
+from marlrun.config.unit import Unit, unit_of
 from marlrun.runner import documents, inputs
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, load, restore
@@ -18,7 +19,7 @@ from marlrun.runner.device import choose
 from marlrun.runner.elsewhere import changed
 from marlrun.runner.job import Job, read_job, with_files, with_graph
 from marlrun.system.output import say
-from marlrun.types import Env, Learner, Spec
+from marlrun.types import AnyLearner, Env, Spec
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ class StoredRun:
 
 
 class Trained(NamedTuple):
-    """A learner, and the checkpoint it was taken from."""
+    """A learner, the checkpoint it was taken from, and how far its training was."""
 
-    learner: Learner
+    learner: AnyLearner
     path: Path
-    env_steps: int
+    unit: Unit
+    done: int
 
 
 def open_run(directory: Path, device: str, plugins: Sequence[str]) -> StoredRun:
@@ -94,7 +96,8 @@ def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
     except ValueError as error:
         raise ValueError(f"{error}{checkpoints.hint(checkpoint)}") from error
     restore(state, path, learner=learner)
-    return Trained(learner, path, state["env_steps"])
+    unit = unit_of(state)
+    return Trained(learner, path, unit, state[unit])
 
 
 _SHAPES = {

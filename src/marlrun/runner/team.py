@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from marlrun.config.schema import did_you_mean
+from marlrun.config.unit import singular
 from marlrun.runner.stored import StoredRun, load_learner, misfit, open_run, training_env
 from marlrun.streams import derive
 from marlrun.system.output import say
-from marlrun.types import Learner, Policy, Seeds, Spec, StateDict, Step
+from marlrun.types import AnyLearner, Policy, Seeds, Spec, StateDict, Step
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Guest:
 class Player(NamedTuple):
     """A learner of a team."""
 
-    learner: Learner
+    learner: AnyLearner
     stream: str | None
     """The name of random numbers of its own; None for those that are given to the team."""
 
@@ -90,7 +91,9 @@ class TeamPolicy:
             policy.load_state_dict(state[str(turn)])
 
 
-def join_guests(host: StoredRun, learner: Learner, game: Spec, guests: Mapping[str, Guest]) -> Team:
+def join_guests(
+    host: StoredRun, learner: AnyLearner, game: Spec, guests: Mapping[str, Guest]
+) -> Team:
     """Return the team of a run, in which the policies of `guests` act in the place of some agents.
 
     Replica r of the run plays with replica r of every guest. ValueError, in one line that names the
@@ -122,7 +125,7 @@ def _load_guest(guest: Guest, host: StoredRun, game: Spec) -> Player:
     env = training_env(run)
     if problem := misfit(env.spec, game):
         raise ValueError(problem)
-    learner, path, env_steps = load_learner(run, env, guest.checkpoint)
-    say(f"guest {path}: env step {env_steps}")
+    learner, path, unit, done = load_learner(run, env, guest.checkpoint)
+    say(f"guest {path}: {singular(unit)} {done}")
     target = run.job.algo["_target_"]
     return Player(learner, None if target == host.job.algo["_target_"] else target)

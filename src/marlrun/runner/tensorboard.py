@@ -46,8 +46,8 @@ class Board:
         self._path = directory / f"{_EVENTS}{max(numbers, default=0) + 1:06d}"
         self._write(_version())
 
-    def forget(self, env_steps: int) -> list[int]:
-        """Cut everything from `env_steps` on out of the files there are.
+    def forget(self, count: int) -> list[int]:
+        """Cut everything from `count` on out of the files there are.
 
         Returns the steps of the rows that are left. A `SessionLog.START` would say it without that,
         but TensorBoard's fast loader ignores it.
@@ -55,18 +55,18 @@ class Board:
         steps: list[int] = []
         for path in self._path.parent.glob(f"{_EVENTS}[0-9]*"):
             events = _loader.LegacyEventFileLoader(str(path)).Load()
-            kept = [event for event in events if event.step < env_steps]
+            kept = [event for event in events if event.step < count]
             write_atomically(path, partial(_append, kept))
             steps += [event.step for event in kept if _is_row(event)]
         return sorted(steps)
 
-    def scalars(self, env_steps: int, numbers: Mapping[str, float]) -> None:
-        """Write numbers by tag."""
+    def scalars(self, count: int, numbers: Mapping[str, float]) -> None:
+        """Write numbers by tag, at a count of the run's unit: the x axis of all curves."""
         values = [
             _summaries.Summary.Value(tag=tag, simple_value=number)
             for tag, number in numbers.items()
         ]
-        self._summary(env_steps, _summaries.Summary(value=values))
+        self._summary(count, _summaries.Summary(value=values))
 
     def hyperparameters(self, values: Mapping[str, Scalar]) -> None:
         """Fill this run's line of the HPARAMS tab; runs of equal values become one group.
@@ -87,17 +87,17 @@ class Board:
         )
         self._summary(0, _summaries.Summary(value=[value]))
 
-    def gif(self, env_steps: int, tag: str, data: bytes, height: int, width: int) -> None:
+    def gif(self, count: int, tag: str, data: bytes, height: int, width: int) -> None:
         """Write an animated GIF as an image."""
         image = _summaries.Summary.Image(
             height=height, width=width, colorspace=3, encoded_image_string=data
         )
         self._summary(
-            env_steps, _summaries.Summary(value=[_summaries.Summary.Value(tag=tag, image=image)])
+            count, _summaries.Summary(value=[_summaries.Summary.Value(tag=tag, image=image)])
         )
 
-    def _summary(self, env_steps: int, summary: Any) -> None:
-        self._write(_event(env_steps, summary=summary))
+    def _summary(self, count: int, summary: Any) -> None:
+        self._write(_event(count, summary=summary))
 
     def _write(self, event: Any) -> None:
         with appending(self._path) as file:
@@ -148,8 +148,8 @@ def _version() -> Any:
     return _event(0, file_version="brain.Event:2")
 
 
-def _event(env_steps: int, **content: Any) -> Any:
-    return _events.Event(wall_time=time.time(), step=env_steps, **content)
+def _event(count: int, **content: Any) -> Any:
+    return _events.Event(wall_time=time.time(), step=count, **content)
 
 
 def _append(events: Sequence[Any], file: BinaryIO) -> None:

@@ -5,13 +5,15 @@ from functools import partial
 from pathlib import Path
 
 from marlrun.config.nested import Config
+from marlrun.config.unit import plural, singular, unit_of
 from marlrun.runner import console, documents, inputs
-from marlrun.runner.checkpoint import Checkpoints, selection, step_of
+from marlrun.runner.checkpoint import Checkpoints, count_of, selection
 from marlrun.runner.device import choose, describe, set_up
 from marlrun.runner.intervals import estimate
-from marlrun.runner.job import Job, read_job, with_files, with_graph
+from marlrun.runner.job import Job, read_job, with_budget, with_files, with_graph
 from marlrun.runner.log import flat, holds_rows
 from marlrun.runner.outcome import Outcome, log_traceback
+from marlrun.runner.promises import ContractError
 from marlrun.runner.trainer import Training, assemble
 from marlrun.system import capacity, commands
 from marlrun.system.errors import one_line, with_type
@@ -31,6 +33,7 @@ def train(
     documents.refuse_links_in(directory)
     plugins = list(config.get("plugins") or [])
     job, config = with_graph(read_job(config), config, plugins)
+    config = with_budget(job, config, plugins)
     files = inputs.read_typed(config) if sweep is None else inputs.read_stored(config, sweep)
     config = inputs.stored(config, files)
     record = None
@@ -43,37 +46,47 @@ def train(
 
 
 def resume(
-    directory: Path, env_steps: int | None, plugins: Sequence[str], *, brief: bool = False
+    directory: Path,
+    env_steps: int | None,
+    plugins: Sequence[str],
+    updates: int | None = None,
+    *,
+    brief: bool = False,
 ) -> Outcome:
-    """Go on with a stored run, up to the new total `env_steps` if given.
+    """Go on with a stored run, up to the new total of `env_steps` or `updates` if given.
 
-    Plugins that the stored configuration names count for nothing. `brief` as of `console.introduce`.
-    ValueError if the directory, its
-    newest checkpoint or `env_steps` is no good.
+    Plugins that the stored configuration names count for nothing. `brief` as in
+    `console.introduce`. ValueError if the directory, its newest checkpoint or the new total is no
+    good.
     """
     documents.refuse_links_in(directory)
     config, record = documents.read_config(directory), documents.read_record(directory)
     done = _done(directory, record)
-    if env_steps is not None:
-        if env_steps < done:
-            raise ValueError(f"env_steps={env_steps}: the run has {done} already, expected more")
-        config["env_steps"] = env_steps
+    unit = unit_of(config)
+    for key, total in (("env_steps", env_steps), ("updates", updates)):
+        if total is None:
+            continue
+        if key != unit:
+            raise ValueError(f"{key}={total}: the run counts {plural(unit)}, expected {unit}=N")
+        if total < done:
+            raise ValueError(f"{key}={total}: the run has {done} already, expected more")
+        config[key] = total
     with documents.naming_config(directory):
         job = read_job(config)
-    if record is not None and record["status"] == "finished" and job.env_steps <= done:
-        say(f"{directory} is finished; env_steps=N above {done} would train it for longer")
+    if record is not None and record["status"] == "finished" and job.budget <= done:
+        say(f"{directory} is finished; {unit}=N above {done} would train it for longer")
         return Outcome("finished", directory, record.get("results", {}))
+    config = with_budget(job, config, plugins)
     job = with_files(job, inputs.read_stored(config, directory))
     return _run(job, config, directory, (), record, plugins, brief=brief)
 
 
 def _done(directory: Path, record: documents.Record | None) -> int:
-    """Return the environment steps of a run so far."""
+    """Return how far a run is, in its unit."""
     newest = Checkpoints(directory).latest()
     if newest is not None:
-        return step_of(newest)
-    steps = 0 if record is None else record.get("env_steps")
-    return steps if isinstance(steps, int) else 0
+        return count_of(newest)
+    return 0 if record is None else record.get(unit_of(record), 0)
 
 
 def _refuse_lost_checkpoints(directory: Path, record: documents.Record | None) -> None:
@@ -126,13 +139,15 @@ def _run(
                 inputs.write(job.files, directory)
                 record["inputs"] = {inputs.stored_name(file): file.path for file in job.files}
             else:
-                saved = f"going on from env step {training.env_steps:,}"
+                saved = f"going on from {singular(job.unit)} {training.count:,}"
                 say(saved if training.begun else "nothing was saved before: starting anew")
-                record.setdefault("resumed", []).append(documents.resumption(training.env_steps))
-            record |= {"status": "running", "env_steps": training.env_steps}
+                record.setdefault("resumed", []).append(
+                    documents.resumption(job.unit, training.count)
+                )
+            record |= {"status": "running", job.unit: training.count}
             record |= {"finished": None, "results": {}, "error": None}
             # In this order: a kill between the two must not leave a run that is called finished
-            # below the env_steps of its config.yaml.
+            # below the budget of its config.yaml.
             documents.write_record(directory, record)
             documents.write_config(directory, config)
             chosen = selection(job.checkpoint_best)
@@ -167,7 +182,8 @@ def _drive(
     except Exception as cause:
         status, error = "failed", _reason(cause)
         log_traceback(directory)
-    record |= {"status": status, "env_steps": training.env_steps, "finished": documents.now()}
+    unit, count = training.job.unit, training.count
+    record |= {"status": status, unit: count, "finished": documents.now()}
     record |= {"results": results, "summary": _summary(results), "error": error}
     try:
         documents.write_record(directory, record)
@@ -179,7 +195,7 @@ def _drive(
         console.write_directory(directory)
     elif status == "interrupted":
         go_on = commands.resume(directory, training.plugins)
-        say(f"interrupted at env step {training.env_steps:,}; to go on: {go_on}")
+        say(f"interrupted at {singular(unit)} {count:,}; to go on: {go_on}")
     where = f"{error} (see {directory / 'marlrun.log'})" if error else None
     return Outcome(status, directory, results, where)
 
@@ -208,4 +224,5 @@ def _reason(cause: Exception) -> str:
     """Return in one line why a run failed."""
     if capacity.is_short(cause):
         return "out of memory"
-    return one_line(cause) if isinstance(cause, FloatingPointError) else with_type(cause)
+    says_all = isinstance(cause, FloatingPointError | ContractError)
+    return one_line(cause) if says_all else with_type(cause)

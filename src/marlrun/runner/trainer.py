@@ -1,16 +1,18 @@
 """A training run at a tick: what a checkpoint holds, and what happens when something is due."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from marlrun import exact
 from marlrun.config.schema import did_you_mean
+from marlrun.config.unit import singular
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
@@ -18,12 +20,14 @@ from marlrun.runner.evaluate import block_size, check_room, evaluate, means, opt
 from marlrun.runner.health import Health
 from marlrun.runner.job import Job
 from marlrun.runner.log import Log
-from marlrun.runner.loop import online
+from marlrun.runner.loop import offline, online
 from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
+from marlrun.runner.promises import check_first_step, check_metrics
+from marlrun.runner.schedule import Schedule
 from marlrun.system.errors import advising
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
-from marlrun.types import Env, Learner, Rewarding, Step
+from marlrun.types import AnyLearner, Env, Learner, Rewarding, Step, Tick
 
 Row = dict[str, Sequence[float | None]]
 
@@ -36,25 +40,28 @@ class Parts:
     device: torch.device
     plugins: Sequence[str]
     env: Env
-    learner: Learner
+    learner: AnyLearner
 
 
 def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
-    """Build a job's environment and learner; ValueError if the configuration is no good."""
+    """Build a job's environment and learner; ValueError if the configuration is no good.
+
+    It is also one, ContractError, if they break a promise of types.py at their first step.
+    """
     env = build_env(job.env, job.seeds, device, plugins)
     size, replicas = block_size(job.env, plugins), len(job.seeds)
     check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
     check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
     learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
+    # In a copy of the game, so that the run begins as if nothing had been tried.
+    copy = build_env(job.env, job.seeds, device, plugins)
+    policy = learner.policy(explore=not job.is_offline, seeds=job.seeds)
+    check_first_step(copy, policy, replicas)
     return Parts(job, device, plugins, env, learner)
 
 
 class Training:
-    """Advances a run tick by tick.
-
-    What is due when follows from `env_steps` alone, so a checkpoint needs no cursors; it is taken
-    after everything else that was due at its tick.
-    """
+    """Advances a run tick by tick; a checkpoint is taken after all else that is due at its tick."""
 
     def __init__(self, parts: Parts, directory: Path):
         """Take the newest checkpoint in `directory`, or be ready to begin; change no file.
@@ -64,21 +71,30 @@ class Training:
         """
         self._parts, self.job, self.plugins = parts, parts.job, parts.plugins
         self.env, self.learner = parts.env, parts.learner
-        self.policy = self.learner.policy(explore=True, seeds=self.job.seeds)
+        self.policy = self.learner.policy(explore=not self.job.is_offline, seeds=self.job.seeds)
         spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
         self.meters = Meters()
         self.returns = Returns(replicas, num_envs, spec, parts.device)
         self.health = Health(self.job.seeds, spec.agent_names)
-        self.checkpoints = Checkpoints(directory, self.job.checkpoint_keep)
-        self.env_steps = 0
+        self.checkpoints = Checkpoints(directory, self.job.checkpoint_keep, self.job.unit)
+        self.schedule = Schedule(
+            unit=self.job.unit,
+            stride=1 if self.job.is_offline else num_envs,
+            budget=self.job.budget,
+            log_every=self.job.log_every,
+            eval_every=self.job.eval_every,
+            checkpoint_every=self.job.checkpoint_every,
+        )
+        self.count = 0
         self.after: Step | None = None
         self._best = -float("inf")
         self._saved_at: int | None = None
         self.clock = Clock()
         log_end = self._load()
-        self.log = Log(directory, self.job.seeds, log_end, self.env_steps)
-        self.speed = Speed(self.env_steps, replicas)
-        self.reporter = Reporter(self.job.env_steps, lambda: self.env_steps, replicas)
+        unit = self.job.unit
+        self.log = Log(directory, self.job.seeds, log_end, self.count, unit)
+        self.speed = Speed(self.count, replicas, unit)
+        self.reporter = Reporter(self.job.budget, lambda: self.count, replicas, unit)
         self._check_selection()
 
     @property
@@ -137,29 +153,39 @@ class Training:
 
     def advance(self, stop: Stop) -> None:
         """Train until the budget is used up or a stop is requested."""
-        if self.env_steps >= self.job.env_steps:
+        schedule = self.schedule
+        if self.count >= schedule.budget:
             return
-        step = self.env.reset() if self.after is None else self.env.restart(self.after)
-        num_envs, pause = self.env.num_envs, self._next_pause()
+        num_replicas, num_agents = len(self.job.seeds), self.env.spec.num_agents
+        pause = schedule.next_pause(self.count)
         self.speed.start()
-        for tick in online(self.learner, self.env, self.policy, step):
-            self.env_steps += num_envs
-            self.returns.add(tick.after)
+        for tick in self._ticks():
+            check_metrics(tick.metrics, num_replicas, num_agents)
+            self.count += schedule.stride
+            if tick.after is not None:
+                self.returns.add(tick.after)
             if tick.metrics:
                 self.meters.add(tick.metrics)
                 self.speed.updates += 1
-            if self.env_steps >= pause or stop.requested:
+            if self.count >= pause or stop.requested:
                 self.speed.stop()
                 self.after = tick.after
                 self._do_what_is_due()
-                if self.env_steps >= self.job.env_steps or stop.requested:
+                if self.count >= schedule.budget or stop.requested:
                     return
-                pause = self._next_pause()
+                pause = schedule.next_pause(self.count)
                 self.speed.start()
+
+    def _ticks(self) -> Iterator[Tick]:
+        """Return the ticks from here on, without an end."""
+        if self.job.is_offline:
+            return offline(self.learner)
+        step = self.env.reset() if self.after is None else self.env.restart(self.after)
+        return online(cast(Learner, self.learner), self.env, self.policy, step)
 
     def save(self) -> None:
         """Write a checkpoint of this tick, if there is none yet."""
-        if self._saved_at == self.env_steps:
+        if self._saved_at == self.count:
             return
         state = {
             "learner": self._healthy_learner(),
@@ -172,8 +198,8 @@ class Training:
             "seconds": self.clock.read(),
             "log_end": self.log.settle(),
         }
-        self.checkpoints.save(self.env_steps, state)
-        self._saved_at = self.env_steps
+        self.checkpoints.save(self.count, state)
+        self._saved_at = self.count
 
     def finish(self) -> dict[str, list[float]]:
         """Complete the log and return the final evaluation's results, one number per seed.
@@ -201,6 +227,7 @@ class Training:
             parts |= {"policy": self.policy, "env": self.env}
         restore(state, path, **parts)
         with fitting(path, "run"):
+            self.count = self._saved_at = state[self.job.unit]
             self.after = None if state["after"] is None else Step(**state["after"])
             if self.after is not None and not getattr(self.env, "resumable", True):
                 self._begin_episodes_anew()
@@ -208,7 +235,6 @@ class Training:
             # Older checkpoints have no clock: from there on the run's wall time is unknown.
             seconds = state.get("seconds")
             self.clock = Clock(None if seconds is None else float(seconds))
-        self.env_steps = self._saved_at = state["env_steps"]
         return log_end
 
     def _begin_episodes_anew(self) -> None:
@@ -225,13 +251,12 @@ class Training:
         return f"delete it to go on from {older[-1]}" if older else "delete it to start anew"
 
     def _due(self, every: int) -> bool:
-        """Say whether this is the first tick at or past a multiple of `every`."""
-        return self.env_steps // every > (self.env_steps - self.env.num_envs) // every
+        return self.schedule.due(every, self.count)
 
-    def _next_pause(self) -> int:
-        job = self.job
-        periods = (job.log_every, job.eval_every, job.checkpoint_every)
-        return min(job.env_steps, *((self.env_steps // every + 1) * every for every in periods))
+    @property
+    def when(self) -> str:
+        """How far the run is, as an error or a line says it: `env step 10`."""
+        return f"{singular(self.job.unit)} {self.count}"
 
     def _do_what_is_due(self) -> None:
         row = self._training_row() if self._due(self.job.log_every) else {}
@@ -241,28 +266,31 @@ class Training:
 
     def _write(self, row: Row) -> None:
         if row:
-            self.log.write(self.env_steps, row)
+            self.log.write(self.count, row)
 
     def _training_row(self) -> Row:
         metrics = self.meters.take()
-        returns, episodes = self.returns.take()
-        self.health.check_metrics(metrics | {"train/return_mean": returns}, self.env_steps)
-        pairs = zip(floats(returns), floats(episodes), strict=True)
-        row: Row = {"train/return_mean": [mean if ended else None for mean, ended in pairs]}
+        self.health.check_metrics(metrics, self.when)
+        row: Row = {}
+        if not self.job.is_offline:
+            returns, episodes = self.returns.take()
+            self.health.check_metrics({"train/return_mean": returns}, self.when)
+            pairs = zip(floats(returns), floats(episodes), strict=True)
+            row["train/return_mean"] = [mean if ended else None for mean, ended in pairs]
         row |= {tag: floats(value) for tag, value in metrics.items()}
-        perf = self.speed.take(self.env_steps)
+        perf = self.speed.take(self.count)
         return row | {tag: [value] * len(self.job.seeds) for tag, value in perf.items()}
 
     def _evaluation(self, *, for_now: bool = False) -> Row:
         """Evaluate, keep the learner if it is the best so far, and return the row."""
-        results = self._evaluate(f"eval/{self.env_steps}", self.job.eval_episodes)
+        results = self._evaluate(f"eval/{self.count}", self.job.eval_episodes)
         self.reporter.evaluated(floats(results[HEADLINE]))
         if self._selects:
             score = fmean(floats(results[self.job.checkpoint_best]))
             if score > self._best:
                 self._best = score
                 best = {"learner": self._healthy_learner()}
-                self.checkpoints.save_best(self.env_steps, best, for_now=for_now)
+                self.checkpoints.save_best(self.count, best, for_now=for_now)
         row: Row = {tag: floats(values) for tag, values in results.items()}
         return row | {"perf/seconds": [self.clock.read()] * len(self.job.seeds)}
 
@@ -280,12 +308,12 @@ class Training:
                 optimum=optimum_of(self.exact),
             )
         )
-        self.health.check_metrics(results, self.env_steps)
+        self.health.check_metrics(results, self.when)
         return results
 
     def _healthy_learner(self) -> dict[str, object]:
         state = self.learner.state_dict()
-        self.health.check_state({"learner": state}, self.env_steps)
+        self.health.check_state({"learner": state}, self.when)
         return state
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from marlrun.config.unit import Unit, stem
 from marlrun.runner.tensorboard import Board, board_directory
 from marlrun.system.writing import write_atomically
 from marlrun.types import Env, Policy
@@ -17,21 +18,28 @@ FRAME_MS = 200
 
 
 def record(
-    env: Env, policy: Policy, directory: Path, seed: int, env_steps: int, tag: str = "episode"
+    env: Env,
+    policy: Policy,
+    directory: Path,
+    seed: int,
+    count: int,
+    unit: Unit = "env_steps",
+    tag: str = "episode",
 ) -> Path:
     """Play an episode in the first replica of `env`, trained by `seed`; return the GIF's path.
 
-    `tag` is the image's in TensorBoard; another than `episode` is part of the file's name, too.
+    `count` is how far the policy's training was. `tag` is the image's in TensorBoard; another than
+    `episode` is part of the file's name, too.
     ValueError if the environment cannot draw itself.
     """
     frames = film(env, policy)
     data = encode(frames)
     suffix = "" if tag == "episode" else f"_{tag}"
-    path = directory / "videos" / f"step_{env_steps}_seed_{seed}{suffix}.gif"
+    path = directory / "videos" / f"{stem(unit, count)}_seed_{seed}{suffix}.gif"
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, lambda file: file.write(data))
     height, width = frames[0].shape[:2]
-    Board(board_directory(directory, seed)).gif(env_steps, tag, data, height, width)
+    Board(board_directory(directory, seed)).gif(count, tag, data, height, width)
     return path
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from marlrun.config.schema import did_you_mean, show
+from marlrun.config.unit import Unit, plural
 from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import CHOICES, Run, Sweep, Trial, items
 
@@ -49,6 +50,11 @@ class Group:
         parts = self.parts.items()
         return " ".join(part for name, part in parts if not is_task_key(name) and name != key)
 
+    @property
+    def unit(self) -> Unit:
+        """Return what its runs count: those of different units are never in one group."""
+        return self.trials[0].run.unit
+
     @cached_property
     def runs(self) -> list[Run]:
         """The runs from which the trials are."""
@@ -67,7 +73,9 @@ def is_compared(key: str) -> bool:
 
 def is_task_key(key: str) -> bool:
     """Say whether a key belongs to the game or its budget; the number of copies does not."""
-    return key in ("env", "env_steps") or (key.startswith("env.") and key != "env.num_envs")
+    return key in ("env", "env_steps", "updates", "unit") or (
+        key.startswith("env.") and key != "env.num_envs"
+    )
 
 
 def distinct(trials: Sequence[Trial], by: Sequence[str], notes: Notes) -> list[Trial]:
@@ -107,19 +115,19 @@ def group(
 
     `by` names the keys that tell groups apart. Without it, those are the keys in which runs differ,
     except keys that follow from others; runs that differ only in their `name` are different groups.
-    ValueError if no run has a key of `by`.
+    What runs count always tells them apart. ValueError if no run has a key of `by`.
     """
     runs = list({id(trial.run): trial.run for trial in trials}.values())
     texts = [{key: _text(value) for key, value in run.settings.items()} for run in runs]
     differing = [key for key in _differing(texts) if is_compared(key)]
     if by is None:
-        first_keys = [key for sweep in sweeps for key in sweep.swept] + [*_typed_keys(runs)]
+        swept = [key for sweep in sweeps for key in sweep.swept]
         # A name that was typed for every size of a game would make an algorithm of every size.
-        first_keys = [key for key in first_keys if key != "name"]
+        first_keys = [key for key in ["unit", *swept, *_typed_keys(runs)] if key != "name"]
         names = short(_distinguishing_keys(texts, differing, first_keys))
     else:
         _check(by, texts)
-        names = short(dict.fromkeys(["env", *by]))
+        names = short(dict.fromkeys(["env", *(["unit"] if "unit" in differing else []), *by]))
     cells = {id(run): _cell(text, names) for run, text in zip(runs, texts, strict=True)}
     members: dict[str, list[Trial]] = {}
     for trial in distinct(trials, by or (), notes):
@@ -137,7 +145,9 @@ def _group(trials: list[Trial], names: dict[str, str]) -> Group:
     algorithms = dict.fromkeys(trial.run.choice("algo") for trial in trials)
     parts = {"env": str(settings["env"]), "algo": " + ".join(algorithms)}
     for key in values:
-        if key not in CHOICES and (key, settings[key]) != ("name", None):
+        if key == "unit":
+            parts[key] = f"over {plural(settings[key])}"
+        elif key not in CHOICES and (key, settings[key]) != ("name", None):
             parts[key] = f"{names[key]}={_text(settings[key])}"
     return Group(parts, values, sorted(trials, key=lambda trial: trial.seed))
 

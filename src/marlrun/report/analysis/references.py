@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from marlrun.config.unit import Unit
 from marlrun.report.analysis.groups import Group
 from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import Object, Run, items, mapping, number
@@ -33,6 +34,11 @@ class Task:
     groups: list[Group]
     exact: dict[str, float]
     published: list[Published]
+
+    @property
+    def unit(self) -> Unit:
+        """Return what its runs count: the unit of its x axis."""
+        return self.groups[0].unit
 
     @property
     def optimum(self) -> float | None:

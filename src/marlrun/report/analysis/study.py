@@ -24,6 +24,7 @@ LABELS = {
     "eval/return_fraction": "return [fraction of the optimum]",
     "eval/length_mean": "episode length [env steps]",
     "perf/env_steps_per_s": "speed [env steps per second]",
+    "data/env_steps": "steps played by teachers [env steps]",
     "perf/updates_per_s": "speed [updates per second]",
     "explore/epsilon": "exploration [probability]",
 }

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from marlrun.config.unit import Unit
 from marlrun.report.data.arrays import Floats
 from marlrun.report.data.notes import Notes
 from marlrun.system.reading import read_bytes
@@ -21,8 +22,12 @@ MOST_BYTES = 1 << 36
 """Larger files are not read; the memory of most machines ends before."""
 
 
-def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
+def rows(
+    path: Path, metric: str, notes: Notes, unit: Unit = "env_steps"
+) -> tuple[Floats, set[str]]:
     """Return an array [points, (seed, step, value, seconds)], and the tags of the last line.
+
+    Steps are counts of `unit`.
 
     NaN stands for null, for numbers beyond MOST_VALUE and for what is no number. A damaged line is
     left out, with a note.
@@ -33,13 +38,13 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
         subject = f"{path} ({error.strerror})" if isinstance(error, OSError) else str(error)
         notes.add("Runs whose curves could not be read", subject)
         return np.empty((0, 4)), set()
-    keys = ("seed", "env_steps", metric, SECONDS)
+    keys = ("seed", unit, metric, SECONDS)
     quoted_metric = _quoted(metric)
     last_row = _object(lines[-1]) if lines else {}
     metric_lines = [line for line in lines if quoted_metric in line]
     columns = _search(metric_lines, keys) if last_row else None
     if columns is None:
-        objects = _objects(path, lines, quoted_metric, notes)
+        objects = _objects(path, lines, quoted_metric, unit, notes)
         columns = [_column([row.get(key) for row in objects if metric in row]) for key in keys]
     table = np.stack(columns, axis=1)
     table[np.abs(table) > MOST_VALUE] = np.nan
@@ -47,7 +52,7 @@ def rows(path: Path, metric: str, notes: Notes) -> tuple[Floats, set[str]]:
     counts = table[:, :2]
     is_sound = ((counts >= 0) & (counts <= LARGEST) & (counts % 1 == 0)).all(1)
     if not is_sound.all():
-        subject = f"{path} (seed or env_steps of {(~is_sound).sum()} lines are no counts)"
+        subject = f"{path} (seed or {unit} of {(~is_sound).sum()} lines are no counts)"
         notes.add("Metrics files with a line left out", subject)
     return table[is_sound], set(last_row or {})
 
@@ -84,14 +89,16 @@ def _search(lines: list[bytes], keys: tuple[str, ...]) -> list[Floats] | None:
         return None
 
 
-def _objects(path: Path, lines: list[bytes], quoted_metric: bytes, notes: Notes) -> list[Object]:
+def _objects(
+    path: Path, lines: list[bytes], quoted_metric: bytes, unit: Unit, notes: Notes
+) -> list[Object]:
     """Parse the lines that hold the metric, and the last one; note those that are damaged."""
     objects: list[Object] = []
     for i, line in enumerate(lines, 1):
         if quoted_metric not in line and i < len(lines):
             continue
         row = _object(line)
-        if row is None or not {"seed", "env_steps"} <= row.keys():
+        if row is None or not {"seed", unit} <= row.keys():
             problem = "the last line is cut off" if i == len(lines) else f"line {i} is damaged"
             notes.add("Metrics files with a line left out", f"{path} ({problem})")
         else:

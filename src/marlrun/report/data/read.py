@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from marlrun.config.nested import leaves
+from marlrun.config.unit import Unit, plural, unit_of
 from marlrun.report.data import jsonl
 from marlrun.report.data.arrays import Floats, Ints
 from marlrun.report.data.jsonl import Object, number
@@ -23,7 +24,7 @@ CHOICES = ("env", "algo")
 
 @dataclass(frozen=True)
 class Trial:
-    """One seed of a run: a metric and the wall time at `steps`, which ascend."""
+    """One seed of a run: a metric and the wall time at `steps`, ascending counts of the run's unit."""
 
     run: "Run"
     seed: int
@@ -58,11 +59,17 @@ class Run:
         target = str(mapping(self.config.get(group)).get("_target_", "unknown"))
         return str(option or target.rpartition(".")[0].rpartition(".")[2] or target)
 
+    @property
+    def unit(self) -> Unit:
+        """What the run counts."""
+        return unit_of(self.config)
+
     @cached_property
     def settings(self) -> Object:
-        """The configuration by dotted key; `algo`, `env` and `graph` are names."""
+        """The configuration by dotted key; `algo`, `env` and `graph` are names; `unit` is added."""
         groups = [*CHOICES, "graph"] if self.config.get("graph") else CHOICES
         flat = dict(leaves(self.config)) | {group: self.choice(group) for group in groups}
+        flat["unit"] = self.unit
         return {key: value for key, value in flat.items() if not key.endswith("._target_")}
 
     @property
@@ -125,7 +132,7 @@ def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
     if not config or not record:
         return []
     run = Run(printable(str(directory)), plain(config), plain(record))
-    rows, tags = jsonl.rows(directory / "metrics.jsonl", metric, notes)
+    rows, tags = jsonl.rows(directory / "metrics.jsonl", metric, notes, run.unit)
     run.tags.update(tags)
     if run.status != "finished":
         progress = _progress(run, int(rows[:, 1].max(initial=0)))
@@ -137,10 +144,10 @@ def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
 
 def _progress(run: Run, logged_steps: int) -> str:
     """Return how far a run came; metrics.jsonl is ahead of run.json while a run goes on."""
-    total, error = run.config.get("env_steps"), run.record.get("error")
-    recorded = run.record.get("env_steps")
+    total, error = run.config.get(run.unit), run.record.get("error")
+    recorded = run.record.get(run.unit)
     steps = max(logged_steps, recorded if isinstance(recorded, int) else 0)
-    progress = f"{run.status}, {steps} of {total} steps"
+    progress = f"{run.status}, {steps} of {total} {plural(run.unit).split()[-1]}"
     return f"{run.name} ({progress}{f': {error}' if error else ''})"
 
 

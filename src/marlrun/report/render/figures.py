@@ -38,8 +38,11 @@ UNITS = ((7200.0, 3600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "second
 def learning(
     tasks: Sequence[Task], curves: Sequence[Curve], line_styles: Mapping[str, LineStyle], y: str
 ) -> Figure:
-    """Draw a panel for each task: the interquartile mean over seeds against environment steps."""
-    x = "environment steps per seed"
+    """Draw a panel for each task: the interquartile mean over seeds against what the runs count.
+
+    All tasks are of one unit.
+    """
+    x = "environment steps per seed" if tasks[0].unit == "env_steps" else "updates per seed"
     return _curves(tasks, curves, line_styles, lambda curve: curve.steps.astype(float), x, y)
 
 

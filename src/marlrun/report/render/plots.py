@@ -84,9 +84,13 @@ def _learning(study: Study, measure: Measure) -> Iterator[Picture]:
     captions = CURVES + REFERENCES * any(task.exact or task.published for task in tasks)
     suffix = "" if measure is study.headline else f"_{_in_file_name(measure.metric)}"
     title = f"Learning curves{f' of {measure.metric}' * bool(suffix)}"
-    for stem, page_tasks in _pages(study, f"curves{suffix}", _with_curves(tasks, curves, styles)):
-        figure = figures.learning(page_tasks, curves, styles, measure.y)
-        yield _picture(stem, title, captions, figure)
+    drawn_tasks = _with_curves(tasks, curves, styles)
+    for unit in dict.fromkeys(task.unit for task in drawn_tasks):
+        name = f"curves{suffix}" if unit == "env_steps" else f"curves{suffix}_{unit}"
+        tasks_of_unit = [task for task in drawn_tasks if task.unit == unit]
+        for stem, page_tasks in _pages(study, name, tasks_of_unit):
+            figure = figures.learning(page_tasks, curves, styles, measure.y)
+            yield _picture(stem, title, captions, figure)
     curves_with_clock = [curve for curve in curves if curve.has_clock]
     for curve in curves if curves_with_clock else ():
         if not curve.has_clock:

@@ -192,7 +192,9 @@ def seeds(groups: Sequence[Group]) -> Table:
         for group in groups
         for trial in group.trials
     ]
-    columns = ["task", "algorithm", *keys, "seed", "status", "last_step", "result", "run"]
+    is_offline = all(group.unit == "updates" for group in groups)
+    last = "last_update" if is_offline else "last_step"
+    columns = ["task", "algorithm", *keys, "seed", "status", last, "result", "run"]
     return Table("Seeds", "Every seed's final result", columns, rows)
 
 
@@ -201,12 +203,16 @@ def _setting(value: object) -> Cell:
 
 
 def curves(curves_by_metric: Mapping[str, Sequence[Curve]]) -> Table:
-    """Return the curves of all groups point by point."""
+    """Return the curves of all groups point by point, with a column for each unit that they count."""
+    all_curves = [curve for curves in curves_by_metric.values() for curve in curves]
+    units = sorted({curve.group.unit for curve in all_curves} or {"env_steps"})
     rows = [
-        [metric, curve.group.task, curve.group.algorithm, *point]
+        [metric, curve.group.task, curve.group.algorithm]
+        + [step if curve.group.unit == unit else None for unit in units]
+        + point
         for metric, curves_of_metric in curves_by_metric.items()
         for curve in curves_of_metric
-        for point in zip(
+        for step, *point in zip(
             curve.steps.tolist(),
             curve.seconds.tolist(),
             curve.num_seeds.tolist(),
@@ -214,5 +220,5 @@ def curves(curves_by_metric: Mapping[str, Sequence[Curve]]) -> Table:
             strict=True,
         )
     ]
-    columns = ["metric", "task", "algorithm", "env_steps", "seconds", "seeds", "IQM"]
+    columns = ["metric", "task", "algorithm", *units, "seconds", "seeds", "IQM"]
     return Table("Learning curves", "IQM over seeds", columns, rows)
