@@ -79,6 +79,7 @@ def test_the_same_as_json(marlrun: Marlrun, outputs: Path):
         "name": None,
         "differs": ...,
         "seeds": [7],
+        "unit": "env_steps",
         "steps": 303,
         "headline": None,
         "results": ...,

@@ -45,7 +45,7 @@ def test_it_learns_and_everything_counts_updates(tmp_path, capsys):
     assert all(row["eval/return_fraction"] == 1.0 for row in last)
     assert outcome.results["eval/return_fraction"] == [1.0, 1.0]
     told = capsys.readouterr()
-    lines = [line.split()[:2] for line in told.err.splitlines()[1:]]
+    lines = [line.split()[:2] for line in told.err.splitlines()[6:]]
     assert lines == [[f"{at}/120", "updates"] for at in (0, 40, 80, 120)]
     assert "updates/s" in told.err and "step" not in told.err
 

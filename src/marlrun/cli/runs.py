@@ -30,9 +30,10 @@ def write_table(runs: Sequence[Run]) -> None:
 def _steps(run: Run) -> str:
     if run.status == "damaged":
         return ""
-    total = run.settings.get("env_steps")
+    total = run.settings.get(run.unit)
     of_total = f"/{total:,}" if isinstance(total, int) and total != run.steps else ""
-    return f"{run.steps:,}{of_total}"
+    unit = "" if run.unit == "env_steps" else f" {run.unit}"
+    return f"{run.steps:,}{of_total}{unit}"
 
 
 def write_json(runs: Sequence[Run]) -> None:
@@ -47,6 +48,7 @@ def write_json(runs: Sequence[Run]) -> None:
             "name": run.name,
             "differs": differing,
             "seeds": run.seeds,
+            "unit": run.unit,
             "steps": run.steps,
             "headline": None if run.headline is None else run.headline._asdict(),
             "results": run.results,

@@ -13,6 +13,7 @@ from typing import Any, cast
 from marlrun.config.kinds import fits
 from marlrun.config.nested import leaves
 from marlrun.config.schema import show
+from marlrun.config.unit import Unit, unit_of
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.documents import read_config, read_record
 from marlrun.runner.intervals import Estimate, estimate
@@ -40,8 +41,10 @@ class Run:
     env: str | None = None
     name: str | None = None
     seeds: list[int] = field(default_factory=list[int])
+    unit: Unit = "env_steps"
+    """What it counts."""
     steps: int = 0
-    """Environment steps per replica so far."""
+    """Environment steps per replica so far, or updates of an offline learner."""
     started: str | None = None
     """When it began, in UTC and ISO 8601; of a job that has not begun, when its sweep did."""
     finished: str | None = None
@@ -107,7 +110,7 @@ def _typed(run: Run) -> dict[str, str]:
 
 
 _LEFT_OUT = re.compile(
-    r"(mode|algo|env|name|env_steps|device|threads|plugins)$|(hydra|eval|checkpoint|log)[./]"
+    r"(mode|algo|env|name|env_steps|updates|device|threads|plugins)$|(hydra|eval|checkpoint|log)[./]"
 )
 
 
@@ -194,7 +197,8 @@ def _checked(
         env=values["env"],
         name=values["name"],
         seeds=values.get("seeds", []),
-        steps=values.get("env_steps", 0),
+        unit=unit_of(values),
+        steps=values.get(unit_of(values), 0),
         started=values.get("started"),
         finished=values.get("finished"),
         results=results,
@@ -212,6 +216,7 @@ _KINDS = {
     "name": "str or null",
     "seeds": "list of int",
     "env_steps": "int",
+    "updates": "int",
     "started": "str or null",
     "finished": "str or null",
     "error": "str or null",
@@ -231,10 +236,10 @@ _LARGEST = 1e100
 
 
 def _last_step(log: Path) -> int:
-    """Return the environment steps of the last row of a log, 0 if there is none."""
+    """Return what the last row of a log counts, 0 if there is none."""
     with suppress(FileNotFoundError), opened(log) as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
-        steps = re.findall(rb'"env_steps": (\d{1,18})\b', file.read(_TAIL))
+        steps = re.findall(rb'"(?:env_steps|updates)": (\d{1,18})\b', file.read(_TAIL))
         return int(steps[-1]) if steps else 0
     return 0
 
