@@ -139,7 +139,10 @@ WRONG = [
     (["--cfg", "job", *PAIR, "algo.bta=1"], "algo.bta: no such key"),
     ([*PAIR, "hydra.run.dri=x"], "Could not override 'hydra.run.dri'."),
     ([*PAIR, "hydra/launcher=nope"], "hydra/launcher=nope: expected basic"),
-    (["mode=evl"], "mode=evl: expected train | eval | resume | exact | graph | runs; did you mean"),
+    (
+        ["mode=evl"],
+        "mode=evl: expected train | eval | resume | exact | graph | runs | check; did you mean",
+    ),
     (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),
     (["mode=eval", "algo.beta=1", "run=x"], "algo.beta: no such key in eval.yaml"),

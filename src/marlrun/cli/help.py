@@ -21,6 +21,7 @@ marlrun: train, evaluate and compare decentralised multi-agent reinforcement lea
   marlrun-report DIR ..                                                     figures and tables of runs
   marlrun mode=exact env=E [env.KEY=VALUE ..]                               solve a game
   marlrun mode=graph graph=G num_agents=N                                   measure and draw a communication graph
+  marlrun mode=check [algo=A] env=E [plugins=[P]]                           try what classes promise, your own as well
 
   run=latest is the newest run below outputs/ that the mode can take.
 

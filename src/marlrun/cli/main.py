@@ -189,6 +189,9 @@ def _run(request: Request) -> Outcome:
         return _run_in_directory(request, cfg)
     if request.root == "resume" and holds_sweep(Path(config["run"])):
         return _resume_sweep(request, config)
+    if request.mode.asks_for_types:
+        # The choices are what a refusal names, as in a job of mode=train.
+        config = {**job_config(cfg, request.mode.groups), "untyped": request.schema.untyped}
     outcome = _run_in_place(request, config)
     if request.mode.only_says:
         refuse_lost_results()

@@ -42,6 +42,8 @@ class Mode:
     """Nodes of its root YAML to which any keys may be added; the mode itself checks them."""
     newest: Callable[[], Path] | None = None
     """Returns the run that `run=latest` means."""
+    asks_for_types: bool = False
+    """Its configuration has a further key `untyped`: the keys whose files do not say their TYPE."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -148,6 +150,14 @@ def runs(config: Config, directory: Path, argv: list[str]) -> Outcome:
     return Outcome("finished")
 
 
+def check(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Try the promises of an environment and an algorithm; a summary as JSON is the last line."""
+    from marlrun.checks.check import check
+
+    job_config = {key: value for key, value in config.items() if key != "untyped"}
+    return check(job_config, config["untyped"])
+
+
 def newest_to_measure() -> Path:
     """Return the run that began last of those that have a checkpoint."""
     return _newest("run with a checkpoint", lambda run: run.has_checkpoint).path
@@ -201,4 +211,7 @@ MODES = {
     "exact": Mode("exact", ("env",), exact, only_says=True),
     "graph": Mode("graph", ("graph",), graph, only_says=True),
     "runs": Mode("runs", (), runs, only_says=True),
+    "check": Mode(
+        "check", ("env",), check, may_take=("algo", "graph"), only_says=True, asks_for_types=True
+    ),
 }

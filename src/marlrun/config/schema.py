@@ -76,6 +76,12 @@ class Schema:
         """The keys that take a path."""
         return {key for key, rule in self.rules.items() if rule.is_path}
 
+    @property
+    def untyped(self) -> list[str]:
+        """The keys that no comment declares: any value of the default's kind passes."""
+        names = (key for key, rule in self.rules.items() if not rule.meaning)
+        return [key for key in names if not key.endswith("_target_")]
+
     def check_all(self, values: Mapping[str, Any], package: str = "") -> dict[str, Any]:
         """Return `values` by dotted key; each key must be there, with a final value that fits.
 

@@ -1,0 +1,1 @@
+"""mode=check: the promises that an algorithm or an environment can break, each tried."""

@@ -1,0 +1,93 @@
+"""Tries every promise in turn and says, a line each, whether it is kept."""
+
+import json
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from marlrun.checks import algorithm, environment
+from marlrun.checks.compare import Broken, Skipped
+from marlrun.checks.subject import Subject
+from marlrun.config.nested import Config
+from marlrun.runner import inputs
+from marlrun.runner.device import choose, set_up
+from marlrun.runner.job import read_job, with_files, with_graph
+from marlrun.runner.outcome import Outcome, one_line
+from marlrun.runner.promises import ContractError
+from marlrun.runner.trainer import assemble
+from marlrun.system.output import say, write
+
+_NO_ALGORITHM = {"_target_": "marlrun.algos.random.Random"}
+"""What stands in a job without an algorithm."""
+
+Promise = Callable[[Subject], str | None]
+"""Raises Broken or Skipped, or returns what there is to remark, if anything."""
+
+
+def check(config: Config, untyped: Sequence[str]) -> Outcome:
+    """Try the promises of the classes that a configuration names.
+
+    `untyped` are the keys of its YAML files that no `# TYPE: meaning` declares. Without an algorithm
+    only the environment is tried. ValueError if the classes cannot be built.
+    """
+    has_algorithm = config.get("algo") is not None
+    config = dict(config) if has_algorithm else {**config, "algo": _NO_ALGORITHM}
+    plugins = list(config["plugins"])
+    job, config = with_graph(read_job(config), config, plugins)
+    job = with_files(job, inputs.read_typed(config))
+    device = choose(job.device)
+    set_up(job.threads)
+    assemble(job, device, plugins)
+    seeds = ", ".join(map(str, job.seeds))
+    say(f"trying the promises of CONTRIBUTING.md with seeds {seeds} on {device.type}")
+    with tempfile.TemporaryDirectory(prefix="marlrun-check-") as directory:
+        subject = Subject(job, device, plugins, Path(directory), list(untyped))
+        verdicts = _try_all(subject, "env", environment.PROMISES, needs=None)
+        if has_algorithm:
+            needs = "env/shapes" if verdicts["env/shapes"] == "FAILED" else None
+            verdicts |= _try_all(subject, "algo", algorithm.PROMISES, needs)
+    names: dict[str, list[str]] = {
+        verdict: [name for name, given in verdicts.items() if given == verdict]
+        for verdict in ("ok", "FAILED", "skipped")
+    }
+    summary = {"passed": len(names["ok"]), "failed": names["FAILED"], "skipped": names["skipped"]}
+    write(json.dumps(summary))
+    return Outcome("failed" if names["FAILED"] else "finished")
+
+
+def _try_all(
+    subject: Subject, group: str, promises: Sequence[Promise], needs: str | None
+) -> dict[str, str]:
+    """Try promises and print a line for each; return the verdicts by name.
+
+    `needs` names a broken promise without which none of them can be tried; the first of them is
+    one as well.
+    """
+    verdicts: dict[str, str] = {}
+    for promise in promises:
+        name = f"{group}/{promise.__name__}"
+        verdict, remark = ("skipped", f"{needs} is broken") if needs else _try(promise, subject)
+        verdicts[name] = verdict
+        needs = needs or (name if verdict == "FAILED" and promise is promises[0] else None)
+        sentence = (promise.__doc__ or "").partition("\n")[0]
+        write(f"{verdict:<7}  {name:<17}  {sentence}{f' [{remark}]' if remark else ''}")
+    return verdicts
+
+
+def _try(promise: Promise, subject: Subject) -> tuple[str, str]:
+    """Return ok, skipped or FAILED, and what there is to say of it in one line."""
+    try:
+        return "ok", promise(subject) or ""
+    except Skipped as reason:
+        return "skipped", str(reason)
+    except (Broken, ContractError, FloatingPointError) as error:
+        return "FAILED", one_line(error)
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            say(traceback.format_exc())
+        return (
+            "FAILED",
+            f"{type(error).__name__}: {one_line(error)} (HYDRA_FULL_ERROR=1 shows where)",
+        )

@@ -1,0 +1,225 @@
+"""What is checked: an environment, perhaps with an algorithm, built anew for every promise."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from marlrun.checks.compare import Skipped, copied
+from marlrun.runner.build import build_env, build_learner, resolve
+from marlrun.runner.checkpoint import Checkpoints, load
+from marlrun.runner.job import Job
+from marlrun.runner.promises import check_action
+from marlrun.streams import Stream
+from marlrun.types import Env, Learner, Metrics, Policy, Seeds, Spec, StateDict, Step
+
+FEWEST_STEPS = 300
+"""Steps that are played at least, so that episodes end and rewards are paid."""
+FEWEST_UPDATES = 10
+MOST_STEPS = 2000
+"""Steps of the random play at most, where episodes are long."""
+COPIES = 3
+"""Copies a replica in the random play at least: one ends while another goes on."""
+
+
+class Transition(NamedTuple):
+    """One step of all copies, with the metrics of the update that followed it."""
+
+    before: Step
+    action: Tensor
+    after: Step
+    metrics: Metrics
+
+
+class Run(NamedTuple):
+    """What plays and learns."""
+
+    env: Env
+    policy: Policy
+    learner: Learner
+
+
+class Lesson(NamedTuple):
+    """What an algorithm did and learned in the run that other runs are compared with."""
+
+    transitions: list[Transition]
+    updates: list[int]
+    """The indices of the transitions after which it learned."""
+    learner: Learner
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A job whose classes are on trial."""
+
+    job: Job
+    device: torch.device
+    plugins: list[str]
+    directory: Path
+    """A temporary directory."""
+    untyped: list[str]
+    """Keys of the YAML files that no comment of the form `# TYPE: meaning` declares."""
+
+    @property
+    def seeds(self) -> Seeds:
+        """The seeds of the replicas."""
+        return self.job.seeds
+
+    @property
+    def copies(self) -> int:
+        """The copies a replica in the random play."""
+        return max(COPIES, self.job.num_envs)
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The game's specification."""
+        return self.env().spec
+
+    def constructor(self, kind: str) -> Callable[..., Any]:
+        """Return the class that is checked, of kind `algo` or `env`."""
+        node = self.job.algo if kind == "algo" else self.job.env
+        return resolve(node.get("_target_"), "algo" if kind == "algo" else "env", self.plugins)
+
+    def env(self, seeds: Seeds | None = None, copies: int | None = None) -> Env:
+        """Build the environment, with the job's seeds and `self.copies` unless told otherwise."""
+        seeds, copies = seeds or self.seeds, copies or self.copies
+        return build_env(self.job.env, seeds, self.device, self.plugins, num_envs=copies)
+
+    def learner(self, seeds: Seeds | None = None) -> Learner:
+        """Build the algorithm for the job's number of copies."""
+        job, seeds = self.job, seeds or self.seeds
+        env = self.env(seeds, job.num_envs)
+        return build_learner(
+            job.algo, env, seeds, self.device, self.plugins, job.num_envs, job.graph
+        )
+
+    def save_and_load(self, **state: StateDict) -> StateDict:
+        """Write a checkpoint as training does and return what it holds when it is read again."""
+        checkpoints = Checkpoints(self.directory)
+        checkpoints.save(0, state)
+        return load(checkpoints.named("latest"), self.device)
+
+    @property
+    def num_random_steps(self) -> int:
+        """How long the random play is: two episodes and a bit, within limits."""
+        return min(max(FEWEST_STEPS, 2 * self.spec.horizon + 3), MOST_STEPS)
+
+    @cached_property
+    def random_play(self) -> list[Transition]:
+        """Legal random actions and what came of them."""
+        seed_global_generators(0)
+        steps = play(self.env(), RandomActions(self.spec, self.seeds, self.device))
+        return list(islice(steps, self.num_random_steps))
+
+    def begin(self, global_seed: int = 0) -> Run:
+        """Build what plays and learns, with the generators that belong to nobody seeded before."""
+        seed_global_generators(global_seed)
+        learner, env = self.learner(), self.env(copies=self.job.num_envs)
+        return Run(env, learner.policy(explore=True, seeds=self.seeds), learner)
+
+    @cached_property
+    def lesson(self) -> Lesson:
+        """The algorithm's run: until it has learned a few times, within the job's budget."""
+        run = self.begin()
+        lesson = Lesson([], [], run.learner)
+        for index, transition in enumerate(islice(play(*run), self._most_steps)):
+            lesson.transitions.append(transition)
+            if transition.metrics:
+                lesson.updates.append(index)
+            if len(lesson.updates) >= FEWEST_UPDATES and index + 1 >= FEWEST_STEPS:
+                break
+        return lesson
+
+    @property
+    def _most_steps(self) -> int:
+        """The job's budget, in steps of all copies."""
+        return -(-self.job.env_steps // self.job.num_envs)
+
+    @cached_property
+    def learned(self) -> Lesson:
+        """The lesson; Skipped if there was no update in it."""
+        if not self.lesson.updates:
+            raise Skipped(f"no update within {self.job.env_steps:,} steps")
+        return self.lesson
+
+
+class RandomActions:
+    """Every agent chooses uniformly among its legal actions."""
+
+    def __init__(self, spec: Spec, seeds: Seeds, device: torch.device):
+        self._stream, self._counter = Stream(seeds, "checks/actions", device), 0
+        sizes = torch.tensor(spec.num_actions, device=device)
+        self._exists = torch.arange(max(spec.num_actions), device=device) < sizes[:, None]
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return actions [R, E, N]."""
+        numbers = self._stream.uniform(self._counter, *step.first.shape[1:], *self._exists.shape)
+        self._counter += 1
+        legal = self._exists if step.action_mask is None else self._exists & step.action_mask
+        return torch.where(legal, numbers, -1.0).argmax(-1)
+
+
+def play(
+    env: Env,
+    policy: Callable[[Step], Tensor],
+    learner: Learner | None = None,
+    start: Step | None = None,
+) -> Iterator[Transition]:
+    """Yield a copy of every transition, as the loop of training makes them, from `start` or reset.
+
+    The learner learns. ContractError for an action that no agent has, before the game fails of it.
+    """
+    step = env.reset() if start is None else start
+    while True:
+        before, action = copied(step), policy(step)
+        check_action(action, env.spec, *step.first.shape)
+        after = env.step(action)
+        metrics: Metrics = {}
+        if learner is not None:
+            learner.observe(step, action, after)
+            metrics = learner.update()
+        yield Transition(before, copied(action), copied(after), copied(metrics))
+        step = env.restart(after)
+
+
+def replay(env: Env, actions: list[Tensor]) -> Iterator[Transition]:
+    """Yield what comes of these actions, from a reset on."""
+    remaining = iter(actions)
+    return islice(play(env, lambda _: next(remaining)), len(actions))
+
+
+def only(transition: Transition, replica: int) -> Transition:
+    """Return what one of many replicas played, with the axis of replicas, without metrics."""
+    before, after = (
+        Step(*(None if part is None else part[replica : replica + 1] for part in step))  # pyright: ignore[reportArgumentType]
+        for step in (transition.before, transition.after)
+    )
+    return Transition(before, transition.action[replica : replica + 1], after, {})
+
+
+def relearn(
+    learner: Learner, seeds: Seeds, transitions: list[Transition]
+) -> Iterator[tuple[Tensor, Metrics]]:
+    """Let a learner see transitions that another has played.
+
+    Yield the actions that its policy would have played, and the metrics of its updates.
+    """
+    policy = learner.policy(explore=True, seeds=seeds)
+    for before, action, after, _ in transitions:
+        chosen = policy(before)
+        learner.observe(before, action, after)
+        yield copied(chosen), copied(learner.update())
+
+
+def seed_global_generators(seed: int) -> None:
+    """Seed what belongs to nobody: the generators of torch, numpy and random."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
