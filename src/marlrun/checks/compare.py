@@ -18,9 +18,9 @@ class Skipped(Exception):  # noqa: N818
     """A promise cannot be tried here; the message says why."""
 
 
-def require_same(expected: Tree, seen: Tree, where: str) -> None:
-    """Raise Broken unless two trees are the same, bit for bit."""
-    if text := difference(expected, seen, where):
+def require_same(expected: Tree, seen: Tree, where: str, tolerance: float = 0.0) -> None:
+    """Raise Broken unless two trees are the same: bit for bit, unless there is a `tolerance`."""
+    if text := difference(expected, seen, where, tolerance):
         raise Broken(text)
 
 
@@ -78,7 +78,7 @@ def copied(tree: Tree) -> Tree:
     return tree
 
 
-def part_of(company: Tree, alone: Tree, replica: int, num_replicas: int) -> Tree:
+def part_of(company: Tree, alone: Tree, replica: int, num_replicas: int) -> dict[str, Any]:
     """Return the leaves of `company` that belong to `replica`, in the shapes that they have alone.
 
     The axis of replicas is the one that is `num_replicas` times as long in company. What has no such

@@ -38,6 +38,14 @@ class Transition(NamedTuple):
     metrics: Metrics
 
 
+class Answer(NamedTuple):
+    """What a learner makes of a transition that it sees."""
+
+    action: Tensor
+    """What its policy would have played."""
+    metrics: Metrics
+
+
 class Run(NamedTuple):
     """What plays and learns."""
 
@@ -204,18 +212,13 @@ def only(transition: Transition, replica: int) -> Transition:
     return Transition(before, transition.action[replica : replica + 1], after, {})
 
 
-def relearn(
-    learner: Learner, seeds: Seeds, transitions: list[Transition]
-) -> Iterator[tuple[Tensor, Metrics]]:
-    """Let a learner see transitions that another has played.
-
-    Yield the actions that its policy would have played, and the metrics of its updates.
-    """
+def relearn(learner: Learner, seeds: Seeds, transitions: list[Transition]) -> Iterator[Answer]:
+    """Let a learner see transitions that another has played."""
     policy = learner.policy(explore=True, seeds=seeds)
     for before, action, after, _ in transitions:
         chosen = policy(before)
         learner.observe(before, action, after)
-        yield copied(chosen), copied(learner.update())
+        yield Answer(copied(chosen), copied(learner.update()))
 
 
 def seed_global_generators(seed: int) -> None:

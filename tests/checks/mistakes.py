@@ -1,0 +1,213 @@
+"""What a writer of algorithms and environments does wrong, each mistake in a class of its own."""
+
+import numpy as np
+import torch
+from checks.toys import Corridor, Gradient, GradientPolicy, Tabular, TabularPolicy, Uneven
+
+
+class NeverRestarts(Corridor):
+    """Says that an episode begins, and leaves agents and clock where they are."""
+
+    def restart(self, step):
+        no = torch.zeros_like(step.first)
+        reward = step.reward.masked_fill(step.done[..., None], 0.0)
+        return step._replace(first=step.done, reward=reward, terminated=no, truncated=no)
+
+
+class PaysTwice(Corridor):
+    """Keeps the last reward when an episode begins."""
+
+    def restart(self, step):
+        return super().restart(step)._replace(reward=step.reward)
+
+
+class TeamReward(Corridor):
+    """One reward for all agents, without the axis of agents."""
+
+    def step(self, action):
+        step = super().step(action)
+        return step._replace(reward=step.reward.sum(-1))
+
+
+class SharedGenerator(Corridor):
+    """All games draw from one generator, which no seed and no state decides."""
+
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(self, purpose=0):
+        return torch.rand(self.cells.shape, generator=self.generator)
+
+
+class GlobalGenerator(Corridor):
+    """Draws from numpy's generator, which belongs to nobody."""
+
+    def numbers(self, purpose=0):
+        return torch.tensor(np.random.rand(*self.cells.shape))  # noqa: NPY002
+
+
+class OneSeed(Corridor):
+    """All replicas and all runs play the game of seed 0."""
+
+    def __init__(self, seeds, device, **keys):
+        super().__init__([0] * len(seeds), device, **keys)
+
+
+class OneBuffer(Corridor):
+    """Writes every observation into the same memory."""
+
+    buffer = None
+
+    def seen(self):
+        obs = super().seen()
+        self.buffer = obs if self.buffer is None else self.buffer
+        return self.buffer.copy_(obs)
+
+
+class LongGame(Corridor):
+    """Forgets its clock."""
+
+    def step(self, action):
+        step = super().step(action)
+        return step._replace(truncated=torch.zeros_like(step.truncated))
+
+
+class DividesByZero(Corridor):
+    """Observes a position that is relative to nothing."""
+
+    def seen(self):
+        obs = super().seen()
+        return torch.where(obs == 3, torch.nan, obs)
+
+
+class Noisy(Uneven):
+    """Leaves what it likes beyond an agent's own observation."""
+
+    def seen(self):
+        obs = super().seen()
+        obs[..., 1, 1] = 0.5
+        return obs
+
+
+class Fails(Corridor):
+    """Has a slip of the pen."""
+
+    def step(self, action):
+        raise KeyError("cels")
+
+
+class Foreign(Corridor):
+    """Cannot save its state, and says so."""
+
+    resumable = False
+
+    def state_dict(self):
+        raise NotImplementedError
+
+
+class ForgetsTable(Tabular):
+    """Does not save what it has learned."""
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+class SingleMetric(Tabular):
+    """Logs one number for all replicas."""
+
+    def update(self):
+        return {"loss/td": super().update()["loss/td"].mean()}
+
+
+class MixesReplicas(Tabular):
+    """Every replica learns from the mean error of all of them."""
+
+    def error(self):
+        error = super().error()
+        return error.mean(0, keepdim=True).expand_as(error)
+
+
+class Explodes(Tabular):
+    """Divides by what can be zero."""
+
+    def error(self):
+        return super().error() / (self.transition[2].reward - 1)
+
+
+class ReadsPadding(Tabular):
+    """Uses all columns of an observation, whoever it is from."""
+
+    def cells(self, step):
+        return step.obs.sum(-1).long() % 10
+
+
+class LocksUp(Tabular):
+    """Chooses an action that agents do not have."""
+
+    def policy(self, explore, seeds):
+        policy = super().policy(explore, seeds)
+        return lambda step: policy(step) + 1
+
+
+class NoMemoryLoss(Tabular):
+    """Its policy goes on adding when an episode begins."""
+
+    def policy(self, explore, seeds):
+        return Elephant(self, explore, seeds)
+
+
+class Elephant(TabularPolicy):
+    def remembered(self, step):
+        return self.sum
+
+
+class ForgetsSum(Tabular):
+    """Its policy does not save its memory."""
+
+    def policy(self, explore, seeds):
+        return Amnesiac(self, explore, seeds)
+
+
+class Amnesiac(TabularPolicy):
+    def load_state_dict(self, state):
+        self.counter = state["counter"]
+
+
+class OwnSeeds(Tabular):
+    """Its policy draws the same numbers whatever seeds it is given."""
+
+    def policy(self, explore, seeds):
+        return super().policy(explore, [0] * len(seeds))
+
+
+class HiddenParameter(Tabular):
+    """Has a parameter that no YAML shows."""
+
+    def __init__(self, spec, seeds, device, *, num_envs, lr, gamma=0.9):
+        super().__init__(spec, seeds, device, num_envs=num_envs, lr=lr)
+
+
+class OldViews(Gradient):
+    """Learns views that were made at construction: the optimiser's tensor gets no gradient."""
+
+    def __init__(self, *args, **keys):
+        super().__init__(*args, **keys)
+        self.views = self.rows.detach().clone().requires_grad_()
+
+    def weights(self):
+        return self.views
+
+
+class InferenceActions(Gradient):
+    """Its actions are tensors that autograd must not meet."""
+
+    def policy(self, explore, seeds):
+        return InferencePolicy(self, seeds)
+
+
+class InferencePolicy(GradientPolicy):
+    @torch.inference_mode()
+    def __call__(self, step):
+        return super().__call__(step)
