@@ -248,6 +248,18 @@ def test_our_algorithms_keep_their_promises_everywhere(algo, env, marlrun):
     assert_kept(*marlrun("mode=check", f"algo={algo}", f"env={env}"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", sorted(set(ALGOS) - {"random"}))
+@pytest.mark.xfail(reason="they rely on zeros in the padding of observations", strict=True)
+def test_our_algorithms_ignore_padding(algo, marlrun, tmp_path):
+    write_yaml(tmp_path, "env", "Uneven", ENV_YAML)
+    assert_kept(
+        *marlrun(
+            "mode=check", f"algo={algo}", "env=Uneven", "plugins=[checks]", "--config-dir", "."
+        )
+    )
+
+
 def assert_kept(code, out, err):
     assert code == 0 and json.loads(out[-1])["failed"] == [], out
     # All our games have agents that are alike, and algo=random learns nothing.

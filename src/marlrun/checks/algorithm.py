@@ -174,7 +174,7 @@ def _answers(policy: Policy, steps: Sequence[Step]) -> Tensor:
 
 def resume(subject: Subject) -> None:
     """A run that was stopped, saved and loaded goes on, bit for bit, as one that was not."""
-    if not getattr(subject.constructor("env"), "resumable", True):
+    if not getattr(subject.env(), "resumable", True):
         raise Skipped("resumable = False")
     whole = subject.lesson
     # In the midst of learning, if there is any.

@@ -14,9 +14,10 @@ from marlrun.config.nested import Config
 from marlrun.runner import inputs
 from marlrun.runner.device import choose, set_up
 from marlrun.runner.job import read_job, with_files, with_graph
-from marlrun.runner.outcome import Outcome, one_line
+from marlrun.runner.outcome import Outcome
 from marlrun.runner.promises import ContractError
 from marlrun.runner.trainer import assemble
+from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say, write
 
 _NO_ALGORITHM = {"_target_": "marlrun.algos.random.Random"}
@@ -89,5 +90,5 @@ def _try(promise: Promise, subject: Subject) -> tuple[str, str]:
             say(traceback.format_exc())
         return (
             "FAILED",
-            f"{type(error).__name__}: {one_line(error)} (HYDRA_FULL_ERROR=1 shows where)",
+            f"{with_type(error)} (HYDRA_FULL_ERROR=1 shows where)",
         )

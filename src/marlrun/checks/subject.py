@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from marlrun.types import Env, Learner, Metrics, Policy, Seeds, Spec, StateDict,
 FEWEST_STEPS = 300
 """Steps that are played at least, so that episodes end and rewards are paid."""
 FEWEST_UPDATES = 10
+"""Updates after which an algorithm counts as having learned."""
 MOST_STEPS = 2000
 """Steps of the random play at most, where episodes are long."""
 COPIES = 3
@@ -90,10 +91,10 @@ class Subject:
         """The game's specification."""
         return self.env().spec
 
-    def constructor(self, kind: str) -> Callable[..., Any]:
-        """Return the class that is checked, of kind `algo` or `env`."""
+    def constructor(self, kind: Literal["algo", "env"]) -> Callable[..., Any]:
+        """Return the class that is checked, of the algorithm or of the environment."""
         node = self.job.algo if kind == "algo" else self.job.env
-        return resolve(node.get("_target_"), "algo" if kind == "algo" else "env", self.plugins)
+        return resolve(node.get("_target_"), kind, self.plugins)
 
     def env(self, seeds: Seeds | None = None, copies: int | None = None) -> Env:
         """Build the environment, with the job's seeds and `self.copies` unless told otherwise."""
