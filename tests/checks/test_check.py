@@ -162,7 +162,7 @@ def test_a_game_that_draws_from_elsewhere_keeps_no_promise_of_repetition(env, fa
 def test_a_number_that_is_none_is_named(check):
     lines, summary, *_ = check("Corridor", "Explodes")
     assert "algo/metrics" in summary["failed"]
-    assert "infinity in loss/td at env step" in lines["algo/metrics"]
+    assert "infinity in loss/td at step" in lines["algo/metrics"]
 
 
 def test_what_follows_is_skipped_with_its_reason(check):
@@ -204,7 +204,7 @@ def test_what_never_learns_is_told(marlrun):
     code, out, _ = marlrun("mode=check", "algo=random", "env=matrix_game", "env_steps=400")
     skipped = {line.split()[1]: line for line in out if line.startswith("skipped")}
     assert code == 0 and {"algo/metrics", "algo/moves"} <= set(skipped)
-    assert skipped["algo/moves"].endswith("[no update within 400 steps]")
+    assert skipped["algo/moves"].endswith("[no update within 400 env steps]")
 
 
 REFUSED = [

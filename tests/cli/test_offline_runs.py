@@ -122,3 +122,11 @@ def test_a_report_of_offline_learners_alone_says_updates(sweep):
     head = Path("report/seeds.csv").read_text().splitlines()[0]
     assert "last_update" in head and "last_step" not in head
     assert "updates" in Path("report/curves.csv").read_text().splitlines()[0]
+
+
+def test_its_promises_are_tried(mine):
+    said = mine("mode=check", "algo=logged", "env=matrix_game", PLUGIN)
+    summary = json.loads(said.out.splitlines()[-1])
+    # Its YAML leaves out parameters that have defaults in Python.
+    assert (said.code, summary["failed"]) == (1, ["algo/declared"]), said.out
+    assert {"algo/moves", "algo/resume", "algo/company"}.isdisjoint(summary["skipped"])

@@ -21,6 +21,7 @@ from marlrun.checks.subject import (
     FEWEST_UPDATES,
     Subject,
     Transition,
+    learn,
     only,
     play,
     relearn,
@@ -30,7 +31,7 @@ from marlrun.runner import evaluate
 from marlrun.runner.health import Health
 from marlrun.runner.promises import check_metrics
 from marlrun.streams import derive
-from marlrun.types import Learner, Policy, Spec, Step
+from marlrun.types import AnyLearner, Policy, Spec, Step
 
 TOLERANCE = 1e-5
 """How far a replica alone may be from itself in company, where the last bits differ."""
@@ -56,14 +57,14 @@ def metrics(subject: Subject) -> None:
     for index in subject.learned.updates:
         values = subject.learned.transitions[index].metrics
         check_metrics(values, len(subject.seeds), subject.spec.num_agents)
-        health.check_metrics(values, (index + 1) * subject.job.num_envs)
+        health.check_metrics(values, f"step {index + 1}")
 
 
 def finite(subject: Subject) -> None:
     """No number of what is learned is NaN."""
     health = Health(subject.seeds, subject.spec.agent_names)
-    steps = len(subject.lesson.transitions) * subject.job.num_envs
-    health.check_state(subject.lesson.learner.state_dict(), steps)
+    steps = len(subject.lesson.transitions)
+    health.check_state(subject.lesson.learner.state_dict(), f"step {steps}")
 
 
 def moves(subject: Subject) -> None:
@@ -75,9 +76,8 @@ def moves(subject: Subject) -> None:
     policy = learner.policy(explore=True, seeds=subject.seeds)
     for index, (before, action, after, _) in enumerate(transitions):
         policy(before)
-        learner.observe(before, action, after)
         earlier = _numbers(learner) if index in updates else {}
-        learner.update()
+        learn(learner, before, action, after)
         later = _numbers(learner) if index in updates else {}
         # What comes into being in the first update, as an optimiser's moments may, is no change.
         if any(not torch.equal(earlier[path], later[path]) for path in earlier.keys() & later):
@@ -85,7 +85,7 @@ def moves(subject: Subject) -> None:
     raise Broken(f"expected other numbers in state_dict after {len(updates)} updates, got the same")
 
 
-def _numbers(learner: Learner) -> dict[str, Tensor]:
+def _numbers(learner: AnyLearner) -> dict[str, Tensor]:
     """Return copies of the tensors of floating point in a learner's state, counters left out."""
     leaves: dict[str, Any] = flat(copied(learner.state_dict()))
     return {
@@ -138,7 +138,7 @@ def evaluation(subject: Subject) -> None:
     require_same(before, loaded.state_dict(), "the loaded learner, ")
 
 
-def _evaluated(subject: Subject, learner: Learner) -> dict[str, Tensor]:
+def _evaluated(subject: Subject, learner: AnyLearner) -> dict[str, Tensor]:
     """Return an evaluation's results, and what the policy does in the steps of the lesson."""
     seeds = [derive(seed, "check") for seed in subject.seeds]
     seed_global_generators(0)

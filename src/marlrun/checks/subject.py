@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from marlrun.checks.compare import Skipped, copied
+from marlrun.config.unit import plural
 from marlrun.runner.build import build_env, build_learner, resolve
 from marlrun.runner.checkpoint import Checkpoints, load
 from marlrun.runner.job import Job
 from marlrun.runner.promises import check_action
 from marlrun.streams import Stream
-from marlrun.types import Env, Learner, Metrics, Policy, Seeds, Spec, StateDict, Step
+from marlrun.types import AnyLearner, Env, Metrics, Policy, Seeds, Spec, StateDict, Step
 
 FEWEST_STEPS = 300
 """Steps that are played at least, so that episodes end and rewards are paid."""
@@ -52,7 +53,7 @@ class Run(NamedTuple):
 
     env: Env
     policy: Policy
-    learner: Learner
+    learner: AnyLearner
 
 
 class Lesson(NamedTuple):
@@ -61,7 +62,7 @@ class Lesson(NamedTuple):
     transitions: list[Transition]
     updates: list[int]
     """The indices of the transitions after which it learned."""
-    learner: Learner
+    learner: AnyLearner
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Subject:
         seeds, copies = seeds or self.seeds, copies or self.copies
         return build_env(self.job.env, seeds, self.device, self.plugins, num_envs=copies)
 
-    def learner(self, seeds: Seeds | None = None) -> Learner:
+    def learner(self, seeds: Seeds | None = None) -> AnyLearner:
         """Build the algorithm for the job's number of copies."""
         job, seeds = self.job, seeds or self.seeds
         env = self.env(seeds, job.num_envs)
@@ -149,13 +150,13 @@ class Subject:
     @property
     def _most_steps(self) -> int:
         """The job's budget, in steps of all copies."""
-        return -(-self.job.env_steps // self.job.num_envs)
+        return -(-self.job.budget // self.job.num_envs)
 
     @cached_property
     def learned(self) -> Lesson:
         """The lesson; Skipped if there was no update in it."""
         if not self.lesson.updates:
-            raise Skipped(f"no update within {self.job.env_steps:,} steps")
+            raise Skipped(f"no update within {self.job.budget:,} {plural(self.job.unit)}")
         return self.lesson
 
 
@@ -178,7 +179,7 @@ class RandomActions:
 def play(
     env: Env,
     policy: Callable[[Step], Tensor],
-    learner: Learner | None = None,
+    learner: AnyLearner | None = None,
     start: Step | None = None,
 ) -> Iterator[Transition]:
     """Yield a copy of every transition, as the loop of training makes them, from `start` or reset.
@@ -192,8 +193,7 @@ def play(
         after = env.step(action)
         metrics: Metrics = {}
         if learner is not None:
-            learner.observe(step, action, after)
-            metrics = learner.update()
+            metrics = learn(learner, step, action, after)
         yield Transition(before, copied(action), copied(after), copied(metrics))
         step = env.restart(after)
 
@@ -213,13 +213,19 @@ def only(transition: Transition, replica: int) -> Transition:
     return Transition(before, transition.action[replica : replica + 1], after, {})
 
 
-def relearn(learner: Learner, seeds: Seeds, transitions: list[Transition]) -> Iterator[Answer]:
+def relearn(learner: AnyLearner, seeds: Seeds, transitions: list[Transition]) -> Iterator[Answer]:
     """Let a learner see transitions that another has played."""
     policy = learner.policy(explore=True, seeds=seeds)
     for before, action, after, _ in transitions:
         chosen = policy(before)
-        learner.observe(before, action, after)
-        yield Answer(copied(chosen), copied(learner.update()))
+        yield Answer(copied(chosen), copied(learn(learner, before, action, after)))
+
+
+def learn(learner: AnyLearner, before: Step, action: Tensor, after: Step) -> Metrics:
+    """Let a learner see a transition, unless it learns offline, and update."""
+    if isinstance(observe := getattr(learner, "observe", None), Callable):
+        observe(before, action, after)
+    return learner.update()
 
 
 def seed_global_generators(seed: int) -> None:

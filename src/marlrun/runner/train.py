@@ -14,7 +14,7 @@ from marlrun.runner.job import Job, read_job, with_budget, with_files, with_grap
 from marlrun.runner.log import flat, holds_rows
 from marlrun.runner.outcome import Outcome, log_traceback
 from marlrun.runner.promises import ContractError
-from marlrun.runner.trainer import Training, assemble
+from marlrun.runner.trainer import Training, assemble, try_first_step
 from marlrun.system import capacity, commands
 from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say
@@ -126,6 +126,7 @@ def _run(
     set_up(job.threads)
     with Stop() as stop:
         parts = assemble(job, device, plugins)
+        try_first_step(parts)
         if stop.requested:
             say("marlrun: interrupted")
             return Outcome("interrupted", directory)

@@ -44,20 +44,24 @@ class Parts:
 
 
 def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
-    """Build a job's environment and learner; ValueError if the configuration is no good.
-
-    It is also one, ContractError, if they break a promise of types.py at their first step.
-    """
+    """Build a job's environment and learner; ValueError if the configuration is no good."""
     env = build_env(job.env, job.seeds, device, plugins)
     size, replicas = block_size(job.env, plugins), len(job.seeds)
     check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
     check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
     learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
-    # In a copy of the game, so that the run begins as if nothing had been tried.
-    copy = build_env(job.env, job.seeds, device, plugins)
-    policy = learner.policy(explore=not job.is_offline, seeds=job.seeds)
-    check_first_step(copy, policy, replicas)
     return Parts(job, device, plugins, env, learner)
+
+
+def try_first_step(parts: Parts) -> None:
+    """Raise ContractError if a job's parts break a promise of types.py at their first step.
+
+    They play in a copy of the game, so the run begins as if nothing had been tried.
+    """
+    job = parts.job
+    copy = build_env(job.env, job.seeds, parts.device, parts.plugins)
+    policy = parts.learner.policy(explore=not job.is_offline, seeds=job.seeds)
+    check_first_step(copy, policy, len(job.seeds))
 
 
 class Training:
