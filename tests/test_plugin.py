@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from runner.compare import assert_same_run
 
 from marlrun import exact
+from marlrun.report.cli import main as report
 from marlrun.runner.train import resume, train
 from marlrun.types import Spec, Step
 
@@ -94,6 +95,66 @@ def test_cut_in_two_it_is_the_same_run(algo, tmp_path):
     train(job(*small, "env_steps=166"), tmp_path / "parts", [])
     assert resume(tmp_path / "parts", 300, PLUGINS).status == "finished"
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_its_promises_are_kept(algo):
+    chosen = ["--config-dir", str(PACKAGE / "conf"), "plugins=[mymarl]", algo, "env=corridor"]
+    done = marlrun("mode=check", *chosen)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, summary["failed"]) == (0, []), done.stdout
+
+
+def test_the_day_of_a_plugin(tmp_path, monkeypatch):
+    """Two algorithms are trained, one goes on; measured elsewhere, loaded, and reported together."""
+    monkeypatch.chdir(tmp_path)
+    chosen = ["--config-dir", str(PACKAGE / "conf"), "plugins=[mymarl]", "env=corridor"]
+    brief = ["replicas=3", "env_steps=4000", "eval.every=2000", "eval.final_episodes=50"]
+    for algo in ALGOS:
+        trained = marlrun(*chosen, algo, *brief, f"hydra.run.dir={algo[5:]}")
+        assert trained.returncode == 0, trained.stderr
+
+    resumed = marlrun("mode=resume", "run=tabular_q", "env_steps=12000", "plugins=[mymarl]")
+    assert resumed.returncode == 0, resumed.stderr
+    record = json.loads(Path("tabular_q/run.json").read_text())
+    assert record["env_steps"] == 12000 and record["exact"]["optimum"] > 0
+
+    elsewhere = ["mode=eval", "run=tabular_q", "episodes=50", "plugins=[mymarl]"]
+    easier = marlrun(*elsewhere, "env.slip=0", "agents.agent_1=reinforce")
+    assert easier.returncode == 0, easier.stderr
+    assert "env.slip=0 (trained with 0.1)" in easier.stderr
+    assert json.loads(easier.stdout.splitlines()[-1])["eval/return_fraction"] <= 1
+    longer = marlrun(*elsewhere, "env.length=6")
+    assert longer.returncode == 2
+    assert longer.stderr.count("\n") == 1 and "env.length=6" in longer.stderr
+
+    script = """
+import marlrun
+policy = marlrun.load("tabular_q", replica=2, plugins=["mymarl"])
+env = policy.env()
+observations, _ = env.reset(seed=0)
+policy.reset()
+steps = 0
+while env.agents:
+    observations, rewards, *_ = env.step(policy.act(observations))
+    steps += 1
+print(steps)
+"""
+    played = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+    )
+    assert played.returncode == 0, played.stderr
+    assert 1 <= int(played.stdout) <= 20
+
+    assert report(["tabular_q", "reinforce", "--out", "report"]) == 0
+    table = Path("report/results.csv").read_text()
+    assert "tabular_q" in table and "reinforce" in table
+    listed = json.loads(marlrun("mode=runs", "dir=.", "json=true").stdout)
+    assert {run["algo"]: run["steps"] for run in listed} == {"tabular_q": 12000, "reinforce": 4000}
 
 
 def members(tree: object) -> list[torch.Tensor]:
