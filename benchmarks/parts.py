@@ -53,9 +53,9 @@ def update(effort: Effort) -> list[Row]:
         f"{PLAIN}: learn": (nominal, partial(slow.learn, slow.sample())),
         f"{PLAIN}: sample + learn": (nominal, lambda: slow.learn(slow.sample())),
         "learn": (nominal, _learning(learner)),
-        "sample + learn": (nominal, learner.learn),
+        "sample + learn": (nominal, _sampling_and_learning(learner)),
         "learn, replicas=8": (8 * nominal, _learning(many)),
-        "sample + learn, replicas=8": (8 * nominal, many.learn),
+        "sample + learn, replicas=8": (8 * nominal, _sampling_and_learning(many)),
     }
     times = alternate({name: call for name, (_, call) in work.items()}, effort)
     return _shares(times, {name: flops for name, (flops, _) in work.items()})
@@ -98,6 +98,11 @@ def _learning(learner: DecHDRQN) -> Call:
     """Return a call that learns as `learner.learn` does, but always from the same traces."""
     traces, beta = learner.replay.sample(), torch.tensor(learner.beta)
     return Captured(lambda: learner.descend(traces, beta))
+
+
+def _sampling_and_learning(learner: DecHDRQN) -> Call:
+    beta = torch.tensor(learner.beta)
+    return lambda: learner.learn(learner.replay.draw(), beta)
 
 
 def _matmul(size: int) -> Call:

@@ -23,7 +23,12 @@ SIZES = ((20, 1), (20, 10), (1_000, 1), (1_000, 10), (10_000, 1), (100_000, 1))
 Product = Callable[[Tensor, Tensor], Tensor]
 """What agents hear of x [R, N, K]; may be written into the second tensor."""
 LINKS, OBS_SIZE, NUM_ACTIONS = 4, 10, 2
-LOCAL = {"critic": "linear", "features": "local", "policy": "neural", "policy_hidden": []}
+LOCAL = {
+    "critic.kind": "linear",
+    "critic.features": "local",
+    "policy.kind": "neural",
+    "policy.hidden": [],
+}
 
 
 def scale(effort: Effort) -> list[dict[str, Any]]:

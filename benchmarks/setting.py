@@ -11,6 +11,7 @@ import yaml
 
 from benchmarks import reference, reference_games
 from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.config.nested import leaves, nested
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.loop import online
 from marlrun.types import Env
@@ -21,8 +22,9 @@ Call = Callable[[], object]
 
 
 def node(kind: str, name: str, **changes: Any) -> dict[str, Any]:
-    """Return conf/KIND/NAME.yaml with `changes`."""
-    return yaml.safe_load((CONF / kind / f"{name}.yaml").read_text()) | changes
+    """Return conf/KIND/NAME.yaml with changes by dotted key."""
+    values = yaml.safe_load((CONF / kind / f"{name}.yaml").read_text())
+    return nested(dict(leaves(values)) | changes)
 
 
 GAME = node("env", "target_capture", size=6)

@@ -4,7 +4,7 @@ Runs are paired that differ in `--key` only. Replicas of the same seed play with
 difference is told much sooner than from two means. `--scale A-B` also gives it as a part of the
 distance of two exact values of the game.
 
-    python docs/paired.py docs/results/paper2_public_goods --key algo.communication --against central
+    python docs/paired.py docs/results/paper2_public_goods --key algo.mixing.communication --against central
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from marlrun.config.older import current
 from marlrun.report.analysis.groups import is_compared
 from marlrun.report.data.read import Run
 from marlrun.runner.intervals import Estimate, estimate
@@ -28,7 +29,7 @@ def read(top: Path) -> list[Run]:
     """Return the finished runs below a directory; ValueError if there is none."""
     records = {path.parent: json.loads(path.read_text()) for path in sorted(top.rglob("run.json"))}
     runs = [
-        Run(str(place), yaml.safe_load((place / "config.yaml").read_text()), record)
+        Run(str(place), current(yaml.safe_load((place / "config.yaml").read_text())), record)
         for place, record in records.items()
         if record["status"] == "finished"
     ]

@@ -81,8 +81,8 @@ PAIRS = [
 VARIANTS = [
     ("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru"),
     ("algo=networked_ac_q", "env=public_goods", "graph=directed_ring"),
-    ("algo=networked_ac_q", "env=public_goods", "algo.communication=central"),
-    ("algo=networked_ac_v", "env=public_goods", "graph=complete", "algo.aggregate=trim"),
+    ("algo=networked_ac_q", "env=public_goods", "algo.mixing.communication=central"),
+    ("algo=networked_ac_v", "env=public_goods", "graph=complete", "algo.mixing.aggregate=trim"),
 ]
 
 

@@ -52,7 +52,7 @@ def consensus(num_agents: int = 16, num_seeds: int = 20, num_features: int = 8) 
         x = _apart(num_seeds, num_agents, num_features)
         mixed = [_spread(x := network.draw()(x)) for _ in range(rounds)]
         game = {"name": "networked_mdp", "num_agents": num_agents, "num_states": 5}
-        at = world("networked_ac_q", game, graph, num_seeds, PAPER | {"critic_step": 0.01})
+        at = world("networked_ac_q", game, graph, num_seeds, PAPER | {"steps.critic": 0.01})
         at.learner.critic.parameters.copy_(1_000 * _apart(num_seeds, num_agents, 10))
         at.run(1)
         within = []

@@ -44,8 +44,8 @@ def direction(case: Node, num_ticks: int, num_seeds: int) -> Node:
     """Compare for one algorithm, kind of features and game."""
     game = {"name": case["game"], "num_agents": 3, "num_states": 3}
     complete = 3 * 2**3 - 1
-    settings = TEAM | {"features": case["features"], "num_features": complete}
-    still = {"critic_step": 0.0, "actor_step": 1.0, "actor_power": 0.0}
+    settings = TEAM | {"critic.features": case["features"], "critic.num_features": complete}
+    still = {"steps.critic": 0.0, "steps.actor": 1.0, "steps.actor_power": 0.0}
     at = world(case["algo"], game, REDRAWN, num_seeds, settings | still, theta=1)
     made = at.learner
     game_solved = at.games[0]

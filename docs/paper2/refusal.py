@@ -22,8 +22,8 @@ RULES = ("mean", "trim", "clip", "nearest")
 REWARDS = ("private", "alike")
 CASES: dict[str, Node] = {
     "no fault, mean": {},
-    "no fault, nearest": {"aggregate": "nearest"},
-    **{f"fault, {rule}": {"faulty_agents": [0], "aggregate": rule} for rule in RULES},
+    "no fault, nearest": {"mixing.aggregate": "nearest"},
+    **{f"fault, {rule}": {"mixing.faulty_agents": [0], "mixing.aggregate": rule} for rule in RULES},
 }
 REFUSAL_GAMES: list[Node] = [{"name": "public_goods", "num_agents": n} for n in (6, 10)]
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import yaml
 
+from marlrun.config.nested import leaves, nested
 from marlrun.config.schema import declared
 from marlrun.exact import networked_mdp, public_goods
 from marlrun.exact.average_reward import Game
@@ -23,12 +24,13 @@ GAMES = {"networked_mdp": networked_mdp, "public_goods": public_goods}
 
 
 def settings_of(path: str) -> Node:
-    """Return what conf/PATH.yaml changes of an algorithm."""
-    return yaml.safe_load((files("marlrun.conf") / f"{path}.yaml").read_text())["algo"]
+    """Return what conf/PATH.yaml changes of an algorithm, by dotted key."""
+    text = (files("marlrun.conf") / f"{path}.yaml").read_text()
+    return dict(leaves(yaml.safe_load(text)["algo"]))
 
 
 PAPER = settings_of("tuned/networked_ac_q_networked_mdp")
-TEAM = PAPER | {"features": "team", "policy": "tabular", "actor_step": 5.0}
+TEAM = PAPER | {"critic.features": "team", "policy.kind": "tabular", "steps.actor": 5.0}
 FROZEN = settings_of("experiment/paper2_fixed_point_1")
 
 
@@ -74,9 +76,10 @@ class World(NamedTuple):
 
 
 def node(group: str, name: str, **changes: Any) -> Node:
-    """Return a configuration as its YAML says, with changes."""
+    """Return a configuration as its YAML says, with changes by dotted key."""
     rules = declared(f"{group}/{name}", group).rules.items()
-    return {key.removeprefix(f"{group}."): rule.default for key, rule in rules} | changes
+    defaults = {key.removeprefix(f"{group}."): rule.default for key, rule in rules}
+    return nested(defaults | changes)
 
 
 def world(

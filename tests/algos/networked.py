@@ -1,6 +1,5 @@
 """What the tests of both networked algorithms need: learners from their YAML, graphs, games, steps."""
 
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from paper2.worlds import CPU, PAPER, TEAM, node
 from torch import Tensor
 
 from marlrun.graphs.network import Mixing, Network
+from marlrun.runner.build import build
 from marlrun.runner.loop import online
 from marlrun.types import Spec, Step
 
@@ -17,16 +17,17 @@ TWO = [[0.75, 0.25], [0.25, 0.75]]
 VARIANTS = {
     "paper": PAPER,
     "team": TEAM,
-    "local": PAPER | {"features": "local", "policy": "neural", "policy_hidden": []},
-    "neural": {"critic": "neural", "policy": "neural"},
+    "local": PAPER | {"critic.features": "local", "policy.kind": "neural", "policy.hidden": []},
+    "neural": {"critic.kind": "neural", "policy.kind": "neural"},
     "odd": {
-        "critic": "neural",
-        "policy": "neural",
-        "critic_hidden": [25],
-        "policy_hidden": [33, 5],
+        "critic.kind": "neural",
+        "policy.kind": "neural",
+        "critic.hidden": [25],
+        "policy.hidden": [33, 5],
     },
-    "trim": TEAM | {"aggregate": "trim", "faulty_agents": [0]},
-    "nearest": TEAM | {"aggregate": "nearest", "faulty_agents": [0], "fault": "oppose"},
+    "trim": TEAM | {"mixing.aggregate": "trim", "mixing.faulty_agents": [0]},
+    "nearest": TEAM
+    | {"mixing.aggregate": "nearest", "mixing.faulty_agents": [0], "mixing.fault": "oppose"},
 }
 
 
@@ -49,11 +50,12 @@ def complete(num_agents: int, replicas: int = 1) -> Network:
     return network(torch.full((num_agents, num_agents), 1 / num_agents), replicas)
 
 
-def learner(name: str, graph: Network, spec: Spec = SPEC, seeds=(0,), **changes: Any) -> Any:
-    """Build a learner as its YAML says, with changes."""
-    settings = {"num_envs": 1} | node("algo", name, **changes)
-    module, _, cls = settings.pop("_target_").rpartition(".")
-    return getattr(import_module(module), cls)(spec, seeds, CPU, graph=graph, **settings)
+def learner(
+    name: str, graph: Network, spec: Spec = SPEC, seeds=(0,), num_envs=1, **changes: Any
+) -> Any:
+    """Build a learner as its YAML says, with changes by dotted key."""
+    settings = node("algo", name, **changes)
+    return build(settings, "algo", [], spec, seeds, CPU, num_envs=num_envs, graph=graph)
 
 
 def step(state: int, reward=(0.0, 0.0), *, terminated=False, truncated=False, first=False) -> Step:

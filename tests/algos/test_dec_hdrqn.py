@@ -282,18 +282,18 @@ def test_recorded_updates_equal_plain_ones_bit_for_bit(changes):
             learner.clock += 1000
             if update == 3:
                 learner.target.copy_(learner.online)
-        metrics = recorded.learn()
+        beta = torch.tensor(recorded.beta_now)
+        metrics = recorded._metrics(*recorded.learn(recorded.replay.draw(), beta))
         with torch.inference_mode():
-            beta = torch.tensor(plain.beta_now)
             expected = plain._metrics(*plain.descend(plain.replay.sample(), beta))
         assert torch.equal(recorded.online, plain.online)
         assert metrics.keys() == expected.keys()
         assert all(torch.equal(metrics[tag], expected[tag]) for tag in metrics)
     resumed = _filled(**changes)
-    resumed.learn()
+    resumed.learn(resumed.replay.draw(), beta)
     resumed.load_state_dict(plain.state_dict())
-    recorded.learn()
-    resumed.learn()
+    for learner in (recorded, resumed):
+        learner.learn(learner.replay.draw(), beta)
     assert torch.equal(recorded.online, resumed.online)
 
 

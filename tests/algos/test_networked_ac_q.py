@@ -26,7 +26,13 @@ from marlrun.runner.loop import online
 from marlrun.types import Spec
 
 NAME = "networked_ac_q"
-FIXED = TEAM | {"critic_step": 0.1, "critic_power": 0.0, "actor_step": 0.01, "actor_power": 0.0}
+FIXED = TEAM | {
+    "steps.critic": 0.1,
+    "steps.critic_power": 0.0,
+    "steps.actor": 0.01,
+    "steps.actor_power": 0.0,
+}
+CENTRAL = {"mixing.communication": "central"}
 EPISODIC = Spec(2, ("a", "b"), (2, 2), (2, 2), 7, 1.0, num_states=2)
 
 
@@ -73,7 +79,7 @@ def test_the_wrong_orders_give_other_numbers():
     torch.testing.assert_close(mix @ (w + moves), right)
     for wrong in (combine_first, gauss_seidel, increments):
         assert (wrong - right).abs().max() > 0.01
-    made = by_hand(mixed="increments")
+    made = by_hand(**{"mixing.message": "increments"})
     after = step(1, reward=(1.0, 2.0))
     made.observe(step(0), actions(1, 0), after)
     made.update()
@@ -154,7 +160,7 @@ def test_complete_averaging_is_the_central_run(game, settings):
     """
     seeds = (3, 4)
     graph, _ = ticks(NAME, complete(4, 2), seeds, 300, game, **settings)
-    central, _ = ticks(NAME, complete(4, 2), seeds, 300, game, **settings, communication="central")
+    central, _ = ticks(NAME, complete(4, 2), seeds, 300, game, **settings | CENTRAL)
     torch.testing.assert_close(graph.critic.parameters, central.critic.parameters)
     torch.testing.assert_close(graph.actor.parameters, central.actor.parameters)
     mean = graph.average.mean(-1, keepdim=True).expand(-1, 4)
@@ -180,7 +186,11 @@ def test_time_varying_graphs_are_drawn_once_a_round():
     pair = torch.eye(4)
     pair[:2, :2] = 0.5
     made, _ = ticks(
-        NAME, network(torch.stack((torch.eye(4), pair))), (3,), 9, **TEAM, interval=2, rounds=3
+        NAME,
+        network(torch.stack((torch.eye(4), pair))),
+        (3,),
+        9,
+        **TEAM | {"mixing.interval": 2, "mixing.rounds": 3},
     )
     assert made.updates == 8
     assert made.consensus._graph.counter == 4 * 3
@@ -192,9 +202,7 @@ def test_directed_graphs_learn_by_push_sum():
     made, _ = ticks(NAME, network(ring, push_sum=True), (3,), 2000, **TEAM)
     w = made.critic.parameters
     assert (w - w.mean(1, keepdim=True)).abs().max() < 0.05 * w.abs().max()
-    central, _ = ticks(
-        NAME, network(ring, push_sum=True), (3,), 2000, **TEAM, communication="central"
-    )
+    central, _ = ticks(NAME, network(ring, push_sum=True), (3,), 2000, **TEAM | CENTRAL)
     assert central.consensus.weights is not None
     assert (central.consensus.weights == 1).all()
 
@@ -218,7 +226,11 @@ def test_metrics():
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 def test_resume_is_the_same_run(settings, game):
     if game == "meeting_grid":
-        settings = settings | {"features": "local", "policy": "neural", "aggregate": "mean"}
+        settings = settings | {
+            "critic.features": "local",
+            "policy.kind": "neural",
+            "mixing.aggregate": "mean",
+        }
     num_agents = 2 if game == "meeting_grid" else 4
     graph = complete(num_agents, 2)
     # In meeting_grid, step 20 ends an episode.
@@ -244,7 +256,7 @@ def test_resume_is_the_same_run(settings, game):
 @pytest.mark.parametrize("size", [3, 4, 5, 6, 7, 33])
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 def test_a_replica_is_alone_in_company(settings, size):
-    check_alone_in_company(NAME, size, settings | {"tolerate": 1 if size > 3 else 0})
+    check_alone_in_company(NAME, size, settings | {"mixing.tolerate": 1 if size > 3 else 0})
 
 
 def test_several_copies_are_refused():

@@ -25,7 +25,12 @@ from envs.games import make
 from marlrun.types import Spec
 
 NAME = "networked_ac_v"
-FIXED = TEAM | {"critic_step": 0.1, "critic_power": 0.0, "actor_step": 0.01, "actor_power": 0.0}
+FIXED = TEAM | {
+    "steps.critic": 0.1,
+    "steps.critic_power": 0.0,
+    "steps.actor": 0.01,
+    "steps.actor_power": 0.0,
+}
 
 
 def by_hand(**changes):
@@ -50,15 +55,15 @@ MODEL_MIXED = [[0.72, 0.25, 0.1975, 0.7525], [1.04, 0.75, 0.1325, 1.5175]]
 
 
 @pytest.mark.parametrize(
-    ("mixed", "v", "model"),
+    ("message", "v", "model"),
     [
         ("both", V_MIXED, MODEL_MIXED),
         ("critic", V_MIXED, MODEL_ADAPTED),
         ("reward", V_ADAPTED, MODEL_MIXED),
     ],
 )
-def test_one_step_by_hand(mixed, v, model):
-    made = by_hand(mixed=mixed)
+def test_one_step_by_hand(message, v, model):
+    made = by_hand(**{"mixing.message": message})
     metrics = learn(made)
     # V = .4 and -.2, next 0: delta = 1 - .5 - .4 = .1 and 2 - 0 + .2 = 2.2
     torch.testing.assert_close(metrics["value/state"], torch.tensor([[0.4, -0.2]]))
@@ -99,7 +104,9 @@ def test_complete_averaging_is_the_central_critic_on_a_shared_trajectory(setting
     seeds = (3, 4)
     played, loop = ticks(NAME, complete(4, 2), seeds, 0, **settings)
     env = make("public_goods", *seeds, num_agents=4)
-    central = learner(NAME, complete(4, 2), env.spec, seeds, **settings, communication="central")
+    central = learner(
+        NAME, complete(4, 2), env.spec, seeds, **settings | {"mixing.communication": "central"}
+    )
     observe = played.observe
     played.observe = lambda *seen: (observe(*seen), central.observe(*seen))
     for _ in range(300):
@@ -112,7 +119,7 @@ def test_complete_averaging_is_the_central_critic_on_a_shared_trajectory(setting
 
 
 def test_critic_and_model_share_a_round():
-    made, _ = ticks(NAME, complete(4), (3,), 8, **TEAM, rounds=2)
+    made, _ = ticks(NAME, complete(4), (3,), 8, **TEAM | {"mixing.rounds": 2})
     assert made.consensus._graph.counter == 16
 
 
@@ -151,7 +158,7 @@ def test_resume_is_the_same_run(settings):
 @pytest.mark.parametrize("size", [3, 4, 5, 6, 7, 33])
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 def test_a_replica_is_alone_in_company(settings, size):
-    check_alone_in_company(NAME, size, settings | {"tolerate": 1 if size > 3 else 0})
+    check_alone_in_company(NAME, size, settings | {"mixing.tolerate": 1 if size > 3 else 0})
 
 
 def test_several_copies_are_refused():

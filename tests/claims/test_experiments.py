@@ -57,5 +57,5 @@ def test_policies_are_frozen_while_critics_learn(number):
 
 
 def test_what_the_command_line_refuses_is_refused():
-    with pytest.raises(ValueError, match=r"^algo.actor_step=-1: expected float \[0, inf\)"):
-        asked("paper2_fixed_point_1", "algo.actor_step=-1")
+    with pytest.raises(ValueError, match=r"^algo.steps.actor=-1: expected float \[0, inf\)"):
+        asked("paper2_fixed_point_1", "algo.steps.actor=-1")

@@ -102,7 +102,7 @@ def finished(folder: Path, communication: str, seeds: list[int], values: list[fl
     record["results"] = {"eval/return_mean": values}
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(record))
-    config = {"algo": {"communication": communication}, "env": {"num_agents": 6}}
+    config = {"algo": {"mixing": {"communication": communication}}, "env": {"num_agents": 6}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
@@ -110,10 +110,10 @@ def test_runs_are_compared_seed_by_seed(tmp_path: Path):
     finished(tmp_path / "a", "graph", [0, 1, 2], [1.1, 1.3, 9.0])
     finished(tmp_path / "b", "central", [1, 0], [1.4, 1.0])
     runs = PAIRED["read"](tmp_path)
-    ((run, other),) = PAIRED["pairs"](runs, "algo.communication", "central")
+    ((run, other),) = PAIRED["pairs"](runs, "algo.mixing.communication", "central")
     found = PAIRED["difference"](run, other, "eval/return_mean")
     # .1 and -.1: mean 0, sd .1414 / sqrt 2 = .1, times t(.975, 1) = 12.706
     assert found[:3] == pytest.approx((0.0, -1.2706, 1.2706), abs=1e-4)
     assert PAIRED["distance"](run, "optimum-selfish") == 1.0
     with pytest.raises(ValueError, match="no two runs differ"):
-        PAIRED["pairs"](runs[:1], "algo.communication", "central")
+        PAIRED["pairs"](runs[:1], "algo.mixing.communication", "central")

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from marlrun.graphs.consensus import Consensus
+from marlrun.graphs.consensus import Consensus, MixingSettings
 from marlrun.graphs.network import Mixing, Network
-from marlrun.ops.consensus import ROBUST
 
 CPU = torch.device("cpu")
 
@@ -18,7 +17,8 @@ def network(matrix, replicas: int = 1, push_sum: bool = False) -> Network:
 
 def make(graph: Network, **changes) -> Consensus:
     settings = {
-        "increments": False,
+        "communication": "graph",
+        "message": "critic",
         "rounds": 1,
         "interval": 1,
         "aggregate": "mean",
@@ -26,9 +26,7 @@ def make(graph: Network, **changes) -> Consensus:
         "faulty_agents": [],
         "fault": "refuse",
     }
-    settings |= changes
-    robust = ROBUST[settings["aggregate"]]
-    return Consensus(graph, graph.num_replicas, CPU, robust=robust, **settings)
+    return Consensus(graph, graph.num_replicas, CPU, MixingSettings(**settings | changes))
 
 
 TWO = [[0.75, 0.25], [0.5, 0.5]]
@@ -41,7 +39,8 @@ def column(*values: float) -> torch.Tensor:
 def combine(
     consensus: Consensus, w: torch.Tensor, step: torch.Tensor, time: int = 1
 ) -> list[float]:
-    consensus(time, (w, step))
+    adapted = consensus.begin(w)
+    consensus.mix(time, adapted.add_(step))
     return w.flatten().tolist()
 
 
@@ -51,15 +50,15 @@ def test_adapt_then_combine_all_at_once():
 
 
 def test_increments_are_the_trap():
-    consensus = make(network(TWO), increments=True)
+    consensus = make(network(TWO), message="increments")
     assert combine(consensus, column(1.0, 4.0), column(1.0, 2.0)) == [2.25, 5.5]
 
 
 KINDS = {
     "mean": {},
-    "increments": {"increments": True},
+    "increments": {"message": "increments"},
     "push_sum": {},
-    "nobody": {"rounds": 0},
+    "nobody": {"communication": "none"},
     "seldom": {"interval": 2},
     "twice": {"rounds": 2},
     "nearest": {"aggregate": "nearest", "faulty_agents": [0]},
@@ -67,15 +66,16 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_steps_may_go_where_they_are_wanted(kind):
+def test_what_is_adapted_stays_at_hand(kind):
+    """The same w~ takes steps again and again, as if it had begun anew each time."""
     matrix = [[0.5, 0.2, 0.2, 0.1]] * 4
-    one, other = (make(network(matrix, push_sum=kind == "push_sum"), **KINDS[kind]) for _ in "ab")
+    once, anew = (make(network(matrix, push_sum=kind == "push_sum"), **KINDS[kind]) for _ in "ab")
     w, v = column(1.0, 4.0, 2.0, 7.0), column(1.0, 4.0, 2.0, 7.0)
-    moved, step = one.moved(w), column(1.0, 2.0, -1.0, 3.0)
-    assert (moved is w) == (kind not in ("increments", "push_sum"))
+    adapted, step = once.begin(w), column(1.0, 2.0, -1.0, 3.0)
+    assert (adapted is w) == (kind not in ("increments", "push_sum"))
     for time in (1, 2, 3):
-        moved.add_(step)
-        assert combine(one, w, moved, time) == combine(other, v, step.clone(), time)
+        once.mix(time, adapted.add_(step))
+        assert w.flatten().tolist() == combine(anew, v, step, time)
 
 
 def test_rounds_and_interval():
@@ -83,16 +83,24 @@ def test_rounds_and_interval():
     seldom = make(network(TWO), interval=2)
     assert combine(seldom, column(1.0, 4.0), column(1.0, 2.0)) == [2.0, 6.0]
     assert combine(seldom, column(1.0, 4.0), column(1.0, 2.0), time=2) == [3.0, 4.0]
-    off = make(network(TWO), rounds=0)
+    off = make(network(TWO), communication="none")
     assert combine(off, column(1.0, 4.0), column(1.0, 2.0)) == [2.0, 6.0]
 
 
 def test_one_round_for_all_that_is_sent():
     graph = network(TWO)
     v, w = column(1.0, 5.0), column(0.0, 4.0)
-    make(graph)(1, (v, torch.zeros_like(v)), (w, torch.zeros_like(w)))
+    consensus = make(graph)
+    consensus.mix(1, consensus.begin(v), consensus.begin(w))
     assert graph.counter == 1
     assert [v.flatten().tolist(), w.flatten().tolist()] == [[2.0, 3.0], [1.0, 2.0]]
+
+
+def test_what_was_not_begun_is_not_sent():
+    consensus = make(network(TWO))
+    v, w = column(1.0, 5.0), column(0.0, 4.0)
+    consensus.mix(1, consensus.begin(v), w)
+    assert [v.flatten().tolist(), w.flatten().tolist()] == [[2.0, 3.0], [0.0, 4.0]]
 
 
 def test_faulty_agents_send_but_do_not_listen():
@@ -129,12 +137,18 @@ def test_the_nearest_keep_the_mean_of_those_who_listen():
 
 
 def test_faulty_agents_that_oppose_learn_from_minus_their_reward():
-    reward = torch.tensor([[[1.0, 2.0, -3.0]]])
+    private = torch.tensor([[[1.0, 2.0, -3.0]]])
     graph = network([[1 / 3] * 3] * 3)
-    opposed = make(graph, faulty_agents=[0, 2], fault="oppose").learned_from(reward)
+    opposed = make(graph, faulty_agents=[0, 2], fault="oppose").reward(private)
     assert opposed.tolist() == [[[-1.0, 2.0, 3.0]]]
-    assert make(graph, faulty_agents=[0, 2]).learned_from(reward) is reward
-    assert make(graph, fault="oppose").learned_from(reward) is reward
+    assert make(graph, faulty_agents=[0, 2]).reward(private) is private
+    assert make(graph, fault="oppose").reward(private) is private
+
+
+def test_the_central_counterpart_learns_from_the_mean_reward():
+    private = torch.tensor([[[1.0, 2.0, -6.0]]])
+    central = make(network([[1 / 3] * 3] * 3), communication="central")
+    assert central.reward(private).tolist() == [[[-1.0, -1.0, -1.0]]]
 
 
 # A directed ring 0 -> 1 -> 2 -> 0 and a link 0 -> 2: columns sum to 1, rows do not.
@@ -145,7 +159,7 @@ def test_push_sum_finds_the_average_where_rows_do_not_sum_to_one():
     consensus = make(network(RING, replicas=2, push_sum=True))
     w = torch.tensor([[[3.0], [6.0], [0.0]], [[0.0], [1.0], [5.0]]])
     for time in range(1, 60):
-        consensus(time, (w, torch.zeros_like(w)))
+        combine(consensus, w, torch.zeros_like(w), time)
     torch.testing.assert_close(w, torch.tensor([3.0, 2.0]).view(2, 1, 1).expand(2, 3, 1))
     plain = make(network(RING))
     biased = column(3.0, 6.0, 0.0)
@@ -178,30 +192,35 @@ def test_state_goes_on_the_same():
 def test_what_does_not_fit_is_refused():
     six = network([[1 / 6] * 6] * 6)
     with pytest.raises(
-        ValueError, match=r"^algo.faulty_agents=\[6\]: expected agents from 0 to 5, each once"
+        ValueError,
+        match=r"^algo.mixing.faulty_agents=\[6\]: expected agents from 0 to 5, each once",
     ):
         make(six, faulty_agents=[6])
     for faulty in ([0, 0], [0, 1, 2, 3, 4, 5]):
-        with pytest.raises(ValueError, match="^algo.faulty_agents=.*each once, and not all$"):
+        with pytest.raises(
+            ValueError, match="^algo.mixing.faulty_agents=.*each once, and not all$"
+        ):
             make(six, faulty_agents=faulty)
     with pytest.raises(
-        ValueError, match=r"^algo.aggregate=trim algo.faulty_agents=\[\]: .*not graph"
+        ValueError, match=r"^algo.mixing.aggregate=trim algo.mixing.faulty_agents=\[\]: .*not graph"
     ):
-        make(six, aggregate="trim", rounds=0)
-    with pytest.raises(ValueError, match=r"algo.faulty_agents=\[0\]: expected mean and \[\] where"):
-        make(six, faulty_agents=[0], rounds=0)
+        make(six, aggregate="trim", communication="central")
     with pytest.raises(
-        ValueError, match="^algo.tolerate=3: expected less than half of the 5 neighbours"
+        ValueError, match=r"algo.mixing.faulty_agents=\[0\]: expected mean and \[\] where"
+    ):
+        make(six, faulty_agents=[0], communication="none")
+    with pytest.raises(
+        ValueError, match="^algo.mixing.tolerate=3: expected less than half of the 5 neighbours"
     ):
         make(six, aggregate="trim", tolerate=3)
     make(six, aggregate="clip", tolerate=2)
     directed = network(RING, push_sum=True)
-    with pytest.raises(ValueError, match="^algo.aggregate=clip"):
+    with pytest.raises(ValueError, match="^algo.mixing.aggregate=clip"):
         make(directed, aggregate="clip", tolerate=0)
-    with pytest.raises(ValueError, match=r"algo.faulty_agents=\[1\]"):
+    with pytest.raises(ValueError, match=r"algo.mixing.faulty_agents=\[1\]"):
         make(directed, faulty_agents=[1])
-    with pytest.raises(ValueError, match="^algo.mixed=increments"):
-        make(directed, increments=True)
+    with pytest.raises(ValueError, match="^algo.mixing.message=increments"):
+        make(directed, message="increments")
 
 
 def ring(num_agents: int) -> torch.Tensor:
@@ -211,7 +230,7 @@ def ring(num_agents: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("aggregate", ["trim", "clip"])
 def test_trimming_all_neighbours_is_refused(aggregate):
-    with pytest.raises(ValueError, match="^algo.tolerate=1: .* half of the 2 neighbours"):
+    with pytest.raises(ValueError, match="^algo.mixing.tolerate=1: .* half of the 2 neighbours"):
         make(network(ring(6)), aggregate=aggregate)
     make(network(ring(6)), aggregate=aggregate, tolerate=0)
     make(network([[0.25] * 4] * 4), aggregate=aggregate)
@@ -219,7 +238,9 @@ def test_trimming_all_neighbours_is_refused(aggregate):
     pairs[0, :2, :2] = pairs[1, 2:, 2:] = 0.5
     rounds = [Mixing(pair[None]) for pair in pairs]
     gossip = Network(4, 1, lambda counter: rounds[counter % 2], period=None)
-    with pytest.raises(ValueError, match="^algo.tolerate=1: .* the 1 neighbours .* hears at most"):
+    with pytest.raises(
+        ValueError, match="^algo.mixing.tolerate=1: .* the 1 neighbours .* hears at most"
+    ):
         make(gossip, aggregate=aggregate)
     assert gossip.counter == 0
     make(gossip, aggregate=aggregate, tolerate=0)
@@ -233,7 +254,7 @@ def test_sparse_graphs_take_means_only():
 
     rounds = Sparse(torch.eye(4)[None])
     graph = Network(4, 1, lambda _: rounds, period=1)
-    with pytest.raises(ValueError, match="^algo.aggregate=trim: expected mean"):
+    with pytest.raises(ValueError, match="^algo.mixing.aggregate=trim: expected mean"):
         make(graph, aggregate="trim")
     assert graph.counter == 0
     assert combine(make(graph), column(1.0, 2.0, 3.0, 4.0), torch.ones(1, 4, 1)) == [2, 3, 4, 5]

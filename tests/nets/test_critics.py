@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from marlrun.nets.critics import action_critic, state_critic
+from marlrun.nets.critics import CriticSettings, action_critic, state_critic
 from marlrun.nets.features import RandomOfAction
 from marlrun.streams import derive
 from marlrun.types import Spec, Step
@@ -24,8 +24,7 @@ IDS = ["random", "team", "local", "neural", "neural-obs", "local-obs"]
 
 
 def make(maker, spec, critic, features, seeds=(3, 4), name="critic"):
-    settings = {"critic": critic, "features": features, "num_features": 7, "hidden": [6]}
-    made = maker(name, spec, seeds, CPU, **settings)
+    made = maker(name, spec, seeds, CPU, CriticSettings(critic, features, 7, [6]))
     torch.manual_seed(0)
     made.parameters.add_(torch.randn_like(made.parameters))
     return made
@@ -102,9 +101,9 @@ def test_team_and_local_features_by_hand():
 
 
 def test_a_reward_model_of_the_team_may_hold_a_constant():
-    settings = {"critic": "linear", "features": "team", "num_features": 7, "hidden": []}
-    model = action_critic("reward", SPEC, (3,), CPU, constant=True, **settings)
-    relative = action_critic("critic", SPEC, (3,), CPU, **settings)
+    settings = CriticSettings("linear", "team", 7, [])
+    model = action_critic("reward", SPEC, (3,), CPU, settings, constant=True)
+    relative = action_critic("critic", SPEC, (3,), CPU, settings)
     assert model.features.size == relative.features.size + 1 == S + N * (A - 1)
 
 
@@ -156,5 +155,5 @@ def test_critics_of_different_names_draw_different_numbers():
 @pytest.mark.parametrize("features", ["random", "team"])
 @pytest.mark.parametrize("maker", [action_critic, state_critic])
 def test_tables_need_a_common_state(maker, features):
-    with pytest.raises(ValueError, match=f"^algo.features={features}: expected local"):
+    with pytest.raises(ValueError, match=f"^algo.critic.features={features}: expected local"):
         make(maker, BLIND, "linear", features)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from marlrun.nets.mlp import MLP
-from marlrun.nets.policies import Actor, Sampled
+from marlrun.nets.policies import Actor, PolicySettings, Sampled
 from marlrun.streams import derive
 from marlrun.types import Spec, Step
 
@@ -15,8 +15,7 @@ KINDS = ["boltzmann", "tabular", "neural", "linear"]
 def make(policy: str, spec: Spec = SPEC, seeds=(3, 4), radius=None, scale=1.0) -> Actor:
     hidden = [] if policy == "linear" else [6]
     policy = "neural" if policy == "linear" else policy
-    settings = {"policy": policy, "num_features": 5, "hidden": hidden, "radius": radius}
-    actor = Actor(spec, seeds, CPU, **settings)
+    actor = Actor(spec, seeds, CPU, PolicySettings(policy, 5, hidden, radius))
     torch.manual_seed(0)
     actor.parameters.add_(scale * torch.randn_like(actor.parameters))
     return actor
@@ -146,7 +145,7 @@ def test_a_policy_at_zero_is_projected_to_zero():
 @pytest.mark.parametrize("policy", ["boltzmann", "tabular"])
 def test_tables_need_a_common_state(policy):
     spec = Spec(N, ("a", "b", "c"), (S,) * N, (A,) * N, 7, 1.0)
-    with pytest.raises(ValueError, match=f"^algo.policy={policy}: expected neural"):
+    with pytest.raises(ValueError, match=f"^algo.policy.kind={policy}: expected neural"):
         make(policy, spec)
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from marlrun.ops.schedules import StepSizes, polynomial
+from marlrun.ops.schedules import StepSettings, StepSizes, polynomial
 
 
 def test_polynomial():
@@ -11,7 +11,8 @@ def test_polynomial():
 
 
 def test_step_sizes_are_each_their_own():
-    steps = StepSizes(torch.device("cpu"), 3, critic=(2.0, 0.5), actor=(6.0, 1.0))
+    settings = StepSettings(critic=2.0, critic_power=0.5, actor=6.0, actor_power=1.0, offset=3)
+    steps = StepSizes(settings, torch.device("cpu"))
     critic, actor = steps.critic, steps.actor
     steps.set(1)
     assert (critic.item(), actor.item()) == (1.0, 1.5)

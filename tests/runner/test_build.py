@@ -106,7 +106,7 @@ def test_only_who_communicates_needs_a_connected_graph():
     with pytest.raises(ValueError, match="^graph: disconnected in the mean"):
         build_learner(algo, env, (3,), CPU, [], 1, apart)
     for communication in ("central", "none"):
-        silent = algo | {"communication": communication}
+        silent = node("algo", "networked_ac_q", **{"mixing.communication": communication})
         assert build_learner(silent, env, (3,), CPU, [], 1, apart).updates == 0
 
 

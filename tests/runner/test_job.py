@@ -11,6 +11,7 @@ import pytest
 import yaml
 from runner.fakes import config
 
+from marlrun.config.older import current
 from marlrun.runner.job import read_job
 
 
@@ -55,7 +56,7 @@ STORED = sorted(Path(__file__).parents[2].glob("docs/results/*/config.yaml"))
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.parent.name)
 def test_what_older_versions_stored_is_read(path):
-    stored = yaml.safe_load(path.read_text("utf-8"))
+    stored = current(yaml.safe_load(path.read_text("utf-8")))
     assert read_job(stored).algo == stored["algo"]
 
 

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
-from marlrun.nets.captured import Captured
+from marlrun.nets.captured import captured
 from marlrun.nets.cells import Memory
+from marlrun.nets.masks import missing_actions
 from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.stacked import views
 from marlrun.ops.hysteresis import Form, hysteretic_loss
@@ -29,6 +30,101 @@ from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 class DecHDRQN:
     """The learner; its parameters are explained in conf/algo/dec_hdrqn.yaml."""
+
+    @captured
+    def learn(self, draw: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one Adam step on the minibatch of `EpisodeReplay.draw`; see `descend`."""
+        return self.descend(self.replay.cut(draw), beta)
+
+    def descend(self, traces: Traces, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one Adam step on the hysteretic loss of a minibatch.
+
+        Return the loss and the mean Q of the actions taken, both [M].
+        """
+        obs, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
+        action = action.unsqueeze(-1)
+        # Q'(o', .) of the target network; in the authors' code its history lacks the first o.
+        if self.matched:
+            later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
+        else:
+            later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
+        q, tape = self.net.unroll(self.parameters, obs if self.double_q else obs[:, :-1])
+        if self.double_q:
+            value = double_value(self.allowed(later), self.allowed(q[:, 1:]))
+            q, tape = q[:, :-1], tape.but_last()
+        else:
+            value = max_value(self.allowed(later))
+
+        # delta = r + gamma max_a Q'(o', a) - Q(o, a); at an end r - Q(o, a)
+        taken = q.gather(-1, action).squeeze(-1)
+        delta = q_learning_target(reward, end, value, self.gamma) - taken
+        # loss = the mean of max(beta delta, delta)^2
+        loss, grad = hysteretic_loss(delta, mask, beta, self.hysteresis)
+        # Adam, along the loss's gradient by Q, back through time
+        grad_q = torch.zeros_like(q).scatter_(-1, action, grad.unsqueeze(-1))
+        self.net.backward(self.parameters, tape, grad_q, self.grads)
+        self.optimizer.step()
+        return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1))
+
+    def allowed(self, q: Tensor) -> Tensor:
+        """Return Q [M, .., .., A] with -inf where an agent does not have the action."""
+        return q if self.missing is None else q.masked_fill(self.missing, -torch.inf)
+
+    # Nothing here is differentiated by autograd; without its bookkeeping a step costs a tenth less.
+    @torch.inference_mode()
+    def update(self) -> Metrics:
+        """Learn from as many minibatches as the clock allows; return the last one's metrics."""
+        metrics: Metrics = {}
+        due = (self.clock - self.learning_starts) // self.update_every + 1
+        while self.updates < due:
+            loss, taken = self.learn(self.replay.draw(), self._beta.fill_(self.beta_now))
+            metrics = self._metrics(loss, taken)
+            self.updates += 1
+        if self.clock % self.target_every < self.num_envs:
+            self.target.copy_(self.online)
+        return metrics
+
+    @torch.inference_mode()
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Remember one joint step."""
+        if self._was_loaded:
+            # Only here can an episode begin without the end of the one before.
+            self.replay.forget_unfinished(before.first)
+            self._was_loaded = False
+        done = after.done
+        end = after.terminated if self.bootstrap_at_time_limit else done
+        self.replay.add(before.obs, action, after.reward, end, after.obs, done)
+        self.clock += self.num_envs
+
+    def policy(self, explore: bool, seeds: Seeds) -> "QPolicy":
+        """Return the epsilon-greedy policy of the live online networks."""
+        return QPolicy(self, explore, seeds)
+
+    @property
+    def epsilon(self) -> float:
+        """Exploration now: 1 until learning starts, then linear."""
+        if self.clock < self.learning_starts:
+            return 1.0
+        progress = (self.clock - self.learning_starts) / self.epsilon_steps
+        return _linear(self.epsilon_start, self.epsilon_final, progress)
+
+    @property
+    def beta_now(self) -> float:
+        """The scale of negative errors now."""
+        final = self.beta if self.beta_final is None else self.beta_final
+        return _linear(self.beta, final, self.clock / self.beta_steps)
+
+    def _metrics(self, loss: Tensor, taken: Tensor) -> Metrics:
+        """Return what is logged of an update, given its loss and the mean Q of actions taken [M]."""
+        shape = (len(self.seeds), self.spec.num_agents)
+        metrics = {
+            "loss/td": loss.view(shape),
+            "q/taken": taken.view(shape),
+            "explore/epsilon": loss.new_full(shape[:1], self.epsilon),
+        }
+        if self.beta_final is not None:
+            metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
+        return metrics
 
     def __init__(
         self,
@@ -88,7 +184,9 @@ class DecHDRQN:
         self.target_parameters = views(self.target, self.net.shapes)
         self.optimizer = Adam(self.online, lr)
         self.grads = views(self.optimizer.gradient, self.net.shapes)
-        self.forbidden = _forbidden(spec, len(seeds), device)
+        missing = missing_actions(spec, device)
+        self.missing = None if missing is None else missing.repeat(len(seeds), 1)[:, None, None]
+        """[M, 1, 1, A]: actions that an agent does not have; None where all are equal."""
 
         self.replay = EpisodeReplay(
             seeds,
@@ -102,106 +200,11 @@ class DecHDRQN:
             trace=trace,
             concurrent=concurrent,
         )
-        self._descend = Captured(self._descend_from)
         self._beta = torch.zeros((), device=device)
         self.clock = 0
         """Environment steps seen, per replica."""
         self.updates = 0
         self._was_loaded = False
-
-    @property
-    def epsilon(self) -> float:
-        """Exploration now: 1 until learning starts, then linear."""
-        if self.clock < self.learning_starts:
-            return 1.0
-        progress = (self.clock - self.learning_starts) / self.epsilon_steps
-        return _linear(self.epsilon_start, self.epsilon_final, progress)
-
-    @property
-    def beta_now(self) -> float:
-        """The scale of negative errors now."""
-        final = self.beta if self.beta_final is None else self.beta_final
-        return _linear(self.beta, final, self.clock / self.beta_steps)
-
-    def policy(self, explore: bool, seeds: Seeds) -> "QPolicy":
-        """Return the epsilon-greedy policy of the live online networks."""
-        return QPolicy(self, explore, seeds)
-
-    # Nothing here is differentiated by autograd; without its bookkeeping a step costs a tenth less.
-    @torch.inference_mode()
-    def observe(self, before: Step, action: Tensor, after: Step) -> None:
-        """Remember one joint step."""
-        if self._was_loaded:
-            # Only here can an episode begin without the end of the one before.
-            self.replay.forget_unfinished(before.first)
-            self._was_loaded = False
-        done = after.done
-        end = after.terminated if self.bootstrap_at_time_limit else done
-        self.replay.add(before.obs, action, after.reward, end, after.obs, done)
-        self.clock += self.num_envs
-
-    @torch.inference_mode()
-    def update(self) -> Metrics:
-        """Learn from as many minibatches as the clock allows; return the last one's metrics."""
-        metrics: Metrics = {}
-        due = (self.clock - self.learning_starts) // self.update_every + 1
-        while self.updates < due:
-            metrics = self.learn()
-            self.updates += 1
-        if self.clock % self.target_every < self.num_envs:
-            self.target.copy_(self.online)
-        return metrics
-
-    def learn(self) -> Metrics:
-        """Take one Adam step, on a fresh minibatch."""
-        loss, taken = self._descend(self.replay.draw(), self._beta.fill_(self.beta_now))
-        return self._metrics(loss, taken)
-
-    def _descend_from(self, draw: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-        return self.descend(self.replay.cut(draw), beta)
-
-    def descend(self, traces: Traces, beta: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one Adam step on the hysteretic loss of a minibatch.
-
-        Return the loss and the mean Q of the actions taken, both [M].
-        """
-        obs, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
-        action = action.unsqueeze(-1)
-        if self.matched:
-            later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
-        else:
-            later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
-        q, tape = self.net.unroll(self.parameters, obs if self.double_q else obs[:, :-1])
-        if self.double_q:
-            value = double_value(self.allowed(later), self.allowed(q[:, 1:]))
-            q, tape = q[:, :-1], tape.but_last()
-        else:
-            value = max_value(self.allowed(later))
-
-        taken = q.gather(-1, action).squeeze(-1)
-        delta = q_learning_target(reward, end, value, self.gamma) - taken
-        loss, grad = hysteretic_loss(delta, mask, beta, self.hysteresis)
-
-        grad_q = torch.zeros_like(q).scatter_(-1, action, grad.unsqueeze(-1))
-        self.net.backward(self.parameters, tape, grad_q, self.grads)
-        self.optimizer.step()
-        return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1))
-
-    def _metrics(self, loss: Tensor, taken: Tensor) -> Metrics:
-        """Return what is logged of an update, given its loss and the mean Q of actions taken [M]."""
-        shape = (len(self.seeds), self.spec.num_agents)
-        metrics = {
-            "loss/td": loss.view(shape),
-            "q/taken": taken.view(shape),
-            "explore/epsilon": loss.new_full(shape[:1], self.epsilon),
-        }
-        if self.beta_final is not None:
-            metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
-        return metrics
-
-    def allowed(self, q: Tensor) -> Tensor:
-        """Return Q [M, .., .., A] with -inf where an agent does not have the action."""
-        return q if self.forbidden is None else q.masked_fill(self.forbidden, -torch.inf)
 
     def state_dict(self) -> StateDict:
         """Return everything learned and remembered."""
@@ -230,7 +233,6 @@ class QPolicy:
     def __init__(self, learner: DecHDRQN, explore: bool, seeds: Seeds):
         self.learner, self.explore = learner, explore
         self.random = Stream(seeds, "policy", learner.device)
-        self._network = Captured(self._advance)
         self.numbers: Blocks | None = None
         self.counter = 0
         self.memory: Memory | None = None
@@ -264,9 +266,10 @@ class QPolicy:
         if memory is None:
             replicas, copies, agents, _ = step.obs.shape
             memory = learner.net.initial_memory(replicas * agents, copies, learner.device)
-        q, *memory = self._network(step.obs, step.first, *memory)
+        q, *memory = self._advance(step.obs, step.first, *memory)
         return q, tuple(memory)
 
+    @captured
     def _advance(self, obs: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         """Return Q [R, E, N, A] and the new memory; what came before `first` is forgotten."""
         learner, (replicas, copies, agents, _) = self.learner, obs.shape
@@ -311,11 +314,3 @@ def _check_room(
 
 def _linear(start: float, final: float, progress: float) -> float:
     return start + (final - start) * min(1.0, progress)
-
-
-def _forbidden(spec: Spec, replicas: int, device: torch.device) -> Tensor | None:
-    """Return a mask [M, 1, 1, A] of actions an agent does not have; None where all are equal."""
-    if len(set(spec.num_actions)) == 1:
-        return None
-    sizes = torch.tensor(spec.num_actions, device=device).repeat(replicas)
-    return (torch.arange(max(spec.num_actions), device=device) >= sizes[:, None])[:, None, None]

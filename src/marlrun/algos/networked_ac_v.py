@@ -9,152 +9,30 @@ advantage: the model is what makes the actor the team's.
 Shapes: R replicas, N agents, A actions; one copy of the environment (E = 1).
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
-
 import torch
 from torch import Tensor
 
-from marlrun.graphs.consensus import Aggregate, Consensus, Fault, Graph
-from marlrun.nets import critics, policies
-from marlrun.nets.captured import Captured
+from marlrun.graphs.consensus import Consensus, Graph, MixingSettings
+from marlrun.nets.captured import captured
+from marlrun.nets.critics import CriticSettings, action_critic, state_critic
+from marlrun.nets.policies import Actor, PolicySettings, Sampled
 from marlrun.ops.average_reward import differential_td, score
-from marlrun.ops.consensus import ROBUST, disagreement
-from marlrun.ops.schedules import StepSizes
+from marlrun.ops.consensus import disagreement
+from marlrun.ops.schedules import StepSettings, StepSizes
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 LOOK_EVERY = 16
-"""Updates between looks at what costs a pass over all parameters and says little each time."""
+"""Updates between measurements that cost a pass over all parameters and say little each time."""
 
 
 class NetworkedACV:
     """The learner; its parameters are explained in conf/algo/networked_ac_v.yaml."""
 
-    def __init__(
-        self,
-        spec: Spec,
-        seeds: Seeds,
-        device: torch.device,
-        *,
-        num_envs: int,
-        graph: Graph,
-        critic: critics.Kind,
-        features: critics.Features,
-        num_features: int,
-        critic_hidden: Sequence[int],
-        policy: policies.Kind,
-        policy_features: int,
-        policy_hidden: Sequence[int],
-        critic_step: float,
-        critic_power: float,
-        actor_step: float,
-        actor_power: float,
-        step_offset: int,
-        radius: float | None,
-        communication: Literal["graph", "central", "none"],
-        mixed: Literal["both", "critic", "reward"],
-        rounds: int,
-        interval: int,
-        aggregate: Aggregate,
-        tolerate: int,
-        faulty_agents: Sequence[int],
-        fault: Fault,
-    ):
-        if num_envs > 1:
-            raise ValueError(
-                f"env.num_envs={num_envs}: expected 1 with networked actor-critic, "
-                "which learns from one trajectory"
-            )
-        self.spec, self.is_central = spec, communication == "central"
-        self.steps = StepSizes(
-            device, step_offset, (critic_step, critic_power), (actor_step, actor_power)
-        )
-
-        shape: dict[str, Any] = {
-            "critic": critic,
-            "features": features,
-            "num_features": num_features,
-            "hidden": critic_hidden,
-        }
-        self.critic = critics.state_critic("critic", spec, seeds, device, **shape)
-        """v."""
-        self.model = critics.action_critic("reward", spec, seeds, device, constant=True, **shape)
-        """lambda."""
-        self.actor = policies.Actor(
-            spec,
-            seeds,
-            device,
-            policy=policy,
-            num_features=policy_features,
-            hidden=policy_hidden,
-            radius=radius,
-        )
-        """theta."""
-        self.average = torch.zeros(len(seeds), spec.num_agents, device=device)
-        """mu [R, N]: each agent's own estimate, never sent."""
-        self.consensus = Consensus(
-            graph,
-            len(seeds),
-            device,
-            increments=False,
-            rounds=rounds if communication == "graph" else 0,
-            interval=interval,
-            aggregate=aggregate,
-            robust=ROBUST[aggregate],
-            tolerate=tolerate,
-            faulty_agents=faulty_agents,
-            fault=fault,
-        )
-        v, model = self.critic.parameters, self.model.parameters
-        self._moved = [
-            v if mixed == "reward" else self.consensus.moved(v),
-            model if mixed == "critic" else self.consensus.moved(model),
-        ]
-        """v~ and lambda~, or the steps to them."""
-        pairs = list(zip((v, model), self._moved, strict=True))
-        self._sent = {"both": pairs, "critic": pairs[:1], "reward": pairs[1:]}[mixed]
-        self._learn = Captured(self.adapt)
-        self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
-        self.clock = 0
-        """Environment steps seen, per replica."""
-        self.updates = 0
-
-    def policy(self, explore: bool, seeds: Seeds) -> policies.Sampled:
-        """Return the live stochastic policy; it is what is learned, so evaluation samples too."""
-        return policies.Sampled(self.actor, seeds)
-
-    @torch.inference_mode()
-    def observe(self, before: Step, action: Tensor, after: Step) -> None:
-        """Take in one transition."""
-        reward = self.consensus.learned_from(after.reward)
-        self._transition = (
-            (self.critic.sight(before), self.critic.sight(after)),
-            self.actor.sight(before),
-            action,
-            reward.mean(-1, keepdim=True).expand_as(reward) if self.is_central else reward,
-            after.terminated,
-        )
-        self.clock += 1
-
-    @torch.inference_mode()
-    def update(self) -> Metrics:
-        """Adapt, then combine. No next action is needed, so nothing has to wait."""
-        assert self._transition is not None
-        self.updates += 1
-        self.steps.set(self.updates)
-        losses = self._learn(*self._transition)
-        self.consensus(self.updates, *self._sent)
-        return self._metrics(*losses)
-
+    @captured
     def adapt(
-        self,
-        seen: Tensor,
-        own: Tensor,
-        action: Tensor,
-        reward: Tensor,
-        terminated: Tensor,
+        self, seen: Tensor, own: Tensor, action: Tensor, reward: Tensor, terminated: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take the steps of algorithm 2 before the mixing.
+        """Take the steps of algorithm 2 before the mixing, in all agents i at once.
 
         `seen` [R, 2, ..] is what critics see of s_t and s_{t+1}; all else is [R, 1, ..]. Return
         delta squared, the model's error squared and V(s_t), each [R, N].
@@ -166,16 +44,31 @@ class NetworkedACV:
         modelled, model_tape = self.model.forward(seen[:, :1], action)
         mu = self.average.unsqueeze(1)
         error = reward - modelled
+        # delta^i = r^i - mu^i + V(s'; v^i) - V(s; v^i)
         delta = differential_td(reward, mu, value, next_value, goes_on)
+        # delta~^i = Rbar(s, a; lambda^i) - mu^i + V(s'; v^i) - V(s; v^i): the actor's
         team_delta = differential_td(modelled, mu, value, next_value, goes_on)
         pi, actor_tape = self.actor.probabilities(own)
-
-        moved_critic, moved_model = self._moved
-        self.critic.ascend(tape, critic_step * delta, moved_critic)
-        self.model.ascend(model_tape, critic_step * error, moved_model)
+        # v~^i = v^i + b_v delta^i grad V(s; v^i)
+        self.critic.ascend(tape, critic_step * delta, self.adapted_critic)
+        # lambda~^i = lambda^i + b_v (r^i - Rbar(s, a; lambda^i)) grad Rbar(s, a; lambda^i)
+        self.model.ascend(model_tape, critic_step * error, self.adapted_model)
+        # mu^i = (1 - b_v) mu^i + b_v r^i
         mu.addcmul_(reward - mu, critic_step)
+        # theta^i = theta^i + b_theta delta~^i grad log pi^i(a^i | s)
         self.actor.ascend(actor_tape, (actor_step * team_delta).unsqueeze(-1) * score(action, pi))
         return delta.square_().squeeze(1), error.square_().squeeze(1), value.squeeze(1)
+
+    @torch.inference_mode()
+    def update(self) -> Metrics:
+        """Adapt, then combine. No next action is needed, so nothing has to wait."""
+        assert self._transition is not None
+        self.updates += 1
+        self.steps.set(self.updates)
+        losses = self.adapt(*self._transition)
+        # v^i = sum_j c(i, j) v~^j, lambda^i = sum_j c(i, j) lambda~^j
+        self.consensus.mix(self.updates, self.adapted_critic, self.adapted_model)
+        return self._metrics(*losses)
 
     def _metrics(self, loss: Tensor, model_loss: Tensor, value: Tensor) -> Metrics:
         metrics = {
@@ -185,11 +78,63 @@ class NetworkedACV:
             "value/average_reward": self.average,
         }
         if self.updates % LOOK_EVERY == 0:
-            disagrees = disagreement(self.critic.parameters)
-            metrics["consensus/disagreement"] = disagrees
+            apart = metrics["consensus/disagreement"] = disagreement(self.critic.parameters)
             metrics["consensus/reward_disagreement"] = disagreement(self.model.parameters)
-            metrics |= self.steps.metrics(self.updates, like=disagrees)
+            metrics |= self.steps.metrics(self.updates, like=apart)
         return metrics
+
+    @torch.inference_mode()
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Take in one transition."""
+        self._transition = (
+            (self.critic.sight(before), self.critic.sight(after)),
+            self.actor.sight(before),
+            action,
+            self.consensus.reward(after.reward),
+            after.terminated,
+        )
+        self.clock += 1
+
+    def policy(self, explore: bool, seeds: Seeds) -> Sampled:
+        """Return the live stochastic policy; it is what is learned, so evaluation samples too."""
+        return Sampled(self.actor, seeds)
+
+    def __init__(
+        self,
+        spec: Spec,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        graph: Graph,
+        critic: CriticSettings,
+        policy: PolicySettings,
+        steps: StepSettings,
+        mixing: MixingSettings,
+    ):
+        if num_envs > 1:
+            raise ValueError(f"env.num_envs={num_envs}: expected 1, agents learn on one trajectory")
+        self.spec = spec
+        self.steps = StepSizes(steps, device)
+        """b_v and b_theta."""
+        self.critic = state_critic("critic", spec, seeds, device, critic)
+        """v."""
+        self.model = action_critic("reward", spec, seeds, device, critic, constant=True)
+        """lambda."""
+        self.actor = Actor(spec, seeds, device, policy)
+        """theta."""
+        self.average = torch.zeros(len(seeds), spec.num_agents, device=device)
+        """mu [R, N]: each agent's own estimate, never sent."""
+        self.consensus = Consensus(graph, len(seeds), device, mixing)
+        v, model, message = self.critic.parameters, self.model.parameters, mixing.message
+        self.adapted_critic = v if message == "reward" else self.consensus.begin(v)
+        """v~."""
+        self.adapted_model = model if message == "critic" else self.consensus.begin(model)
+        """lambda~."""
+        self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
+        self.clock = 0
+        """Environment steps seen, per replica."""
+        self.updates = 0
 
     def state_dict(self) -> StateDict:
         """Return everything learned, and where the graph stands."""

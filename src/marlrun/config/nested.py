@@ -7,6 +7,18 @@ Config = Mapping[str, Any]
 """A resolved configuration, without Hydra's own node."""
 
 
+def nested(flat: Config) -> dict[str, Any]:
+    """Return a mapping by dotted key as the nested mapping that it stands for."""
+    root: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, name = key.split(".")
+        node = root
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return root
+
+
 def leaves(value: Any, path: str = "", *, into_lists: bool = False) -> Iterator[tuple[str, Any]]:
     """Yield ("a.b", leaf) for every leaf of nested mappings, and ("a.b[0]", leaf) if `into_lists`.
 

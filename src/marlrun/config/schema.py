@@ -15,6 +15,7 @@ import yaml
 from marlrun.config.comments import Entry, entries
 from marlrun.config.kinds import fits, kind_of, limit, words_of
 from marlrun.config.nested import leaves
+from marlrun.config.older import RENAMED
 from marlrun.system.paths import expand_home
 
 _MOST_EXACT = 2**53
@@ -62,6 +63,7 @@ class Schema:
         file_entries = entries(text)
         for name, value in leaves(values):
             key = f"{package}.{name}" if package else name
+            self._refuse_older_name(key, value)
             entry = file_entries.get(name, Entry(None, None))
             if entry.note:
                 self.rules[key] = Rule(*entry.note, value)
@@ -104,6 +106,7 @@ class Schema:
         `unquoted` is the text of a scalar that a file writes without quotes.
         """
         if key not in self.rules:
+            self._refuse_older_name(key, value)
             return self._check_branch(key, value, is_final)
         rule = self.rules[key]
         is_later = isinstance(value, str) and (value == "???" or "${" in value)
@@ -115,6 +118,11 @@ class Schema:
         hint = _how_to_write(key, rule.kind, value, unquoted)
         expected = f"{rule}{limit(rule.kind, value)}"
         raise ValueError(f"{key}={show(value)}: expected {expected}{guess}{hint}")
+
+    def _refuse_older_name(self, key: str, value: Any) -> None:
+        name = RENAMED.get(key)
+        if name in self.rules and key not in self.rules and not isinstance(value, dict):
+            raise ValueError(f"{key}={show(value)}: expected {name}={show(value)}, its new name")
 
     def _check_branch(self, key: str, value: Any, is_final: bool) -> None:
         """Check a key without a rule: it may have keys below it, or lie in a dict of any keys."""

@@ -3,20 +3,32 @@
 Shapes: R replicas, N agents, K parameters of an agent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from marlrun.ops.consensus import ROBUST
 from marlrun.types import StateDict
 
-Aggregate = Literal["mean", "trim", "clip", "nearest"]
-Fault = Literal["refuse", "oppose"]
-Robust = Callable[[Tensor, Tensor, int], Tensor]
-"""(matrix [R, N, N], what is sent [R, N, K], how many to mistrust) -> [R, N, K]."""
 _ROUNDS = 32
-"""To look at of a graph that changes, before anyone relies on its neighbourhoods."""
+"""Rounds of a graph that changes which are drawn to learn how many neighbours agents have."""
+
+
+@dataclass(frozen=True)
+class MixingSettings:
+    """The node `mixing` of an algorithm's YAML, where each key is explained."""
+
+    communication: Literal["graph", "central", "none"]
+    message: Literal["critic", "increments", "both", "reward"]
+    rounds: int
+    interval: int
+    aggregate: Literal["mean", "trim", "clip", "nearest"]
+    tolerate: int
+    faulty_agents: Sequence[int]
+    fault: Literal["refuse", "oppose"]
 
 
 class Mixing(Protocol):
@@ -63,86 +75,81 @@ class Consensus:
     """
 
     def __init__(
-        self,
-        graph: Graph,
-        num_replicas: int,
-        device: torch.device,
-        *,
-        increments: bool,
-        rounds: int,
-        interval: int,
-        aggregate: Aggregate,
-        robust: Robust | None,
-        tolerate: int,
-        faulty_agents: Sequence[int],
-        fault: Fault,
+        self, graph: Graph, num_replicas: int, device: torch.device, settings: MixingSettings
     ):
-        """Take what the algorithm's YAML explains; ValueError where it does not fit the graph.
-
-        `robust` is what `aggregate` names, None = the mean. With 0 `rounds` nobody communicates.
-        """
-        if rounds:
-            _check(graph, increments, aggregate, tolerate, faulty_agents)
-        elif aggregate != "mean" or faulty_agents:
-            raise ValueError(
-                f"algo.aggregate={aggregate} algo.faulty_agents={list(faulty_agents)}: expected mean "
-                "and [] where algo.communication is not graph"
-            )
-        self._increments = increments
-        self._graph, self._rounds, self._interval = graph, rounds, interval
-        self._robust, self._tolerate = robust, tolerate
+        """Raise ValueError where the settings do not fit the graph."""
+        _check(graph, settings)
+        self._graph, self._settings = graph, settings
+        self._robust = ROBUST[settings.aggregate]
+        self._increments = settings.message == "increments"
+        self._begun: list[tuple[Tensor, Tensor]] = []
+        """Pairs (w~, w)."""
         self._faulty: Tensor | None = None
-        self._opposes = fault == "oppose"
-        if faulty_agents:
+        if settings.faulty_agents:
             self._faulty = torch.zeros(graph.num_agents, 1, dtype=torch.bool, device=device)
-            self._faulty[list(faulty_agents)] = True
+            self._faulty[list(settings.faulty_agents)] = True
         self.weights: Tensor | None = None
         """y [R, N, 1] on a directed graph."""
         if graph.is_push_sum:
             self.weights = torch.ones(num_replicas, graph.num_agents, 1, device=device)
 
-    def learned_from(self, reward: Tensor) -> Tensor:
-        """Return the rewards [R, E, N] agents learn from: minus theirs where they oppose the rest."""
-        if self._faulty is None or not self._opposes:
-            return reward
-        return torch.where(self._faulty.squeeze(-1), -reward, reward)
+    def reward(self, private: Tensor) -> Tensor:
+        """Return the rewards [R, E, N] that agents learn from, given those that they are paid.
 
-    def moved(self, w: Tensor) -> Tensor:
-        """Return where to add w's steps: w itself; or, with increments or push-sum, zeros beside it."""
-        return torch.zeros_like(w) if self._increments or self.weights is not None else w
-
-    def __call__(self, time: int, *adapted: tuple[Tensor, Tensor]) -> None:
-        """Replace each w of pairs (w, step), both [R, N, K], by the mixed w + step.
-
-        A step that is w itself has been taken; others are left at 0.
-        With `increments`, a trap in older code: by w + the mixed step, so that critics never agree.
-        `time` counts steps from 1; agents communicate at every `interval`-th.
+        These are the same, but the mean over agents in the central counterpart, and minus the own
+        reward of faulty agents that oppose the others.
         """
-        y = self.weights
-        sent = [self._sent(w, step) for w, step in adapted]
-        for _ in range(self._rounds if time % self._interval == 0 else 0):
+        if self._settings.communication == "central":
+            return private.mean(-1, keepdim=True).expand_as(private)
+        if self._faulty is None or self._settings.fault != "oppose":
+            return private
+        return torch.where(self._faulty.squeeze(-1), -private, private)
+
+    def begin(self, w: Tensor) -> Tensor:
+        """Return w~ [R, N, K], which begins at w: add the steps to it in place, then `mix` it.
+
+        After each `mix` it is at w again. Where steps must stay apart from w, with push-sum and
+        with increments, it holds the steps alone; elsewhere it is w itself.
+        """
+        is_apart = self._increments or self.weights is not None
+        adapted = torch.zeros_like(w) if is_apart else w
+        self._begun.append((adapted, w))
+        return adapted
+
+    def mix(self, time: int, *adapted: Tensor) -> None:
+        """Replace each w by sum_j C(i, j) w~_j, where w~ is what `begin` returned of it.
+
+        What `begin` did not return is not sent, and stays as it was adapted.
+        `time` counts steps from 1; agents communicate at every `interval`-th. Increments, a trap in
+        older code, replace w by w + sum_j C(i, j) step_j, so that critics never agree.
+        """
+        pairs = [(x, w) for x, w in self._begun if any(x is given for given in adapted)]
+        sent = [self._sent(x, w) for x, w in pairs]
+        is_time = time % self._settings.interval == 0
+        talks = is_time and self._settings.communication == "graph"
+        for _ in range(self._settings.rounds if talks else 0):
             mixing = self._graph.draw()
             sent = [self._hear(mixing, x) for x in sent]
-            y = y if y is None else mixing(y)
-        self.weights = y
-        for (w, step), x in zip(adapted, sent, strict=True):
+            self.weights = self.weights if self.weights is None else mixing(self.weights)
+        for (step, w), x in zip(pairs, sent, strict=True):
             if self._increments:
                 w.add_(x)
             elif x is not w:
-                w.copy_(x if y is None else x / y)
+                w.copy_(x if self.weights is None else x / self.weights)
             if step is not w:
                 step.zero_()
 
-    def _sent(self, w: Tensor, step: Tensor) -> Tensor:
-        if self._increments or step is w:
-            return step
-        return w.add_(step) if self.weights is None else (w * self.weights).add_(step)
+    def _sent(self, adapted: Tensor, w: Tensor) -> Tensor:
+        """Return what agents send: w~, its increment, or x = y w~."""
+        if self._increments or self.weights is None:
+            return adapted
+        return (w * self.weights).add_(adapted)
 
     def _hear(self, mixing: Mixing, x: Tensor) -> Tensor:
         if self._robust is None:
             heard = mixing(x)
         else:
-            heard = self._robust(mixing.matrix, x, self._tolerate)
+            heard = self._robust(mixing.matrix, x, self._settings.tolerate)
         return heard if self._faulty is None else torch.where(self._faulty, x, heard)
 
     def state_dict(self) -> StateDict:
@@ -155,29 +162,31 @@ class Consensus:
         self.weights = state["weights"]
 
 
-def _check(
-    graph: Graph,
-    increments: bool,
-    aggregate: Aggregate,
-    tolerate: int,
-    faulty_agents: Sequence[int],
-) -> None:
+def _check(graph: Graph, settings: MixingSettings) -> None:
+    """Raise ValueError where the settings do not fit the graph."""
+    aggregate, faulty_agents = settings.aggregate, list(settings.faulty_agents)
+    given = f"algo.mixing.aggregate={aggregate} algo.mixing.faulty_agents={faulty_agents}"
+    is_special = aggregate != "mean" or bool(faulty_agents)
+    if settings.communication != "graph":
+        if is_special:
+            where = "where algo.mixing.communication is not graph"
+            raise ValueError(f"{given}: expected mean and [] {where}")
+        return
     others = graph.num_agents - 1
     chosen = set(faulty_agents)
     if len(chosen) < len(faulty_agents) or not chosen < set(range(others + 1)):
         raise ValueError(
-            f"algo.faulty_agents={list(faulty_agents)}: expected agents from 0 to {others}, "
+            f"algo.mixing.faulty_agents={faulty_agents}: expected agents from 0 to {others}, "
             "each once, and not all"
         )
-    if graph.is_push_sum and (aggregate != "mean" or faulty_agents):
+    if graph.is_push_sum and is_special:
         raise ValueError(
-            f"algo.aggregate={aggregate} algo.faulty_agents={list(faulty_agents)}: expected mean and "
-            "[] on a directed graph, whose weights must not get lost"
+            f"{given}: expected mean and [] on a directed graph, whose weights must not get lost"
         )
-    if graph.is_push_sum and increments:
-        raise ValueError("algo.mixed=increments: expected critic on a directed graph")
+    if graph.is_push_sum and settings.message == "increments":
+        raise ValueError("algo.mixing.message=increments: expected critic on a directed graph")
     if aggregate != "mean":
-        _check_neighbours(graph, aggregate, tolerate)
+        _check_neighbours(graph, aggregate, settings.tolerate)
 
 
 def _check_neighbours(graph: Graph, aggregate: str, tolerate: int) -> None:
@@ -189,19 +198,19 @@ def _check_neighbours(graph: Graph, aggregate: str, tolerate: int) -> None:
     rounds = _look_ahead(graph)
     if rounds[0].is_sparse:
         raise ValueError(
-            f"algo.aggregate={aggregate}: expected mean with so many agents: their graph is sparse"
+            f"algo.mixing.aggregate={aggregate}: expected mean with so many agents: their graph is sparse"
         )
     heard = torch.stack([(mixing.matrix > 0).sum(-1) for mixing in rounds]) - 1
     fewest, most = int(heard.min()), int(heard.max())
     if graph.is_static and fewest <= 2 * tolerate > 0:
         raise ValueError(
-            f"algo.tolerate={tolerate}: expected less than half of the {fewest} neighbours that an "
-            f"agent of this graph has, or algo.aggregate={aggregate} leaves too few"
+            f"algo.mixing.tolerate={tolerate}: expected less than half of the {fewest} neighbours that an "
+            f"agent of this graph has, or algo.mixing.aggregate={aggregate} leaves too few"
         )
     if most <= tolerate > 0:
         raise ValueError(
-            f"algo.tolerate={tolerate}: expected less than the {most} neighbours that an agent hears "
-            f"at most in a round of this graph, or algo.aggregate={aggregate} leaves none"
+            f"algo.mixing.tolerate={tolerate}: expected less than the {most} neighbours that an agent hears "
+            f"at most in a round of this graph, or algo.mixing.aggregate={aggregate} leaves none"
         )
 
 

@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 
 from marlrun.graphs.links import Links
+from marlrun.ops.alignment import ALIGNED
 from marlrun.types import StateDict
-
-_ALIGNED = 4
-"""The number of floats of a replica must be a multiple of this.
-
-Where they start within 16 bytes decides in which order a CPU sums, and so does a matrix with a
-single column. Otherwise the last bits of a replica would depend on the other replicas.
-"""
 
 
 class Mixing:
@@ -33,10 +27,11 @@ class Mixing:
     def __call__(self, x: Tensor) -> Tensor:
         """Return sum_j C(i, j) x_j: [R, N, K] -> [R, N, K]."""
         size = x.shape[-1]
-        is_aligned = size > 1 and x.shape[1] * size % _ALIGNED == 0
+        # A matrix with a single column is summed in an order of its own.
+        is_aligned = size > 1 and x.shape[1] * size % ALIGNED == 0
         if is_aligned:
             return torch.bmm(self._matrix, x)
-        padded = torch.nn.functional.pad(x, (0, -size % _ALIGNED))
+        padded = torch.nn.functional.pad(x, (0, -size % ALIGNED))
         return torch.bmm(self._matrix, padded)[..., :size]
 
 

@@ -8,7 +8,7 @@ for bit. It is what a CUDA graph does on a GPU.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -83,6 +83,15 @@ class Captured:
                 return self._places[twin]
         place = self._places[number] = value.clone()
         return place
+
+
+def captured(method: Callable[..., Sequence[Tensor]]) -> cached_property[Captured]:
+    """Decorate a method that is to be a `Captured`, one for each object."""
+
+    def of(instance: object) -> Captured:
+        return Captured(partial(method, instance))
+
+    return cached_property(of)
 
 
 def _parts(value: Given) -> tuple[Tensor, ...]:

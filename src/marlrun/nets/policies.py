@@ -4,6 +4,7 @@ Shapes: R replicas, E copies, N agents, O observation, S states, A actions, P pa
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -11,52 +12,53 @@ from torch import Tensor
 
 from marlrun.nets.captured import Captured
 from marlrun.nets.logits import Boltzmann, Linear, Logits, Neural, Tabular
+from marlrun.nets.masks import missing_actions
 from marlrun.nets.mlp import num_parameters
 from marlrun.nets.sampling import Sampling
 from marlrun.streams import Stream
 from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, Step
 
-Kind = Literal["boltzmann", "tabular", "neural"]
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """The node `policy` of an algorithm's YAML, where each key is explained."""
+
+    kind: Literal["boltzmann", "tabular", "neural"]
+    num_features: int
+    hidden: Sequence[int]
+    radius: float | None
 
 
 class Actor:
     """The policies pi^i(a | s; theta^i) of all agents."""
 
-    def __init__(
-        self,
-        spec: Spec,
-        seeds: Seeds,
-        device: torch.device,
-        *,
-        policy: Kind,
-        num_features: int,
-        hidden: Sequence[int],
-        radius: float | None,
-    ):
-        """Take the radius of the ball onto which parameters are projected, None = no projection.
+    def __init__(self, spec: Spec, seeds: Seeds, device: torch.device, settings: PolicySettings):
+        """Make the policies.
 
         ValueError if a table is wanted and the environment has no common one-hot state, or if the
         memory cannot hold the policies.
         """
-        if policy != "neural" and spec.num_states is None:
+        kind, hidden = settings.kind, settings.hidden
+        if kind != "neural" and spec.num_states is None:
             raise ValueError(
-                f"algo.policy={policy}: expected neural: this environment has no common one-hot state"
+                f"algo.policy.kind={kind}: expected neural: "
+                "this environment has no common one-hot state"
             )
-        _check_room(spec, len(seeds), device, policy, num_features, hidden)
+        _check_room(spec, len(seeds), device, settings)
         makers: dict[str, Callable[[], Logits]] = {
-            "boltzmann": lambda: Boltzmann(spec, num_features, seeds, device),
+            "boltzmann": lambda: Boltzmann(spec, settings.num_features, seeds, device),
             "tabular": lambda: Tabular(spec, seeds, device),
             "neural": lambda: (
                 Neural(spec, hidden, seeds, device) if hidden else Linear(spec, seeds, device)
             ),
         }
         self.spec, self.device = spec, device
-        self.net = makers[policy]()
+        self.net = makers[kind]()
         self.parameters = self.net.parameters
         """[R, N, P], changed in place."""
-        self._radius = radius
-        self._forbidden = _forbidden(spec, device)
+        self._radius = settings.radius
+        self._missing = missing_actions(spec, device)
 
     def sight(self, step: Step) -> Tensor:
         """Return what the policies see of a step."""
@@ -68,8 +70,8 @@ class Actor:
     def logits(self, sight: Tensor) -> tuple[Tensor, Any]:
         """Return logits [R, E, N, A], -inf where an agent does not have the action, and a tape."""
         logits, tape = self.net.forward(sight)
-        if self._forbidden is not None:
-            logits = logits.masked_fill(self._forbidden, -torch.inf)
+        if self._missing is not None:
+            logits = logits.masked_fill(self._missing, -torch.inf)
         return logits, tape
 
     def probabilities(self, sight: Tensor) -> tuple[Tensor, Any]:
@@ -105,37 +107,23 @@ class Sampled(Sampling):
         def logits_of(sight: Tensor) -> tuple[Tensor]:
             return (actor.logits(sight)[0],)
 
-        captured = Captured(logits_of)
+        logits = Captured(logits_of)
         super().__init__(
-            lambda step: captured(actor.sight(step))[0], Stream(seeds, name, actor.device)
+            lambda step: logits(actor.sight(step))[0], Stream(seeds, name, actor.device)
         )
 
 
-def _check_room(
-    spec: Spec,
-    replicas: int,
-    device: torch.device,
-    policy: Kind,
-    num_features: int,
-    hidden: Sequence[int],
-) -> None:
+def _check_room(spec: Spec, replicas: int, device: torch.device, settings: PolicySettings) -> None:
     """Raise ValueError if the memory cannot hold all agents' parameters and features."""
     num_states, num_actions = spec.num_states or 0, max(spec.num_actions)
+    num_features, hidden = settings.num_features, list(settings.hidden)
     layers = [max(spec.obs_sizes), *hidden, num_actions]
     of_kind = {
-        "boltzmann": (f"algo.policy_features={num_features}", num_actions * num_features),
-        "tabular": ("algo.policy=tabular", num_actions),
-        "neural": (f"algo.policy_hidden={list(hidden)}", num_parameters(layers)),
+        "boltzmann": (f"algo.policy.num_features={num_features}", num_actions * num_features),
+        "tabular": ("algo.policy.kind=tabular", num_actions),
+        "neural": (f"algo.policy.hidden={hidden}", num_parameters(layers)),
     }
-    key, numbers = of_kind[policy]
-    per_agent = 4 * numbers * (1 if policy == "neural" else num_states)
+    key, numbers = of_kind[settings.kind]
+    per_agent = 4 * numbers * (1 if settings.kind == "neural" else num_states)
     keys = f"{key} with {spec.num_agents} agents, replicas={replicas}"
     capacity.check(4 * replicas * spec.num_agents * per_agent, device, keys)
-
-
-def _forbidden(spec: Spec, device: torch.device) -> Tensor | None:
-    """Return a mask [N, A] of actions an agent does not have; None where all are equal."""
-    if len(set(spec.num_actions)) == 1:
-        return None
-    sizes = torch.tensor(spec.num_actions, device=device)
-    return torch.arange(max(spec.num_actions), device=device) >= sizes[:, None]

@@ -21,14 +21,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from marlrun.ops.alignment import ALIGNED, VECTOR
 from marlrun.streams import Stream
 from marlrun.types import Seeds
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of matrices; columns may have several dimensions, as gates * units."""
-
-_ALIGNED = 4
-_VECTOR = 16
 
 _THIN = 8
 """A product with fewer columns is some five times as fast transposed on a CPU (MKL)."""
@@ -36,7 +34,7 @@ _THIN = 8
 
 def rounded(width: int) -> int:
     """Return the units of a hidden layer, with dead ones."""
-    return width + -width % _ALIGNED
+    return width + -width % ALIGNED
 
 
 def rounded_cell(width: int) -> int:
@@ -44,7 +42,7 @@ def rounded_cell(width: int) -> int:
 
     torch's sigmoid takes 16 numbers at a time, and rounds the rest of a tensor otherwise.
     """
-    return width + -width % _VECTOR
+    return width + -width % VECTOR
 
 
 def rounded_output(width: int) -> int:
@@ -74,7 +72,7 @@ def views(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
 def widened(rows: Tensor, live: Shapes, shapes: Shapes) -> Tensor:
     """Return `rows` [M, P] of shapes `live` among the zeros of dead units: rows of `shapes`."""
     size = row_size(shapes)
-    wide = rows.new_zeros(len(rows), size + -size % _VECTOR)
+    wide = rows.new_zeros(len(rows), size + -size % VECTOR)
     parts = _parts(wide, shapes)
     for name, part in _parts(rows, live).items():
         parts[name][(..., *map(slice, live[name]))] = part
@@ -158,7 +156,7 @@ def placed(grad: Tensor, width: int) -> Tensor:
     _, batch, size = grad.shape
     if size < width:
         return torch.nn.functional.pad(grad, (0, width - size))
-    if batch == 1 or batch * size % _ALIGNED == 0:
+    if batch == 1 or batch * size % ALIGNED == 0:
         return grad
     room = grad.new_empty(len(grad), rounded(batch * size))
     return room[:, : batch * size].view(grad.shape).copy_(grad)

@@ -46,13 +46,15 @@ def nearest(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     return _average(matrix, torch.where((distance <= limit).unsqueeze(-1), sent, own))
 
 
-ROBUST: dict[str, Callable[[Tensor, Tensor, int], Tensor] | None] = {
+Robust = Callable[[Tensor, Tensor, int], Tensor]
+"""(matrix [R, N, N], what is sent [R, N, K], how many to mistrust) -> [R, N, K]."""
+ROBUST: dict[str, Robust | None] = {
     "mean": None,
     "trim": trimmed,
     "clip": clipped,
     "nearest": nearest,
 }
-"""What takes the place of the weighted mean, by name."""
+"""What takes the place of the weighted mean, by name; None = it stays."""
 
 
 def disagreement(x: Tensor) -> Tensor:

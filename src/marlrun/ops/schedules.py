@@ -1,9 +1,22 @@
 """Step sizes that shrink with time."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from marlrun.types import Metrics
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The node `steps` of an algorithm's YAML, where each key is explained."""
+
+    critic: float
+    critic_power: float
+    actor: float
+    actor_power: float
+    offset: int
 
 
 def polynomial(scale: float, power: float, offset: int, time: int) -> float:
@@ -15,23 +28,19 @@ def polynomial(scale: float, power: float, offset: int, time: int) -> float:
 
 
 class StepSizes:
-    """A critic's and an actor's step size, as tensors that recorded operations may read."""
+    """A critic's and an actor's step size, as tensors that captured operations may read."""
 
-    def __init__(
-        self,
-        device: torch.device,
-        offset: int,
-        critic: tuple[float, float],
-        actor: tuple[float, float],
-    ):
-        """Take (scale, power) of both, as `polynomial` does."""
-        self._offset, self._rules = offset, {"critic": critic, "actor": actor}
+    def __init__(self, settings: StepSettings, device: torch.device):
+        self._settings = settings
         self.critic, self.actor = torch.zeros(2, device=device).unbind()
 
     def at(self, time: int) -> dict[str, float]:
         """Return both at `time` = 1, 2, .."""
-        rules = self._rules.items()
-        return {name: polynomial(*rule, self._offset, time) for name, rule in rules}
+        steps = self._settings
+        return {
+            "critic": polynomial(steps.critic, steps.critic_power, steps.offset, time),
+            "actor": polynomial(steps.actor, steps.actor_power, steps.offset, time),
+        }
 
     def set(self, time: int) -> None:
         """Let the tensors hold those at `time`."""

@@ -7,11 +7,14 @@ function that is defined in a module of marlrun's own, or of a package the comma
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import torch
 
 from marlrun.config.nested import leaves
+from marlrun.config.schema import did_you_mean
 from marlrun.graphs.network import Network
 from marlrun.system import capacity
 from marlrun.system.errors import one_line
@@ -66,10 +69,18 @@ def build_learner(
     given: dict[str, Any] = {"num_envs": num_envs}
     if graph is not None and takes_graph(node, plugins):
         network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
-        if network.problem and node.get("communication", "graph") == "graph":
+        if network.problem and _communicates(node):
             raise ValueError(network.problem)
         given["graph"] = network
     return build(node, "algo", plugins, env.spec, seeds, device, **given)
+
+
+def _communicates(node: Node) -> bool:
+    """Say whether the agents of an algorithm that takes a graph send anything over it."""
+    mixing = node.get("mixing")
+    if not isinstance(mixing, Mapping):
+        return True
+    return cast(Node, mixing).get("communication", "graph") == "graph"
 
 
 def takes_graph(node: Node, plugins: Sequence[str]) -> bool:
@@ -89,12 +100,14 @@ def is_offline(node: Node, plugins: Sequence[str]) -> bool:
 def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: Any) -> Any:
     """Call the `_target_` of `node` with `args` and the node's keys, updated by `kwargs`.
 
+    A key that holds keys of its own becomes the dataclass which the constructor's annotation names.
     ValueError, in one line, if the target is none that `kind` may name or refuses its arguments.
     """
     target = node.get("_target_")
     make = resolve(target, kind, plugins)
     keys = {key: value for key, value in node.items() if key != "_target_"} | kwargs
     try:
+        keys = _typed(make, keys, kind)
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
     except Exception as error:
@@ -102,6 +115,38 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
             raise
         reason = "out of memory" if capacity.is_short(error) else one_line(error)
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
+
+
+def _typed(make: Callable[..., Any], keys: Node, path: str) -> dict[str, Any]:
+    """Return the keys of the node at `path` as `make` takes them: some are dataclasses."""
+    groups = {key: cast(Node, value) for key, value in keys.items() if isinstance(value, Mapping)}
+    hints = get_type_hints(make.__init__ if inspect.isclass(make) else make) if groups else {}
+    typed = dict(keys)
+    for key, values in groups.items():
+        hint = hints.get(key)
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        for option in filter(inspect.isclass, options):
+            if is_dataclass(option):
+                typed[key] = _grouped(option, values, f"{path}.{key}")
+    return typed
+
+
+def _grouped(group: type, values: Node, path: str) -> Any:
+    """Return the dataclass of these values; ValueError, in one line, that names the key at fault."""
+    names = {field.name: field for field in fields(group) if field.init}
+    for key in values:
+        if key not in names:
+            guess = did_you_mean(str(key), names)
+            raise ValueError(f"{path}.{key}: no such key{guess}; {path} takes {', '.join(names)}")
+    for name, field in names.items():
+        if name not in values and field.default is field.default_factory is MISSING:
+            raise ValueError(f"{path}.{name}: missing, {path} takes {', '.join(names)}")
+    try:
+        return group(**_typed(group, values, path))
+    except ValueError as error:
+        if str(error).startswith(_NAMED):
+            raise
+        raise ValueError(f"{path}: {error}") from error
 
 
 def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[..., Any]:

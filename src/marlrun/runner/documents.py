@@ -13,6 +13,8 @@ from typing import Any, cast
 import yaml
 
 import marlrun
+from marlrun.config.nested import leaves
+from marlrun.config.older import LATER, current
 from marlrun.config.unit import Unit, unit_of
 from marlrun.system.errors import advising
 from marlrun.system.paths import is_directory, refuse_links
@@ -57,7 +59,7 @@ def write_record(directory: Path, record: Record) -> None:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Return a run's configuration; ValueError if it is missing or no mapping.
+    """Return a run's configuration under today's names; ValueError if it is missing or no mapping.
 
     Only plain YAML is understood: no tags, and nothing is interpolated.
     """
@@ -66,7 +68,7 @@ def read_config(directory: Path) -> dict[str, Any]:
         config = read_yaml(path)
         if not isinstance(config, dict):
             raise ValueError(f"{path}: expected a mapping of keys to values")
-    return cast(dict[str, Any], config)
+    return current(cast(dict[str, Any], config))
 
 
 @contextmanager
@@ -103,12 +105,17 @@ _KINDS: dict[str, type] = {
 
 
 def same(config: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Say whether a configuration is the stored one.
+    """Say whether a configuration is the stored one, perhaps of an older version.
 
     The names of the chosen files do not count: what the files hold is compared.
     """
-    current = yaml.safe_load(yaml.safe_dump(dict(config)))
-    return current | {"choices": None} == {**stored, "choices": None}
+    written = yaml.safe_load(yaml.safe_dump(dict(config)))
+    return _compared(written) == _compared(stored)
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    values = leaves({**LATER, **current(config)})
+    return {key: value for key, value in values if key.partition(".")[0] != "choices"}
 
 
 def new_record(

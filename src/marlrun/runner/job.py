@@ -4,21 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
+from marlrun.config.nested import nested
 from marlrun.config.nodes import check_node, node_of
+from marlrun.config.older import LATER
 from marlrun.config.schema import Rule, declared
 from marlrun.config.unit import Unit, unit_of
 from marlrun.runner import inputs
 from marlrun.runner.build import Kind, Node, is_offline, refuse_hidden_targets, takes_graph
 from marlrun.system.reading import InputFile
 
-_LATER: dict[str, Any] = {
-    "choices": {},
-    "objective": "eval/return_mean",
-    "paper": [],
-    "checkpoint.best": "eval/return_mean",
-    "updates": None,
-}
-"""Keys that a configuration stored by an older version lacks, and what that means."""
 
 _USUAL_GRAPH = "erdos_renyi"
 _USUAL_ENV_STEPS = 50_000
@@ -141,7 +135,7 @@ def with_graph(
     if job.graph is not None:
         return job, config
     rules = declared(f"graph/{_USUAL_GRAPH}", "graph").rules.items()
-    node = {key.removeprefix("graph."): rule.default for key, rule in rules}
+    node = nested({key: rule.default for key, rule in rules})["graph"]
     named = {"graph": node, "choices": {**chosen, "graph": _USUAL_GRAPH}}
     return replace(job, graph=node), {**config, **named}
 
@@ -176,4 +170,4 @@ def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: config[key] for key in config if key not in get_args(Kind)}
     # A stored configuration holds the one budget that its learner counts.
     absent = {"env_steps": None} if given.get("updates") is not None else {}
-    return schema.check_all({**_LATER, **absent, **given})
+    return schema.check_all({**LATER, **absent, **given})

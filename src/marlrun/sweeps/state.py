@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
+from marlrun.config.older import current
 from marlrun.runner.outcome import Status
 from marlrun.system.errors import advising
 from marlrun.system.reading import read_json
@@ -83,6 +84,8 @@ def read_state(path: Path) -> SweepState:
         except (TypeError, KeyError) as error:
             raise ValueError(f"{path}: no sweep of this version ({error})") from error
         _check(state, path)
+        for job in state.jobs:
+            job.config = current(job.config)
     return state
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from marlrun.config.older import RENAMED
 from marlrun.config.schema import did_you_mean, show
 from marlrun.config.unit import Unit, plural
 from marlrun.report.data.notes import Notes
@@ -124,6 +125,7 @@ def group(
         swept = [key for sweep in sweeps for key in sweep.swept]
         # A name that was typed for every size of a game would make an algorithm of every size.
         first_keys = [key for key in ["unit", *swept, *_typed_keys(runs)] if key != "name"]
+        first_keys = [name for key in first_keys for name in (key, RENAMED.get(key, key))]
         names = short(_distinguishing_keys(texts, differing, first_keys))
     else:
         _check(by, texts)
@@ -205,6 +207,8 @@ def _check(by: Sequence[str], texts: Iterable[Texts]) -> None:
     keys = list(dict.fromkeys(key for text in texts for key in text))
     for key in by:
         if key not in keys:
+            if RENAMED.get(key) in keys:
+                raise ValueError(f"--by {key}: expected {RENAMED[key]}, its new name")
             raise ValueError(f"--by {key}: no run has this key{did_you_mean(key, keys)}")
 
 

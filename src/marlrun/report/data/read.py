@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from marlrun.config.nested import leaves
+from marlrun.config.older import current
 from marlrun.config.unit import Unit, plural, unit_of
 from marlrun.report.data import jsonl
 from marlrun.report.data.arrays import Floats, Ints
@@ -131,7 +132,7 @@ def read_run(directory: Path, metric: str, notes: Notes) -> list[Trial]:
     config = _read_mapping(directory / "config.yaml", read_yaml, notes)
     if not config or not record:
         return []
-    run = Run(printable(str(directory)), plain(config), plain(record))
+    run = Run(printable(str(directory)), current(plain(config)), plain(record))
     rows, tags = jsonl.rows(directory / "metrics.jsonl", metric, notes, run.unit)
     run.tags.update(tags)
     if run.status != "finished":
