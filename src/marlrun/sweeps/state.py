@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from inspect import formatannotation
 from pathlib import Path, PurePosixPath
-from types import UnionType
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from marlrun.config.kinds import fits
 from marlrun.config.older import current
 from marlrun.runner.outcome import Status
 from marlrun.system.errors import advising
@@ -137,34 +136,20 @@ def _check(state: SweepState, path: Path) -> None:
         if not is_job_directory(job.directory):
             directory = f"directory {job.directory!r:.200}"
             raise ValueError(f"{where}: {directory}, expected one of its own below the sweep's")
-        if job.pid is not None and not 0 < job.pid < 1 << 31:
-            raise ValueError(f"{where}: pid {job.pid!r:.200}, expected a process id or null")
+        for tag, values in job.results.items():
+            # Not `list of float`: a result may be beyond single precision.
+            if not fits("list", values) or {*map(type, values)} - {int, float}:
+                given = f"results {tag!r:.80} {values!r:.80}"
+                raise ValueError(f"{where}: {given}, expected a number for every seed")
     if directory := repeated_directory(state.jobs):
         raise ValueError(f"{path}: directory {directory!r:.200}: expected another for every job")
 
 
 def _check_types(entry: SweepState | SweepJob, where: str) -> None:
-    for key, annotation in _ANNOTATIONS[type(entry)].items():
+    for key, kind in _KINDS[type(entry)].items():
         value = getattr(entry, key)
-        if not _fits(value, annotation):
-            expected = formatannotation(annotation).removeprefix("typing.")
-            raise ValueError(f"{where}: {key} {value!r:.200}, expected {expected}")
-
-
-def _fits(value: Any, annotation: Any) -> bool:
-    """Say whether a value of JSON is what a type annotation of these classes says."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return value in args
-    if origin is UnionType:
-        return any(_fits(value, alternative) for alternative in args)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, args[0]) for item in cast(Any, value))
-    if origin is dict:
-        return isinstance(value, dict) and _fits([*cast(Any, value).values()], list[args[1]])
-    return annotation is Any or type(value) in (
-        (int, float) if annotation is float else (annotation,)
-    )
+        if not fits(kind, value):
+            raise ValueError(f"{where}: {key} {value!r:.200}, expected {kind}")
 
 
 def _exists(pid: int) -> bool:
@@ -181,4 +166,26 @@ def _exists(pid: int) -> bool:
     return pid != os.getpid()
 
 
-_ANNOTATIONS = {entry: get_type_hints(entry) for entry in (SweepState, SweepJob)}
+_KINDS: dict[type, dict[str, str]] = {
+    SweepState: {
+        "argv": "list of str",
+        "swept": "list of str",
+        "host": "str",
+        "pid": "int",
+        "started": "str",
+        "finished": "str or null",
+        "jobs": "list",
+    },
+    SweepJob: {
+        "number": "int",
+        "overrides": "list of str",
+        "directory": "str",
+        "config": "dict",
+        "status": "waiting | running | finished | interrupted | failed | refused",
+        "error": "str or null",
+        "results": "dict",
+        "host": "str or null",
+        "pid": "int [1, 2147483647] or null",
+    },
+}
+"""What every field holds, in the words of marlrun.config.kinds."""
