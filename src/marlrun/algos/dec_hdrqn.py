@@ -162,7 +162,7 @@ class DecHDRQN:
         if trace > spec.horizon:
             raise ValueError(f"algo.trace={trace}: expected at most env.horizon={spec.horizon}")
         self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
-        self.gamma, self.double_q = gamma, double_q
+        self.gamma, self.double_q = torch.tensor(gamma, device=device), double_q
         self.hysteresis: Form = hysteresis
         self.beta, self.beta_final, self.beta_steps = beta, beta_final, beta_steps
         self.matched = target_history == "matched"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from marlrun.graphs.links import Ints
 from marlrun.system.errors import one_line
-from marlrun.system.reading import InputFile
+from marlrun.system.reading import InputFile, is_number
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-4
@@ -146,19 +146,11 @@ def _mistakes(lines: Mapping[int, str], delimiter: str | None) -> Iterator[str]:
     width = len(lines[first_line].split(delimiter))
     for number, line in lines.items():
         parts = line.split(delimiter)
-        if not all(map(_is_number, parts)):
+        if not all(map(is_number, parts)):
             between = f"numbers with {_BETWEEN[delimiter]} between them"
             yield f"line {number} is {line[:_SHOWN]!r}, expected only {between}"
         if len(parts) != width:
             yield f"line {number} has {len(parts)} numbers, expected {width} as in line {first_line}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _checked(array: NDArray[Any]) -> Floats:

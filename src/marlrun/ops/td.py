@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 
-def q_learning_target(reward: Tensor, end: Tensor, next_value: Tensor, gamma: float) -> Tensor:
-    """Return r + gamma (1 - end) v', all of one shape (Watkins 1989).
+def q_learning_target(reward: Tensor, end: Tensor, next_value: Tensor, gamma: Tensor) -> Tensor:
+    """Return r + gamma (1 - end) v', all of one shape but gamma (Watkins 1989).
 
     `end` is 1.0 where the value of the next observation must not be bootstrapped.
     """
-    return torch.add(reward, next_value - end * next_value, alpha=gamma)
+    return torch.addcmul(reward, next_value - end * next_value, gamma)
 
 
 def max_value(q: Tensor) -> Tensor:

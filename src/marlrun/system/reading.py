@@ -109,6 +109,15 @@ def read_yaml(path: Path) -> Any:
     return content
 
 
+def is_number(text: str) -> bool:
+    """Say whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _refuse_unusual(text: str, path: Path) -> None:
     """Raise ValueError for a text that would harm the loader.
 

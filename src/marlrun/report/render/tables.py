@@ -14,6 +14,7 @@ from marlrun.report.analysis.groups import Group
 from marlrun.report.analysis.results import Comparison, Final, Improvement, aggregate
 from marlrun.report.analysis.statistics import FEW, Estimate, Narrow
 from marlrun.system.plain import printable
+from marlrun.system.reading import is_number
 
 Cell = str | float | int | Estimate | None
 _FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -96,16 +97,8 @@ def _parts(cell: Cell) -> Iterator[str | float | int | None]:
 def _plain(cell: str | float | int | None) -> str | float | int:
     """Return a cell for a CSV file; an apostrophe keeps spreadsheets from calculating a text."""
     if isinstance(cell, str):
-        return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
+        return f"'{cell}" if _FORMULA.match(cell) and not is_number(cell) else cell
     return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def results(finals: Mapping[str, Sequence[Final]]) -> Table:
