@@ -112,7 +112,9 @@ def test_all_kept_results_fit_the_files_of_today():
         schemas[config["choices"]["algo"]].check_all(current(config)["algo"], "algo")
 
 
-@pytest.mark.parametrize(("older", "value", "shown"), [("rounds", 2, "2"), ("critic", None, "null")])
+@pytest.mark.parametrize(
+    ("older", "value", "shown"), [("rounds", 2, "2"), ("critic", None, "null")]
+)
 def test_an_older_name_is_answered_by_the_new_one(older, value, shown):
     new = RENAMED[f"algo.{older}"]
     with pytest.raises(ValueError) as refusal:

@@ -3,6 +3,7 @@ import torch
 from envs.games import make
 from graphs.graphs_at_hand import node as graph_node
 from paper2.worlds import node
+from runner.grouped import Decay, Explore
 
 from marlrun.runner.build import build, build_learner, refuse_hidden_targets, resolve
 from marlrun.types import Spec
@@ -108,6 +109,48 @@ def test_only_who_communicates_needs_a_connected_graph():
     for communication in ("central", "none"):
         silent = node("algo", "networked_ac_q", **{"mixing.communication": communication})
         assert build_learner(silent, env, (3,), CPU, [], 1, apart).updates == 0
+
+
+def explorer(**keys):
+    given = {"explore": {"start": 0.5, "decay": {"rate": 0.1}}, "extra": {"start": 0.5}}
+    node = {"_target_": "runner.grouped.Explorer", **given, **keys}
+    return build(node, "algo", ["runner"])
+
+
+def test_keys_within_a_key_become_the_dataclass_that_the_constructor_names():
+    made = explorer(again={"start": 1, "decay": {"rate": 0.2, "floor": 0.1}, "names": ["a"]})
+    assert made.explore == Explore(0.5, Decay(0.1))
+    assert made.again == Explore(1, Decay(0.2, 0.1), ["a"])
+    assert made.extra == {"start": 0.5}
+    assert explorer().again is None
+
+
+@pytest.mark.parametrize(
+    ("explore", "line"),
+    [
+        ({"strat": 1}, "algo.explore.strat: no such key; did you mean start?"),
+        ({"x": 1}, "algo.explore.x: no such key; algo.explore takes start, decay, names"),
+        ({"start": 1}, "algo.explore.decay: missing, algo.explore takes start, decay, names"),
+        ({"start": 1, "decay": {}}, "algo.explore.decay.rate: missing, algo.explore.decay takes"),
+        ({"start": 2, "decay": {"rate": 1}}, "algo.explore: start 2, expected at most 1"),
+    ],
+)
+def test_a_mistake_within_a_key_is_named(explore, line):
+    with pytest.raises(ValueError) as refusal:
+        explorer(explore=explore)
+    assert str(refusal.value).startswith(line)
+
+
+@pytest.mark.parametrize("name", ["networked_ac_q", "networked_ac_v"])
+def test_the_settings_of_the_networked_learners_are_their_yaml(name):
+    env = make("public_goods", 3)
+    mixing = {"mixing.aggregate": "trim", "mixing.communication": "none"}
+    algo = node("algo", name, **mixing)
+    with pytest.raises(ValueError, match=r"^algo.mixing.aggregate=trim algo.mixing.faulty_agents"):
+        build_learner(algo, env, (3,), CPU, [], 1, graph_node("ring"))
+    algo["mixing"].pop("rounds")
+    with pytest.raises(ValueError, match=r"^algo.mixing.rounds: missing, algo.mixing takes comm"):
+        build_learner(algo, env, (3,), CPU, [], 1, graph_node("ring"))
 
 
 def test_what_a_class_says_becomes_one_line():

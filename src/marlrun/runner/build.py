@@ -134,13 +134,14 @@ def _typed(make: Callable[..., Any], keys: Node, path: str) -> dict[str, Any]:
 def _grouped(group: type, values: Node, path: str) -> Any:
     """Return the dataclass of these values; ValueError, in one line, that names the key at fault."""
     names = {field.name: field for field in fields(group) if field.init}
+    takes = f"{path} takes {', '.join(names)}"
     for key in values:
         if key not in names:
-            guess = did_you_mean(str(key), names)
-            raise ValueError(f"{path}.{key}: no such key{guess}; {path} takes {', '.join(names)}")
+            guess = did_you_mean(str(key), names) or f"; {takes}"
+            raise ValueError(f"{path}.{key}: no such key{guess}")
     for name, field in names.items():
         if name not in values and field.default is field.default_factory is MISSING:
-            raise ValueError(f"{path}.{name}: missing, {path} takes {', '.join(names)}")
+            raise ValueError(f"{path}.{name}: missing, {takes}")
     try:
         return group(**_typed(group, values, path))
     except ValueError as error:
