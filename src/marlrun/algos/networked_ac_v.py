@@ -113,7 +113,7 @@ class NetworkedACV:
         mixing: MixingSettings,
     ):
         if num_envs > 1:
-            raise ValueError(f"env.num_envs={num_envs}: expected 1, agents learn on one trajectory")
+            raise ValueError(f"env.num_envs={num_envs}: expected 1, to learn from one trajectory")
         self.spec = spec
         self.steps = StepSizes(steps, device)
         """b_v and b_theta."""
