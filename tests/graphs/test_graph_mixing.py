@@ -9,6 +9,7 @@ from graphs.graphs_at_hand import NAMES, dense, network, node
 from graphs.test_graph_files import written
 from graphs.test_graph_runs import job
 
+from marlrun.config.nested import nested
 from marlrun.config.schema import declared
 from marlrun.graphs.measures import measure
 from marlrun.runner.build import build_env, build_learner
@@ -27,7 +28,7 @@ NEVER = (
 
 def defaults(kind, name):
     rules = declared(f"{kind}/{name}", kind).rules.items()
-    return {key.removeprefix(f"{kind}."): rule.default for key, rule in rules}
+    return nested({key: rule.default for key, rule in rules})[kind]
 
 
 def from_file(matrix):
@@ -91,7 +92,7 @@ def test_training_by_it_is_refused_and_talking_to_nobody_is_not(here):
     env = build_env(game | {"num_agents": 2}, [0], torch.device("cpu"), [])
     graph |= {"file": InputFile("c.npy", Path("c.npy").read_bytes())}
     for communication in ("none", "central"):
-        silent = algo | {"communication": communication}
+        silent = algo | {"mixing": algo["mixing"] | {"communication": communication}}
         assert build_learner(silent, env, [0], torch.device("cpu"), [], 1, graph)
     with pytest.raises(ValueError, match="never agree"):
         build_learner(algo, env, [0], torch.device("cpu"), [], 1, graph)
