@@ -13,7 +13,6 @@ from marlrun.runner import inputs
 from marlrun.runner.build import Kind, Node, is_offline, refuse_hidden_targets, takes_graph
 from marlrun.system.reading import InputFile
 
-
 _USUAL_GRAPH = "erdos_renyi"
 _USUAL_ENV_STEPS = 50_000
 

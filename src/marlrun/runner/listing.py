@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from marlrun.config.kinds import fits
 from marlrun.config.nested import leaves
+from marlrun.config.older import current
 from marlrun.config.schema import show
 from marlrun.config.unit import Unit, unit_of
 from marlrun.runner.console import HEADLINE
@@ -163,7 +164,8 @@ def _jobs_not_begun(sweep: Path) -> Iterator[Run]:
             if not any((place / name).exists() for name in ("run.json", "config.yaml")):
                 record = {key: job[key] for key in ("status", "error") if key in job}
                 record |= {"started": content.get("started"), "argv": job.get("overrides", [])}
-                yield _checked(place, record, _mapping(job.get("config")), sweep, document)
+                config = current(_mapping(job.get("config")))
+                yield _checked(place, record, config, sweep, document)
     except (ValueError, OSError) as error:
         yield Run(sweep, "damaged", error=printable(one_line(error)), sweep=sweep)
 
