@@ -150,7 +150,7 @@ class NetworkedACQ:
         mixing: MixingSettings,
     ):
         if num_envs > 1:
-            raise ValueError(f"env.num_envs={num_envs}: expected 1, to learn from one trajectory")
+            raise ValueError(f"env.num_envs={num_envs}: expected 1 with networked actor-critic")
         self.spec = spec
         self.steps = StepSizes(steps, device)
         """b_w and b_theta."""
