@@ -1,6 +1,7 @@
 """What selects best.pt: `checkpoint.best`."""
 
 import json
+import time
 from statistics import fmean
 
 import pytest
@@ -9,6 +10,7 @@ from runner.compare import assert_same_run, rows
 from runner.fakes import config
 from runner.test_elsewhere import evaluate
 
+from marlrun import exact
 from marlrun.runner.checkpoint import selection
 from marlrun.runner.job import read_job
 from marlrun.runner.train import resume, train
@@ -105,3 +107,18 @@ def test_a_fraction_selects_only_where_there_is_an_optimum(tmp_path):
     job = selecting("eval/return_fraction") | {"algo": random, "env": game}
     assert train(job, tmp_path / "game", []).status == "finished"
     assert json.loads((tmp_path / "game/run.json").read_text())["exact"]["optimum"] == 11
+
+
+@pytest.mark.parametrize("tag", ["eval/return_fraction", "eval/return_mean"])
+def test_solving_that_takes_long_is_announced(tmp_path, monkeypatch, capsys, tag):
+    def solve(env, plugins):
+        time.sleep(0.1)
+        return {"optimum": 4.0, "random": 1.0}
+
+    monkeypatch.setattr(exact, "solve", solve)
+    monkeypatch.setattr("marlrun.runner.console._MOMENT", 0.01)
+    line = "solving the game for its exact values takes a while\n"
+    train(selecting(tag), tmp_path, [])
+    assert capsys.readouterr().err.count(line) == 1
+    evaluate(tmp_path, checkpoint="best")
+    assert capsys.readouterr().err.count(line) == 1

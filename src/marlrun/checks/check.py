@@ -15,8 +15,8 @@ from marlrun.runner import inputs
 from marlrun.runner.device import choose, set_up
 from marlrun.runner.job import read_job, with_files, with_graph
 from marlrun.runner.outcome import Outcome
+from marlrun.runner.parts import assemble
 from marlrun.runner.promises import ContractError
-from marlrun.runner.trainer import assemble
 from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say, write
 

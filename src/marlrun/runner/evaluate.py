@@ -170,6 +170,12 @@ def check_room(
     capacity.check(needed, device, f"{key}={episodes} replicas={replicas}")
 
 
+def exact_values(env_node: Node, plugins: Sequence[str]) -> dict[str, float] | None:
+    """Return the exact values of a game, None where it cannot be solved; say so if it takes long."""
+    with console.announcing("solving the game for its exact values takes a while"):
+        return exact.solve(env_node, plugins)
+
+
 def optimum_of(solution: Mapping[str, float] | None) -> float | None:
     """Return the optimum among a game's exact values, None where it could not be solved."""
     return None if solution is None else solution["optimum"]
@@ -214,7 +220,7 @@ def evaluate_run(
         plugins,
         purpose="mode=eval",
         episodes=episodes,
-        optimum=optimum_of(exact.solve(moved.job.env, plugins)),
+        optimum=optimum_of(exact_values(moved.job.env, plugins)),
     )
     # With one seed there is an interval over episodes, which takes all of them.
     kept = list(blocks) if len(seeds) == 1 else []

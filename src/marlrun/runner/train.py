@@ -13,8 +13,9 @@ from marlrun.runner.intervals import estimate
 from marlrun.runner.job import Job, read_job, with_budget, with_files, with_graph
 from marlrun.runner.log import flat, holds_rows
 from marlrun.runner.outcome import Outcome, log_traceback
+from marlrun.runner.parts import assemble, check_selection, try_first_step
 from marlrun.runner.promises import ContractError
-from marlrun.runner.trainer import Training, assemble, try_first_step
+from marlrun.runner.trainer import Training
 from marlrun.system import capacity, commands
 from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say
@@ -127,6 +128,7 @@ def _run(
     with Stop() as stop:
         parts = assemble(job, device, plugins)
         try_first_step(parts)
+        check_selection(parts)
         if stop.requested:
             say("marlrun: interrupted")
             return Outcome("interrupted", directory)
@@ -172,9 +174,7 @@ def _drive(
     results: dict[str, list[float]] = {}
     error = None
     try:
-        with console.announcing("solving the game for its exact values takes a while"):
-            exact = training.exact
-        introduce(exact)
+        introduce(training.parts.exact)
         with training.reporter.showing():
             results = _work(training, directory, stop, record)
         status = "finished" if results else "interrupted"
@@ -195,7 +195,7 @@ def _drive(
         console.write_results(results, "seed")
         console.write_directory(directory)
     elif status == "interrupted":
-        go_on = commands.resume(directory, training.plugins)
+        go_on = commands.resume(directory, training.parts.plugins)
         say(f"interrupted at {singular(unit)} {count:,}; to go on: {go_on}")
     where = f"{error} (see {directory / 'marlrun.log'})" if error else None
     return Outcome(status, directory, results, where)
@@ -205,7 +205,7 @@ def _work(
     training: Training, directory: Path, stop: Stop, record: documents.Record
 ) -> dict[str, list[float]]:
     """Train to the end and return the results; nothing if stopped before."""
-    record["exact"] = training.exact
+    record["exact"] = training.parts.exact
     record["continuing"] = training.env.spec.continuing
     documents.write_record(directory, record)
     labels = {key: record[key] for key in ("name", "algo", "env", "graph") if record.get(key)}

@@ -1,8 +1,6 @@
 """A training run at a tick: what a checkpoint holds, and what happens when something is due."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import cast
@@ -10,58 +8,23 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from marlrun import exact
-from marlrun.config.schema import did_you_mean
 from marlrun.config.unit import singular
-from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
-from marlrun.runner.evaluate import block_size, check_room, evaluate, means, optimum_of, play
+from marlrun.runner.evaluate import evaluate, means, optimum_of
 from marlrun.runner.health import Health
-from marlrun.runner.job import Job
 from marlrun.runner.log import Log
 from marlrun.runner.loop import offline, online
 from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
-from marlrun.runner.promises import check_first_step, check_metrics
+from marlrun.runner.parts import Parts
+from marlrun.runner.promises import check_metrics
 from marlrun.runner.schedule import Schedule
 from marlrun.system.errors import advising
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
-from marlrun.types import AnyLearner, Env, Learner, Rewarding, Step, Tick
+from marlrun.types import Learner, Step, Tick
 
 Row = dict[str, Sequence[float | None]]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a job is made of, before any step."""
-
-    job: Job
-    device: torch.device
-    plugins: Sequence[str]
-    env: Env
-    learner: AnyLearner
-
-
-def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
-    """Build a job's environment and learner; ValueError if the configuration is no good."""
-    env = build_env(job.env, job.seeds, device, plugins)
-    size, replicas = block_size(job.env, plugins), len(job.seeds)
-    check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
-    check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
-    learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
-    return Parts(job, device, plugins, env, learner)
-
-
-def try_first_step(parts: Parts) -> None:
-    """Raise ContractError if a job's parts break a promise of types.py at their first step.
-
-    They play in a copy of the game, so the run begins as if nothing had been tried.
-    """
-    job = parts.job
-    copy = build_env(job.env, job.seeds, parts.device, parts.plugins)
-    policy = parts.learner.policy(explore=not job.is_offline, seeds=job.seeds)
-    check_first_step(copy, policy, len(job.seeds))
 
 
 class Training:
@@ -70,12 +33,11 @@ class Training:
     def __init__(self, parts: Parts, directory: Path):
         """Take the newest checkpoint in `directory`, or be ready to begin; change no file.
 
-        ValueError, in one line, if there is nothing to go on with where there should be, or if no
-        evaluation has the tag that is to select best.pt.
+        ValueError, in one line, if the checkpoint or the log is damaged or does not fit the job.
         """
-        self._parts, self.job, self.plugins = parts, parts.job, parts.plugins
+        self.parts, self.job = parts, parts.job
         self.env, self.learner = parts.env, parts.learner
-        self.policy = self.learner.policy(explore=not self.job.is_offline, seeds=self.job.seeds)
+        self.policy = parts.training_policy()
         spec, replicas, num_envs = self.env.spec, len(self.job.seeds), self.env.num_envs
         self.meters = Meters()
         self.returns = Returns(replicas, num_envs, spec, parts.device)
@@ -99,7 +61,6 @@ class Training:
         self.log = Log(directory, self.job.seeds, log_end, self.count, unit)
         self.speed = Speed(self.count, replicas, unit)
         self.reporter = Reporter(self.job.budget, lambda: self.count, replicas, unit)
-        self._check_selection()
 
     @property
     def begun(self) -> bool:
@@ -110,28 +71,6 @@ class Training:
     def _selects(self) -> bool:
         """Whether evaluations select a best.pt."""
         return self.job.checkpoint_best != NEWEST
-
-    @cached_property
-    def exact(self) -> dict[str, float] | None:
-        """Exact values of the game, None where it cannot be solved; that may take half a minute."""
-        return exact.solve(self.job.env, self.plugins)
-
-    def _check_selection(self) -> None:
-        """Raise ValueError unless evaluations have the tag that selects best.pt."""
-        tag, parts = self.job.checkpoint_best, self._parts
-        if tag in (HEADLINE, NEWEST):
-            return
-        # An evaluation of no steps has the same tags as any other.
-        env = build_env(self.job.env, self.job.seeds, parts.device, parts.plugins, num_envs=1)
-        policy = self.learner.policy(explore=False, seeds=self.job.seeds)
-        rewarding = self.learner if isinstance(self.learner, Rewarding) else None
-        tags = sorted(play(env, policy, optimum_of(self.exact), rewarding, steps=0))
-        if tag not in tags:
-            expected = (
-                f"expected {NEWEST}, or what an evaluation of this run has: {', '.join(tags)}"
-            )
-            guess = did_you_mean(tag, [NEWEST, *tags])
-            raise ValueError(f"checkpoint.best={tag}: {expected}{guess}")
 
     def open(self) -> None:
         """Take back in the directory what came after the checkpoint."""
@@ -223,7 +162,7 @@ class Training:
         if path is None:
             return 0
         with advising(self._way_out(path)):
-            state = load(path, self._parts.device)
+            state = load(path, self.parts.device)
             if "after" not in state:
                 raise ValueError(f"{path} holds a learner, no run")
         parts = {"learner": self.learner, "meters": self.meters, "returns": self.returns}
@@ -299,7 +238,7 @@ class Training:
         return row | {"perf/seconds": [self.clock.read()] * len(self.job.seeds)}
 
     def _evaluate(self, purpose: str, episodes: int) -> dict[str, Tensor]:
-        parts = self._parts
+        parts = self.parts
         results = means(
             evaluate(
                 self.job.env,
@@ -309,7 +248,7 @@ class Training:
                 parts.plugins,
                 purpose=purpose,
                 episodes=episodes,
-                optimum=optimum_of(self.exact),
+                optimum=optimum_of(parts.exact),
             )
         )
         self.health.check_metrics(results, self.when)
