@@ -145,3 +145,19 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, fail)
     assert path.read_bytes() == b"old"
+
+
+def test_a_kill_amid_the_last_evaluation_leaves_a_best_checkpoint(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save_best(5, {"learner": {}})
+
+    def killed(path, count, state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save_best(7, {"learner": {}}, for_now=True)
+    assert load(checkpoints.named("best"), CPU)["env_steps"] == 5
+    checkpoints.take_back_best()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["best.pt"]
+    assert load(checkpoints.named("best"), CPU)["env_steps"] == 5

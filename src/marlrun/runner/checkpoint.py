@@ -3,9 +3,9 @@
 `step_<env_steps>.pt` files, or `update_<updates>.pt` of an offline learner, hold a whole run at a
 tick, the highest number is the latest; `best.pt` holds the learner that was evaluated best, by the tag
 that `checkpoint.best` names. Nothing else says which is which, so there is no moment at which a kill
-leaves the directory in doubt. `best_before.pt` is put aside where only the end of the run made it be
-evaluated: training for longer brings it back.
-With `checkpoint.best=latest` a run has neither of the two.
+leaves the directory in doubt. `best_before.pt` is a copy of the one
+before, where the learner was evaluated only because the run ended there: training for longer brings
+it back. With `checkpoint.best=latest` a run has neither of the two.
 """
 
 import pickle
@@ -15,6 +15,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Any, BinaryIO, Protocol, cast
 
 import torch
@@ -56,14 +57,15 @@ class Checkpoints:
             path.unlink()
 
     def save_best(self, count: int, state: StateDict, *, for_now: bool = False) -> None:
-        """Write best.pt in place of the one before, which `for_now` puts aside."""
-        if for_now:
-            with suppress(FileNotFoundError):
-                self._best.replace(self._best_before)
+        """Write best.pt in place of the one before, of which `for_now` keeps a copy."""
+        # A copy, not a move: after a kill between the two, mode=eval must find a best.pt.
+        if for_now and self._best.is_file():
+            with opened(self._best) as best:
+                write_atomically(self._best_before, partial(copyfileobj, best))
         self._write(self._best, count, state)
 
     def take_back_best(self) -> None:
-        """Bring back what `save_best(.., for_now=True)` put aside, if it did."""
+        """Bring back the best.pt of which `save_best(.., for_now=True)` kept a copy, if it did."""
         with suppress(FileNotFoundError):
             self._best_before.replace(self._best)
 
