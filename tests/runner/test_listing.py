@@ -152,3 +152,13 @@ def test_no_such_directory(tmp_path: Path):
 def test_listing_imports_no_torch():
     code = "import sys, marlrun.runner.listing; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_job_not_begun_says_what_it_will_count(stored: Path):
+    path = stored / "sweep/sweep.json"
+    content = json.loads(path.read_text())
+    (waiting,) = (job for job in content["jobs"] if job["directory"] == "2_seed=8")
+    waiting["config"] |= {"env_steps": None, "updates": 60}
+    path.write_text(json.dumps(content))
+    (run,) = (run for run in runs(stored / "sweep") if run.path.name == "2_seed=8")
+    assert (run.unit, run.steps, run.settings["updates"]) == ("updates", 0, 60)

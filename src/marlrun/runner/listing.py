@@ -188,6 +188,8 @@ def _checked(
         raise ValueError(
             f"{source}: started {values['started']!r:.80}: expected a time, {_EXAMPLE}"
         )
+    # A job that has not begun has counted nothing: its configuration says what it will count.
+    unit = unit_of({**config, **values})
     results = _mapping(values.get("results"))
     for tag, numbers in results.items():
         if not fits("list", numbers) or not all(map(_is_number, numbers)):
@@ -199,8 +201,8 @@ def _checked(
         env=values["env"],
         name=values["name"],
         seeds=values.get("seeds", []),
-        unit=unit_of(values),
-        steps=values.get(unit_of(values), 0),
+        unit=unit,
+        steps=values.get(unit, 0),
         started=values.get("started"),
         finished=values.get("finished"),
         results=results,
