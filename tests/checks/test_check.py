@@ -97,6 +97,16 @@ def test_what_is_right_passes(env, algo, check):
     assert all(line.startswith(("ok ", "skipped ")) for line in lines.values())
 
 
+def test_an_offline_learner_never_explores_and_needs_no_reward(check):
+    # In one step nobody reaches the end of ten cells, where the reward is.
+    game = ["env.length=10", "env.horizon=1"]
+    lines, summary, code, _ = check("Corridor", "Offline", *game)
+    assert (summary["failed"], code) == ([], 0), lines
+    assert lines["algo/moves"].startswith("ok ")
+    lines, summary, _, _ = check("Corridor", "Tabular", *game)
+    assert lines["algo/moves"].endswith("[no reward was paid in 120 steps]")
+
+
 WRONG = [
     # The mistakes of a stranger.
     (

@@ -208,3 +208,44 @@ class GradientPolicy:
 
     def load_state_dict(self, state):
         self.counter = state["counter"]
+
+
+class Offline:
+    """Approaches 1 for action 0 and 0 for the others, from no play at all; never explores."""
+
+    def __init__(self, spec, seeds, device, *, num_envs, lr):
+        self.lr = lr
+        self.values = Stream(seeds, "init", device).uniform(0, spec.num_agents, spec.num_actions[0])
+        self.targets = torch.zeros_like(self.values)
+        self.targets[..., 0] = 1.0
+
+    def policy(self, explore, seeds):
+        assert not explore
+        return GreedyPolicy(self)
+
+    def update(self):
+        gap = self.targets - self.values
+        self.values = self.values + 0.1 * self.lr * gap
+        return {"loss/gap": gap.square().mean(-1)}
+
+    def state_dict(self):
+        return {"values": self.values}
+
+    def load_state_dict(self, state):
+        self.values = state["values"]
+
+
+class GreedyPolicy:
+    """Has no memory."""
+
+    def __init__(self, learner):
+        self.learner = learner
+
+    def __call__(self, step):
+        return self.learner.values.argmax(-1)[:, None].expand(step.reward.shape).contiguous()
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass

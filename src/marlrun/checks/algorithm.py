@@ -21,11 +21,13 @@ from marlrun.checks.subject import (
     FEWEST_UPDATES,
     Subject,
     Transition,
+    acts,
     learn,
     only,
     play,
     relearn,
     seed_global_generators,
+    training_policy,
 )
 from marlrun.runner import evaluate
 from marlrun.runner.health import Health
@@ -70,10 +72,10 @@ def finite(subject: Subject) -> None:
 def moves(subject: Subject) -> None:
     """An update changes what is learned: a tensor of floating point in `state_dict`."""
     transitions, updates = subject.learned.transitions, set(subject.learned.updates)
-    if not any(transition.after.reward.any() for transition in transitions):
-        raise Skipped(f"no reward was paid in {len(transitions):,} steps")
     learner = subject.learner()
-    policy = learner.policy(explore=True, seeds=subject.seeds)
+    if acts(learner) and not any(transition.after.reward.any() for transition in transitions):
+        raise Skipped(f"no reward was paid in {len(transitions):,} steps")
+    policy = training_policy(learner, subject.seeds)
     for index, (before, action, after, _) in enumerate(transitions):
         policy(before)
         earlier = _numbers(learner) if index in updates else {}
@@ -102,7 +104,7 @@ def memory(subject: Subject) -> None:
     nowhere = torch.zeros_like(future[0].first)
     every_second = nowhere.clone()
     every_second[:, ::2] = True
-    for explore in (True, False):
+    for explore in {acts(learner), False}:
 
         def answers(past: list[Step], first: Tensor, explore: bool = explore) -> Tensor:
             policy = learner.policy(explore=explore, seeds=subject.seeds)
@@ -120,7 +122,7 @@ def policy_state(subject: Subject) -> None:
     """A policy that was saved and loaded goes on as the one that was not."""
     learner, transitions = subject.lesson.learner, subject.lesson.transitions
     past, future = (_side_by_side(transitions, part) for part in range(2))
-    policy, loaded = (learner.policy(explore=True, seeds=subject.seeds) for _ in range(2))
+    policy, loaded = (training_policy(learner, subject.seeds) for _ in range(2))
     _answers(policy, past)
     loaded.load_state_dict(subject.save_and_load(policy=policy.state_dict())["policy"])
     require_same(_answers(policy, future), _answers(loaded, future), "what it does ")
@@ -226,12 +228,12 @@ def seed(subject: Subject) -> str | None:
     first = subject.lesson.transitions[0].before
     step = Step(*(None if part is None else part[:1, :1].expand_as(part) for part in first))  # pyright: ignore[reportArgumentType]
     seed_global_generators(0)
-    done = _answers(learner.policy(explore=True, seeds=subject.seeds), [step] * 100)
+    done = _answers(training_policy(learner, subject.seeds), [step] * 100)
     if torch.equal(done, done[:1].expand_as(done)):
         return "nothing that it does is random"
     other_seeds = [seed + len(subject.seeds) for seed in subject.seeds]
     seed_global_generators(0)
-    if torch.equal(done, _answers(learner.policy(explore=True, seeds=other_seeds), [step] * 100)):
+    if torch.equal(done, _answers(training_policy(learner, other_seeds), [step] * 100)):
         raise Broken("expected other actions of a policy with other seeds, got the same")
     return None
 

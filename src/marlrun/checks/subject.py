@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from marlrun.runner.checkpoint import Checkpoints, load
 from marlrun.runner.job import Job
 from marlrun.runner.promises import check_action
 from marlrun.streams import Stream
-from marlrun.types import AnyLearner, Env, Metrics, Policy, Seeds, Spec, StateDict, Step
+from marlrun.types import AnyLearner, Env, Learner, Metrics, Policy, Seeds, Spec, StateDict, Step
 
 FEWEST_STEPS = 300
 """Steps that are played at least, so that episodes end and rewards are paid."""
@@ -132,7 +132,7 @@ class Subject:
         """Build what plays and learns, with the generators that belong to nobody seeded before."""
         seed_global_generators(global_seed)
         learner, env = self.learner(), self.env(copies=self.job.num_envs)
-        return Run(env, learner.policy(explore=True, seeds=self.seeds), learner)
+        return Run(env, training_policy(learner, self.seeds), learner)
 
     @cached_property
     def lesson(self) -> Lesson:
@@ -149,8 +149,8 @@ class Subject:
 
     @property
     def _most_steps(self) -> int:
-        """The job's budget, in steps of all copies."""
-        return -(-self.job.budget // self.job.num_envs)
+        """The job's budget, in ticks: steps of all copies, or updates of an offline learner."""
+        return -(-self.job.budget // (1 if self.job.is_offline else self.job.num_envs))
 
     @cached_property
     def learned(self) -> Lesson:
@@ -215,16 +215,26 @@ def only(transition: Transition, replica: int) -> Transition:
 
 def relearn(learner: AnyLearner, seeds: Seeds, transitions: list[Transition]) -> Iterator[Answer]:
     """Let a learner see transitions that another has played."""
-    policy = learner.policy(explore=True, seeds=seeds)
+    policy = training_policy(learner, seeds)
     for before, action, after, _ in transitions:
-        chosen = policy(before)
-        yield Answer(copied(chosen), copied(learn(learner, before, action, after)))
+        answer = copied(policy(before))
+        yield Answer(answer, copied(learn(learner, before, action, after)))
+
+
+def acts(learner: AnyLearner) -> bool:
+    """Say whether a learner learns from what it does itself; an offline learner does not."""
+    return hasattr(learner, "observe")
+
+
+def training_policy(learner: AnyLearner, seeds: Seeds) -> Policy:
+    """Return a learner's policy as training asks for it: an offline learner never explores."""
+    return learner.policy(explore=acts(learner), seeds=seeds)
 
 
 def learn(learner: AnyLearner, before: Step, action: Tensor, after: Step) -> Metrics:
     """Let a learner see a transition, unless it learns offline, and update."""
-    if isinstance(observe := getattr(learner, "observe", None), Callable):
-        observe(before, action, after)
+    if acts(learner):
+        cast(Learner, learner).observe(before, action, after)
     return learner.update()
 
 
