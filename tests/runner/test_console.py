@@ -45,7 +45,7 @@ def test_a_run_introduces_itself(capsys, choices, settings):
         "best.pt: the newest",
     ]
     introduce(Path("x"), {"choices": choices}, "cpu", "the newest", None, brief=True)
-    unknown = "none, there is no exact solution of this game"
+    unknown = "none, this game cannot be solved; mode=exact says why"
     assert capsys.readouterr().err == (
         f"run directory: x; device: cpu; exact values: {unknown}; settings: {settings}\n"
     )

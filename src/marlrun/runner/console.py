@@ -121,7 +121,7 @@ def introduce(
         "run directory": str(directory),
         "curves": commands.tensorboard(directory / "tb"),
         "device": device,
-        "exact values": values or "none, there is no exact solution of this game",
+        "exact values": values or "none, this game cannot be solved; mode=exact says why",
         "settings": _origin(config.get("choices", {})),
         "best.pt": selection,
     }
