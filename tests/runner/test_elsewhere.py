@@ -8,15 +8,16 @@ import yaml
 from graphs.graphs_at_hand import node
 from runner.fakes import config
 
+from marlrun.config.nested import merged
 from marlrun.runner.elsewhere import changed, differences
 from marlrun.runner.evaluate import evaluate_run
 from marlrun.runner.train import train
 
 CONF = Path(__file__).parents[2] / "conf"
-NETWORKED = {
-    **yaml.safe_load((CONF / "algo/networked_ac_q.yaml").read_text()),
-    **{"critic": "linear", "features": "team", "policy": "tabular"},
-}
+NETWORKED = merged(
+    yaml.safe_load((CONF / "algo/networked_ac_q.yaml").read_text()),
+    {"critic": {"kind": "linear", "features": "team"}, "policy": {"kind": "tabular"}},
+)
 
 
 def stored(name):

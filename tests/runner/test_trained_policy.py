@@ -30,7 +30,7 @@ RUNS = {
     "networked_ac_q": ["algo=networked_ac_q", "env=public_goods", "graph=ring", "env_steps=100"],
     "tabular": [
         *("algo=networked_ac_v", "env=networked_mdp", "env.num_states=5", "env_steps=100"),
-        *("algo.policy=tabular", "graph=star", "graph.weights=uniform_row"),
+        *("algo.policy.kind=tabular", "graph=star", "graph.weights=uniform_row"),
     ],
     "random": ["algo=random", "env=meeting_grid", "env_steps=50"],
 }
