@@ -218,7 +218,7 @@ def test_the_same_job_in_the_same_directory_goes_on(tmp_path):
 
 def test_another_job_or_a_finished_one_is_refused(tmp_path):
     interrupt(tmp_path, 33)
-    with pytest.raises(ValueError, match="interrupted, another job"):
+    with pytest.raises(ValueError, match="interrupted, another job: seed=4 in place of 3"):
         train(config(seed=4), tmp_path, [])
     train(config(), tmp_path, [])
     with pytest.raises(ValueError, match="holds a run already .finished."):
@@ -452,7 +452,21 @@ def test_a_record_that_cannot_be_written_fails_the_run_which_then_goes_on(
 def test_a_requeued_job_of_an_older_version_is_the_same_job():
     """A configuration names what was chosen; older ones did not name the tuned settings."""
     job = config()
-    assert documents.same(
-        job | {"choices": {"algo": "a", "tuned": None}}, job | {"choices": {"algo": "a"}}
-    )
-    assert not documents.same(job, job | {"seed": 9})
+    chosen = {"algo": "a", "tuned": None}
+    older = job | {"choices": {"algo": "a"}}
+    assert documents.difference(job | {"choices": chosen}, older) is None
+    assert documents.difference(job | {"seed": 9}, job) == "seed=9 in place of 3"
+    more = job | {"algo": job["algo"] | {"depth": 2}}
+    assert documents.difference(more, job) == "only one of the two has algo.depth"
+    assert documents.difference(job, more) == "only one of the two has algo.depth"
+
+
+def test_a_run_whose_record_was_lost_goes_on_and_says_so(tmp_path, capsys):
+    train(config(), tmp_path / "whole", [])
+    interrupt(tmp_path / "cut", 47)
+    (tmp_path / "cut/run.json").unlink()
+    capsys.readouterr()
+    assert resume(tmp_path / "cut", None, PLUGINS).status == "finished"
+    assert "going on from env step 94\n" in capsys.readouterr().err
+    assert record(tmp_path / "cut")["resumed"][0]["env_steps"] == 94
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")

@@ -15,6 +15,7 @@ import yaml
 import marlrun
 from marlrun.config.nested import leaves
 from marlrun.config.older import LATER, current
+from marlrun.config.schema import show
 from marlrun.config.unit import Unit, unit_of
 from marlrun.system.errors import advising
 from marlrun.system.paths import is_directory, refuse_links
@@ -92,8 +93,8 @@ def read_record(directory: Path) -> Record | None:
             raise ValueError(f"{path}: expected an object with a status")
         for key, kind in _KINDS.items():
             if not isinstance(record.get(key, kind()), kind):
-                given = f"{key} {record[key]!r:.80}"
-                raise ValueError(f"{path}: {given}: expected {kind.__name__}")
+                entry = f"{key} {record[key]!r:.80}"
+                raise ValueError(f"{path}: {entry}: expected {kind.__name__}")
     return record
 
 
@@ -104,13 +105,20 @@ _KINDS: dict[str, type] = {
 """Keys of run.json on which going on with a run depends, and what they hold."""
 
 
-def same(config: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Say whether a configuration is the stored one, perhaps of an older version.
+def difference(config: Mapping[str, Any], stored: Mapping[str, Any]) -> str | None:
+    """Return the first key in which a configuration is not the stored one, with both values.
 
-    The names of the chosen files do not count: what the files hold is compared.
+    None if they are the same job, perhaps of an older version. The names of the chosen files do not
+    count: what the files hold is compared.
     """
-    written = yaml.safe_load(yaml.safe_dump(dict(config)))
-    return _compared(written) == _compared(stored)
+    now = _compared(yaml.safe_load(yaml.safe_dump(dict(config))))
+    before = _compared(stored)
+    for key in now | before:
+        if key not in now or key not in before:
+            return f"only one of the two has {key}"
+        if now[key] != before[key]:
+            return f"{key}={show(now[key]):.80} in place of {show(before[key]):.80}"
+    return None
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,8 +213,8 @@ def _choice(kind: str, config: Mapping[str, Any]) -> str:
 
 def _versions() -> dict[str, str]:
     packages = ("marlrun", "torch", "numpy", "hydra-core")
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in packages:
         with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            versions[package] = metadata.version(package)
+    return versions

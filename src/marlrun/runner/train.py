@@ -107,9 +107,10 @@ def _refuse_unless_unfinished(
 ) -> None:
     status = "running" if record is None else record["status"]
     if status in ("running", "interrupted"):
-        if documents.same(config, documents.read_config(directory)):
+        difference = documents.difference(config, documents.read_config(directory))
+        if difference is None:
             return
-        status = f"{status}, another job"
+        status = f"{status}, another job: {difference}"
     raise ValueError(f"{directory} holds a run already ({status}): mode=resume goes on with it")
 
 
@@ -136,12 +137,12 @@ def _run(
         with documents.locked(directory):
             _refuse_lost_checkpoints(directory, record)
             training = Training(parts, directory)
-            again = record is not None
-            record = record or documents.new_record(config, argv, job.seeds, describe(device))
-            if not again:
+            goes_on = record is not None or training.begun
+            if record is None:
+                record = documents.new_record(config, argv, job.seeds, describe(device))
                 inputs.write(job.files, directory)
                 record["inputs"] = {inputs.stored_name(file): file.path for file in job.files}
-            else:
+            if goes_on:
                 saved = f"going on from {singular(job.unit)} {training.count:,}"
                 say(saved if training.begun else "nothing was saved before: starting anew")
                 record.setdefault("resumed", []).append(
@@ -153,9 +154,13 @@ def _run(
             # below the budget of its config.yaml.
             documents.write_record(directory, record)
             documents.write_config(directory, config)
-            chosen = selection(job.checkpoint_best)
             introduce = partial(
-                console.introduce, directory, config, describe(device), chosen, brief=brief
+                console.introduce,
+                directory,
+                config,
+                describe(device),
+                selection(job.checkpoint_best),
+                brief=brief,
             )
             return _drive(training, directory, stop, record, introduce)
 
