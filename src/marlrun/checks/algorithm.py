@@ -100,7 +100,7 @@ def _numbers(learner: AnyLearner) -> dict[str, Tensor]:
 def memory(subject: Subject) -> None:
     """A policy's memory clears where an episode begins, and only there."""
     learner, transitions = subject.lesson.learner, subject.lesson.transitions
-    history, other, future = (_side_by_side(transitions, part) for part in range(3))
+    history, other_history, future = (_side_by_side(transitions, part) for part in range(3))
     nowhere = torch.zeros_like(future[0].first)
     every_second = nowhere.clone()
     every_second[:, ::2] = True
@@ -111,11 +111,11 @@ def memory(subject: Subject) -> None:
             _answers(policy, past)
             return _answers(policy, [future[0]._replace(first=first), *future[1:]])
 
-        cleared, kept = answers(history, ~nowhere), answers(history, nowhere)
-        require_same(cleared, answers(other, ~nowhere), "what it does after `first` ")
+        cleared, remembering = answers(history, ~nowhere), answers(history, nowhere)
+        require_same(cleared, answers(other_history, ~nowhere), "what it does after `first` ")
         mixed = answers(history, every_second)
         require_same(cleared[:, :, ::2], mixed[:, :, ::2], "what it does where an episode begins ")
-        require_same(kept[:, :, 1::2], mixed[:, :, 1::2], "what it does where none begins ")
+        require_same(remembering[:, :, 1::2], mixed[:, :, 1::2], "what it does where none begins ")
 
 
 def policy_state(subject: Subject) -> None:
@@ -245,9 +245,11 @@ def generators(subject: Subject) -> None:
 
 def _require_same_lesson(subject: Subject, global_seed: int) -> None:
     """Raise Broken unless the run of the lesson, made again, is the same."""
-    again = play(*subject.begin(global_seed))
-    for index, (one, other) in enumerate(zip(subject.lesson.transitions, again, strict=False)):
-        require_same(one, other, f"step {index + 1}, ")
+    repeated = play(*subject.begin(global_seed))
+    for index, (expected, seen) in enumerate(
+        zip(subject.lesson.transitions, repeated, strict=False)
+    ):
+        require_same(expected, seen, f"step {index + 1}, ")
 
 
 def padding(subject: Subject) -> None:
@@ -269,8 +271,8 @@ def padding(subject: Subject) -> None:
         relearn(subject.learner(), subject.seeds, noisy),
         strict=True,
     )
-    for index, (one, other) in enumerate(pairs):
-        require_same(one, other, f"step {index + 1} with noise in the padding, ")
+    for index, (expected, seen) in enumerate(pairs):
+        require_same(expected, seen, f"step {index + 1} with noise in the padding, ")
 
 
 def _with_noise(step: Step, spec: Spec, numbers: torch.Generator) -> Step:

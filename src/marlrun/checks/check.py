@@ -50,7 +50,7 @@ def check(config: Config, untyped: Sequence[str]) -> Outcome:
             needs = "env/shapes" if verdicts["env/shapes"] == "FAILED" else None
             verdicts |= _try_all(subject, "algo", algorithm.PROMISES, needs)
     names: dict[str, list[str]] = {
-        verdict: [name for name, given in verdicts.items() if given == verdict]
+        verdict: [name for name, result in verdicts.items() if result == verdict]
         for verdict in ("ok", "FAILED", "skipped")
     }
     summary = {"passed": len(names["ok"]), "failed": names["FAILED"], "skipped": names["skipped"]}

@@ -29,10 +29,10 @@ def difference(expected: Tree, seen: Tree, where: str, tolerance: float = 0.0) -
 
     `where` begins the text. `tolerance` is absolute and relative. Two NaN are the same.
     """
-    leaves, others = flat(expected), flat(seen)
-    if leaves.keys() != others.keys():
-        return f"{where}: expected the keys {list(leaves)}, got {list(others)}"
-    pairs = ((path, leaf, others[path]) for path, leaf in leaves.items())
+    leaves, seen_leaves = flat(expected), flat(seen)
+    if leaves.keys() != seen_leaves.keys():
+        return f"{where}: expected the keys {list(leaves)}, got {list(seen_leaves)}"
+    pairs = ((path, leaf, seen_leaves[path]) for path, leaf in leaves.items())
     texts = (_difference_of_leaves(*pair, tolerance) for pair in pairs)
     return next((f"{where}{text}" for text in texts if text), "")
 

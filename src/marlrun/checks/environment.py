@@ -79,14 +79,14 @@ def restart(subject: Subject) -> None:
             if before is not None:
                 now = getattr(begun, name)[running]
                 require_same(before[running], now, f"{name} of copies that are not done ")
-    ended = [(after, begun) for after, begun in turns if after.done.any()]
-    if not ended:
+    episode_ends = [(after, begun) for after, begun in turns if after.done.any()]
+    if not episode_ends:
         raise Skipped(f"no episode ended within {len(turns):,} steps")
     if subject.spec.continuing:
-        for after, begun in ended:
+        for after, begun in episode_ends:
             require_same(_view(after), _view(begun), "the state of a continuing task ")
     else:
-        _require_new_start(subject, ended)
+        _require_new_start(subject, episode_ends)
 
 
 def _require_beginning(step: Step, first: Tensor, where: str) -> None:
@@ -99,13 +99,13 @@ def _require_beginning(step: Step, first: Tensor, where: str) -> None:
         raise Broken(f"reward after {where}: expected 0, got {paid[paid != 0][0].item():g}")
 
 
-def _require_new_start(subject: Subject, ended: list[tuple[Step, Step]]) -> None:
+def _require_new_start(subject: Subject, episode_ends: list[tuple[Step, Step]]) -> None:
     """Raise Broken if restart shows the end of the last episode wherever that can be told.
 
     Where all episodes end in a view that reset may give, it cannot.
     """
-    ends = torch.cat([_view(after)[after.done] for after, _ in ended])
-    starts = torch.cat([_view(begun)[after.done] for after, begun in ended])
+    ends = torch.cat([_view(after)[after.done] for after, _ in episode_ends])
+    starts = torch.cat([_view(begun)[after.done] for after, begun in episode_ends])
     at_reset = _view(subject.random_play[0].before).flatten(0, 1)
     is_start = (ends[:, None] == at_reset).all(-1).any(1)
     if torch.equal(ends, starts) and not is_start.all():
@@ -122,7 +122,7 @@ def _view(step: Step) -> Tensor:
 
 def _turns(subject: Subject) -> list[tuple[Step, Step]]:
     """Return what step and then restart gave, of every step but the last."""
-    return [(one.after, other.before) for one, other in pairwise(subject.random_play)]
+    return [(earlier.after, later.before) for earlier, later in pairwise(subject.random_play)]
 
 
 def horizon(subject: Subject) -> None:
@@ -148,12 +148,12 @@ def horizon(subject: Subject) -> None:
 def steps(subject: Subject) -> None:
     """A step that was returned stays as it was while the game goes on."""
     env, policy = subject.env(), RandomActions(subject.spec, subject.seeds, subject.device)
-    step, kept = env.reset(), list[tuple[Step, Step]]()
+    step, steps_and_copies = env.reset(), list[tuple[Step, Step]]()
     for _ in range(20):
         after = env.step(policy(step))
-        kept += [(step, copied(step)), (after, copied(after))]
+        steps_and_copies += [(step, copied(step)), (after, copied(after))]
         step = env.restart(after)
-    for returned, copy in kept:
+    for returned, copy in steps_and_copies:
         require_same(copy, returned, "a step, 20 steps later ")
 
 
@@ -166,14 +166,14 @@ def state(subject: Subject) -> None:
     env = subject.env()
     *_, last = replay(env, [transition.action for transition in expected[: cut + 1]])
     # Training resumes in the same way: without a reset, by a restart of the last step.
-    other = subject.env()
-    other.load_state_dict(subject.save_and_load(env=env.state_dict())["env"])
-    step = other.restart(last.after)
+    loaded_env = subject.env()
+    loaded_env.load_state_dict(subject.save_and_load(env=env.state_dict())["env"])
+    step = loaded_env.restart(last.after)
     for index, transition in enumerate(expected[cut + 1 :], start=cut + 1):
         require_same(transition.before, step, f"before action {index + 1}, ")
-        after = other.step(transition.action)
+        after = loaded_env.step(transition.action)
         require_same(transition.after, after, f"after action {index + 1}, ")
-        step = other.restart(after)
+        step = loaded_env.restart(after)
 
 
 def company(subject: Subject) -> None:
@@ -195,10 +195,10 @@ def seed(subject: Subject) -> str | None:
     if torch.equal(views, views[:, :1, :1].expand_as(views)):
         return "nothing in it is random"
     other_seeds = range(subject.seeds[-1] + 1, subject.seeds[-1] + 1 + len(subject.seeds))
-    others = torch.stack(
+    other_views = torch.stack(
         [_view(after) for _, _, after, _ in replay(subject.env(other_seeds), actions)]
     )
-    if torch.equal(views, others):
+    if torch.equal(views, other_views):
         raise Broken(
             "expected another game of other seeds, got the same, though chance plays in it"
         )
@@ -219,9 +219,9 @@ def _require_same_play(expected: list[Transition], env: Env, global_seed: int = 
     """Raise Broken unless the actions of `expected` lead to the same steps in `env`."""
     seed_global_generators(global_seed)
     actions = [transition.action for transition in expected]
-    for index, (one, other) in enumerate(zip(expected, replay(env, actions), strict=True)):
-        require_same(one.before, other.before, f"before action {index + 1}, ")
-        require_same(one.after, other.after, f"after action {index + 1}, ")
+    for index, (transition, seen) in enumerate(zip(expected, replay(env, actions), strict=True)):
+        require_same(transition.before, seen.before, f"before action {index + 1}, ")
+        require_same(transition.after, seen.after, f"after action {index + 1}, ")
 
 
 PROMISES = (

@@ -66,13 +66,13 @@ def build_learner(
 
     If it takes a graph, it gets one; ValueError if its agents communicate and could never agree.
     """
-    given: dict[str, Any] = {"num_envs": num_envs}
+    extras: dict[str, Any] = {"num_envs": num_envs}
     if graph is not None and takes_graph(node, plugins):
         network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
         if network.problem and _communicates(node):
             raise ValueError(network.problem)
-        given["graph"] = network
-    return build(node, "algo", plugins, env.spec, seeds, device, **given)
+        extras["graph"] = network
+    return build(node, "algo", plugins, env.spec, seeds, device, **extras)
 
 
 def _communicates(node: Node) -> bool:
@@ -107,7 +107,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
     make = resolve(target, kind, plugins)
     keys = {key: value for key, value in node.items() if key != "_target_"} | kwargs
     try:
-        keys = _typed(make, keys, kind)
+        keys = _with_dataclasses(make, keys, kind)
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
     except Exception as error:
@@ -117,21 +117,21 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: 
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
 
 
-def _typed(make: Callable[..., Any], keys: Node, path: str) -> dict[str, Any]:
+def _with_dataclasses(make: Callable[..., Any], keys: Node, path: str) -> dict[str, Any]:
     """Return the keys of the node at `path` as `make` takes them: some are dataclasses."""
     groups = {key: cast(Node, value) for key, value in keys.items() if isinstance(value, Mapping)}
     hints = get_type_hints(make.__init__ if inspect.isclass(make) else make) if groups else {}
-    typed = dict(keys)
+    arguments = dict(keys)
     for key, values in groups.items():
         hint = hints.get(key)
         options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         for option in filter(inspect.isclass, options):
             if is_dataclass(option):
-                typed[key] = _grouped(option, values, f"{path}.{key}")
-    return typed
+                arguments[key] = _dataclass_of(option, values, f"{path}.{key}")
+    return arguments
 
 
-def _grouped(group: type, values: Node, path: str) -> Any:
+def _dataclass_of(group: type, values: Node, path: str) -> Any:
     """Return the dataclass of these values; ValueError, in one line, that names the key at fault."""
     names = {field.name: field for field in fields(group) if field.init}
     takes = f"{path} takes {', '.join(names)}"
@@ -143,7 +143,7 @@ def _grouped(group: type, values: Node, path: str) -> Any:
         if name not in values and field.default is field.default_factory is MISSING:
             raise ValueError(f"{path}.{name}: missing, {takes}")
     try:
-        return group(**_typed(group, values, path))
+        return group(**_with_dataclasses(group, values, path))
     except ValueError as error:
         if str(error).startswith(_NAMED):
             raise
@@ -165,13 +165,13 @@ def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[...,
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ValueError(f"{kind}._target_={target}: {error}") from error
-    found: Any = vars(module).get(name)
-    is_code = inspect.isclass(found) or inspect.isfunction(found)
-    if not is_code or found.__module__ != module_name or name.startswith("_"):
+    constructor: Any = vars(module).get(name)
+    is_code = inspect.isclass(constructor) or inspect.isfunction(constructor)
+    if not is_code or constructor.__module__ != module_name or name.startswith("_"):
         raise ValueError(
             f"{kind}._target_={target}: expected a class or function defined in {module_name}"
         )
-    return found
+    return constructor
 
 
 def refuse_hidden_targets(config: Node) -> None:

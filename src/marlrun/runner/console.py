@@ -126,8 +126,8 @@ def introduce(
         "best.pt": selection,
     }
     if brief:
-        shown = ("run directory", "device", "exact values", "settings")
-        say("; ".join(f"{name}: {facts[name]}" for name in shown))
+        brief_facts = ("run directory", "device", "exact values", "settings")
+        say("; ".join(f"{name}: {facts[name]}" for name in brief_facts))
     else:
         say("\n".join(f"{name}: {fact}" for name, fact in facts.items()))
 

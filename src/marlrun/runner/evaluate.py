@@ -105,7 +105,7 @@ def play(
     step = env.reset()
     value: Any = getattr(policy, "value", None)
     anticipated = None if value is None else value(step)
-    returns, recovered = torch.zeros_like(step.reward), torch.zeros_like(step.reward)
+    returns, learned_returns = torch.zeros_like(step.reward), torch.zeros_like(step.reward)
     playing = torch.ones_like(step.first)
     length = torch.zeros_like(step.first, dtype=torch.int64)
     for time in range(spec.horizon if steps is None else steps):
@@ -114,8 +114,8 @@ def play(
         weight = spec.reward_weight * spec.discount**time
         returns.add_(after.reward * playing.unsqueeze(-1), alpha=weight)
         if rewarding is not None:
-            reward = _recovered(rewarding, step, action, after)
-            recovered.add_(reward * playing.unsqueeze(-1), alpha=weight)
+            reward = _checked_reward(rewarding, step, action, after)
+            learned_returns.add_(reward * playing.unsqueeze(-1), alpha=weight)
         length += playing
         playing &= ~after.done
         if (time + 1) % CHECK_EVERY == 0 and not playing.any():
@@ -127,13 +127,13 @@ def play(
     if anticipated is not None:
         columns["eval/anticipated_mean"] = anticipated.mean(-1)
     if rewarding is not None:
-        columns["irl/return_mean"] = recovered.mean(-1)
+        columns["irl/return_mean"] = learned_returns.mean(-1)
     for index, name in enumerate(spec.agent_names):
         columns[f"agent/{name}/return"] = returns[..., index]
     return {tag: column.double().cpu() for tag, column in columns.items()}
 
 
-def _recovered(rewarding: Rewarding, before: Step, action: Tensor, after: Step) -> Tensor:
+def _checked_reward(rewarding: Rewarding, before: Step, action: Tensor, after: Step) -> Tensor:
     """Return a learner's own rewards [R, E, N]; ValueError if their shape is another."""
     reward = rewarding.reward(before, action, after)
     if reward.shape != after.reward.shape:
@@ -166,8 +166,8 @@ def check_room(
     """
     copies = min(episodes, size)
     columns = 8 * replicas * copies * (_NUM_TAGS + spec.num_agents)
-    needed = capacity.of_steps(spec, replicas, copies) + columns
-    capacity.check(needed, device, f"{key}={episodes} replicas={replicas}")
+    num_bytes = capacity.of_steps(spec, replicas, copies) + columns
+    capacity.check(num_bytes, device, f"{key}={episodes} replicas={replicas}")
 
 
 def exact_values(env_node: Node, plugins: Sequence[str]) -> dict[str, float] | None:
@@ -206,8 +206,8 @@ def evaluate_run(
     moved = move_run(run, changes or {})
     set_up(threads)
     seeds = run.job.seeds if seed is None else range(seed, seed + len(run.job.seeds))
-    filmed = [derive(seed, "video") for seed in seeds]
-    game = build_env(moved.job.env, filmed, run.device, plugins, num_envs=1)
+    video_seeds = [derive(seed, "video") for seed in seeds]
+    game = build_env(moved.job.env, video_seeds, run.device, plugins, num_envs=1)
     _check_run(game.spec, len(seeds), episodes, block_size(moved.job.env, plugins), run.device)
     learner, path, unit, done = _load_moved(run, moved, game.spec, checkpoint)
     team = join_guests(run, learner, game.spec, guests) if guests else learner
@@ -223,30 +223,30 @@ def evaluate_run(
         optimum=optimum_of(exact_values(moved.job.env, plugins)),
     )
     # With one seed there is an interval over episodes, which takes all of them.
-    kept = list(blocks) if len(seeds) == 1 else []
-    averages = means(kept or blocks)
+    all_blocks = list(blocks) if len(seeds) == 1 else []
+    averages = means(all_blocks or blocks)
     when = f"{singular(unit)} {done}"
     Health(seeds, game.spec.agent_names).check_metrics(averages, when)
 
     say(f"{path}: {when}, {episodes} fresh episodes a seed")
-    elsewhere = _elsewhere(run, moved, guests or {})
+    elsewhere = _changes_in_words(run, moved, guests or {})
     if elsewhere:
         say(f"elsewhere: {', '.join(elsewhere)}")
     if video:
-        policy = team.policy(explore=False, seeds=filmed)
+        policy = team.policy(explore=False, seeds=video_seeds)
         tag = "elsewhere" if elsewhere else "episode"
         gif = record(game, policy, directory, run.job.seeds[0], done, unit, tag)
         say(f"video of the evaluated policy: {gif}")
     results = {tag: floats(values) for tag, values in averages.items()}
-    if kept:
-        console.write_results(_joined(kept), "episode")
+    if all_blocks:
+        console.write_results(_joined(all_blocks), "episode")
     else:
         console.write_results(results, "seed")
     write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)
 
 
-def _elsewhere(run: StoredRun, moved: StoredRun, guests: Mapping[str, Guest]) -> list[str]:
+def _changes_in_words(run: StoredRun, moved: StoredRun, guests: Mapping[str, Guest]) -> list[str]:
     """Return what differs from the game that a run was trained in, and from its team."""
     return [
         *differences(run.config, moved.config, "env").values(),
@@ -273,8 +273,8 @@ def _check_run(spec: Spec, replicas: int, episodes: int, size: int, device: torc
     """Raise ValueError unless the memory holds a block and, with one seed, all results."""
     check_room(spec, replicas, episodes, size, device, "episodes")
     if replicas == 1:
-        needed = _BYTES_PER_RESULT * episodes * (_NUM_TAGS + spec.num_agents)
-        capacity.check(needed, torch.device("cpu"), f"episodes={episodes}")
+        num_bytes = _BYTES_PER_RESULT * episodes * (_NUM_TAGS + spec.num_agents)
+        capacity.check(num_bytes, torch.device("cpu"), f"episodes={episodes}")
 
 
 def _joined(blocks: Sequence[Mapping[str, Tensor]]) -> dict[str, list[float]]:

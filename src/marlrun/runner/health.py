@@ -47,5 +47,5 @@ class Health:
             replica, agent = divmod(index[0], agents)
         else:
             return ""
-        named = "" if agent is None else f", agent {self.agent_names[agent]}"
-        return f", replica with seed {self.seeds[replica]}{named}"
+        agent_text = "" if agent is None else f", agent {self.agent_names[agent]}"
+        return f", replica with seed {self.seeds[replica]}{agent_text}"

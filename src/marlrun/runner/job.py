@@ -53,14 +53,14 @@ class Job:
     @property
     def budget(self) -> int:
         """How much of the unit it trains for."""
-        given = (self.updates, self.env_steps, _USUAL_ENV_STEPS)
-        return next(number for number in given if number is not None)
+        budgets = (self.updates, self.env_steps, _USUAL_ENV_STEPS)
+        return next(number for number in budgets if number is not None)
 
     @property
     def hyperparameters(self) -> Node:
         """What distinguishes this job from others, but for its seeds; files by their copies."""
         values = {
-            kind: {key: _named(value) for key, value in node.items() if key != "_target_"}
+            kind: {key: _with_copy_name(value) for key, value in node.items() if key != "_target_"}
             for kind, node in self._nodes.items()
         }
         return values | {self.unit: self.budget}
@@ -77,7 +77,7 @@ class Job:
         return nodes if self.graph is None else nodes | {"graph": self.graph}
 
 
-def _named(value: Any) -> Any:
+def _with_copy_name(value: Any) -> Any:
     return inputs.stored_name(value) if isinstance(value, InputFile) else value
 
 
@@ -124,19 +124,19 @@ def with_graph(
     Where none was chosen that is conf/graph/erdos_renyi.yaml, the experiments of the paper.
     ValueError if one was chosen for an algorithm without communication.
     """
-    chosen = config.get("choices", {})
+    choices = config.get("choices", {})
     if not takes_graph(job.algo, plugins):
         if job.graph is not None:
-            graph = chosen.get("graph", job.graph["_target_"].rpartition(".")[2])
-            algo = chosen.get("algo", job.algo["_target_"])
+            graph = choices.get("graph", job.graph["_target_"].rpartition(".")[2])
+            algo = choices.get("algo", job.algo["_target_"])
             raise ValueError(f"graph={graph}: algo {algo} takes no graph")
         return job, {key: value for key, value in config.items() if key != "graph"}
     if job.graph is not None:
         return job, config
     rules = declared(f"graph/{_USUAL_GRAPH}", "graph").rules.items()
     node = nested({key: rule.default for key, rule in rules})["graph"]
-    named = {"graph": node, "choices": {**chosen, "graph": _USUAL_GRAPH}}
-    return replace(job, graph=node), {**config, **named}
+    changes = {"graph": node, "choices": {**choices, "graph": _USUAL_GRAPH}}
+    return replace(job, graph=node), {**config, **changes}
 
 
 def with_budget(job: Job, config: Mapping[str, Any], plugins: Sequence[str]) -> Mapping[str, Any]:
@@ -146,15 +146,15 @@ def with_budget(job: Job, config: Mapping[str, Any], plugins: Sequence[str]) -> 
     """
     learner = f"algo {config.get('choices', {}).get('algo', job.algo['_target_'])} learns"
     if is_offline(job.algo, plugins):
-        learner, unit, other = f"{learner} offline (it has no observe)", "updates", "env_steps"
+        learner, unit, other_unit = f"{learner} offline (it has no observe)", "updates", "env_steps"
     else:
-        learner, unit, other = f"{learner} online", "env_steps", "updates"
-    refused = vars(job)[other]
-    if refused is not None:
-        raise ValueError(f"{other}={refused}: {learner}, expected {unit}=N")
+        learner, unit, other_unit = f"{learner} online", "env_steps", "updates"
+    other_budget = vars(job)[other_unit]
+    if other_budget is not None:
+        raise ValueError(f"{other_unit}={other_budget}: {learner}, expected {unit}=N")
     if job.unit != unit:
         raise ValueError(f"updates missing: {learner}, expected updates=int [0, inf)")
-    return {key: value for key, value in config.items() if key != other} | {unit: job.budget}
+    return {key: value for key, value in config.items() if key != other_unit} | {unit: job.budget}
 
 
 def with_files(job: Job, files: Mapping[str, InputFile]) -> Job:
@@ -166,7 +166,7 @@ def _check_root(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check all but the nodes; return it by dotted key, with what older versions did not store."""
     schema = declared("config")
     schema.rules["choices"] = Rule("dict", "the chosen algo, env and graph", {})
-    given = {key: config[key] for key in config if key not in get_args(Kind)}
+    root_values = {key: config[key] for key in config if key not in get_args(Kind)}
     # A stored configuration holds the one budget that its learner counts.
-    absent = {"env_steps": None} if given.get("updates") is not None else {}
-    return schema.check_all({**LATER, **absent, **given})
+    absent = {"env_steps": None} if root_values.get("updates") is not None else {}
+    return schema.check_all({**LATER, **absent, **root_values})

@@ -96,16 +96,16 @@ def differences(runs: Sequence[Run]) -> list[dict[str, str]]:
     Left out is what has a column of its own, as the algorithm has, and how a run was carried out
     and watched.
     """
-    typed = [_typed(run) for run in runs]
+    typed_values = [_typed_values(run) for run in runs]
     differing: set[str] = set()
-    for key in {key for words in typed for key in words}:
-        pairs = zip(runs, typed, strict=True)
+    for key in {key for words in typed_values for key in words}:
+        pairs = zip(runs, typed_values, strict=True)
         if len({_text(run.settings, key, words.get(key, "")) for run, words in pairs}) > 1:
             differing.add(key)
-    return [{key: words[key] for key in words if key in differing} for words in typed]
+    return [{key: words[key] for key in words if key in differing} for words in typed_values]
 
 
-def _typed(run: Run) -> dict[str, str]:
+def _typed_values(run: Run) -> dict[str, str]:
     pairs = (word.lstrip("+").partition("=") for word in run.words if "=" in word)
     return {key: text for key, _, text in pairs if not _LEFT_OUT.match(key)}
 
@@ -115,12 +115,12 @@ _LEFT_OUT = re.compile(
 )
 
 
-def _text(settings: Mapping[str, Any], key: str, typed: str) -> str:
+def _text(settings: Mapping[str, Any], key: str, typed_text: str) -> str:
     """Return the value of a key: the name of a group's choice, a setting, or else what was typed."""
     for stored in (f"choices.{key}", key):
         if stored in settings:
             return show(settings[stored])
-    return typed
+    return typed_text
 
 
 def _runs(top: Path) -> Iterator[Run]:
@@ -160,12 +160,12 @@ def _jobs_not_begun(sweep: Path) -> Iterator[Run]:
         if not isinstance(jobs, list):
             raise ValueError(f"{document}: expected an object with a list of jobs")
         for job in map(_mapping, cast("list[Any]", jobs)):
-            place = sweep / str(job.get("directory"))
-            if not any((place / name).exists() for name in ("run.json", "config.yaml")):
+            directory = sweep / str(job.get("directory"))
+            if not any((directory / name).exists() for name in ("run.json", "config.yaml")):
                 record = {key: job[key] for key in ("status", "error") if key in job}
                 record |= {"started": content.get("started"), "argv": job.get("overrides", [])}
                 config = current(_mapping(job.get("config")))
-                yield _checked(place, record, config, sweep, document)
+                yield _checked(directory, record, config, sweep, document)
     except (ValueError, OSError) as error:
         yield Run(sweep, "damaged", error=printable(one_line(error)), sweep=sweep)
 
@@ -178,9 +178,9 @@ def _checked(
     source: Path,
 ) -> Run:
     """Return the run that two documents describe; ValueError for what `source` may not hold."""
-    chosen = _mapping(config.get("choices"))
-    usual = {"algo": chosen.get("algo"), "env": chosen.get("env"), "name": config.get("name")}
-    values = _mapping(plain({**usual, **record}))
+    choices = _mapping(config.get("choices"))
+    defaults = {"algo": choices.get("algo"), "env": choices.get("env"), "name": config.get("name")}
+    values = _mapping(plain({**defaults, **record}))
     for key, kind in _KINDS.items():
         if key in values and not fits(kind, values[key]):
             raise ValueError(f"{source}: {key} {values[key]!r:.80}: expected {kind}")

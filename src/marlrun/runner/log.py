@@ -78,26 +78,26 @@ class Log:
 
     def write(self, count: int, row: Row) -> None:
         """Append one line per seed, and the same to TensorBoard's directories."""
-        known = [
+        numbers_by_seed = [
             {tag: number for tag, values in row.items() if (number := values[index]) is not None}
             for index in range(len(self._seeds))
         ]
-        self._show(count, known)
+        self._show(count, numbers_by_seed)
         lines = [
             json.dumps({self._unit: count, "seed": seed, **numbers}) + "\n"
-            for seed, numbers in zip(self._seeds, known, strict=True)
+            for seed, numbers in zip(self._seeds, numbers_by_seed, strict=True)
         ]
         with appending(self._path) as file:
             file.write("".join(lines).encode())
 
-    def _show(self, count: int, known: Sequence[Mapping[str, float]]) -> None:
+    def _show(self, count: int, numbers_by_seed: Sequence[Mapping[str, float]]) -> None:
         """Show what is known of each seed and, of an evaluation, the mean over seeds."""
-        for board, numbers in zip(self.boards, known, strict=True):
+        for board, numbers in zip(self.boards, numbers_by_seed, strict=True):
             board.scalars(count, numbers)
-        if self._mean is not None and HEADLINE in known[0]:
+        if self._mean is not None and HEADLINE in numbers_by_seed[0]:
             if count == 0:
-                self._mean.layout(known[0])
-            self._mean.scalars(count, bands(known))
+                self._mean.layout(numbers_by_seed[0])
+            self._mean.scalars(count, bands(numbers_by_seed))
 
     def _take_back(self) -> None:
         """Make TensorBoard forget all from the checkpoint's count on, but for the rows kept there.
@@ -108,21 +108,21 @@ class Log:
         end = max(1, self._count)
         boards = self.boards if self._mean is None else [*self.boards, self._mean]
         logged: list[list[int]] = [[] for _ in boards]
-        again: Iterable[tuple[int, list[dict[str, float]]]] = []
-        for count, known in self._groups():
+        rows_to_show: Iterable[tuple[int, list[dict[str, float]]]] = []
+        for count, numbers_by_seed in self._groups():
             if count >= end:
-                again.append((count, known))
+                rows_to_show.append((count, numbers_by_seed))
                 continue
-            shown = [*map(bool, known), HEADLINE in known[0]]
-            for counts, is_shown in zip(logged, shown, strict=False):
-                counts += [count] * is_shown
+            are_rows = [*map(bool, numbers_by_seed), HEADLINE in numbers_by_seed[0]]
+            for counts, is_row in zip(logged, are_rows, strict=False):
+                counts += [count] * is_row
         if [board.forget(end) for board in boards] != logged:
             say(f"marlrun: {self._directory / 'tb'} lacks rows of {self._path.name}: written anew")
             shutil.rmtree(self._directory / "tb")
             self._open_boards()
-            again = self._groups()
-        for count, known in again:
-            self._show(count, known)
+            rows_to_show = self._groups()
+        for count, numbers_by_seed in rows_to_show:
+            self._show(count, numbers_by_seed)
 
     def _groups(self) -> Iterator[tuple[int, list[dict[str, float]]]]:
         """Yield (count, numbers of every seed) of the rows that the checkpoint knows."""
@@ -177,11 +177,11 @@ def _is_number(value: Any) -> bool:
 
 def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, Scalar]:
     """Return nested configuration as `algo.lr` -> value; lists and null become text."""
-    found: dict[str, Scalar] = {}
+    scalars: dict[str, Scalar] = {}
     for key, value in config.items():
         path = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            found |= flat(cast(Mapping[str, object], value), f"{path}.")
+            scalars |= flat(cast(Mapping[str, object], value), f"{path}.")
         else:
-            found[path] = value if isinstance(value, Scalar) else json.dumps(value)
-    return found
+            scalars[path] = value if isinstance(value, Scalar) else json.dumps(value)
+    return scalars

@@ -52,9 +52,9 @@ def check_action(action: object, spec: Spec, num_replicas: int, num_envs: int) -
     wrong = (actions < 0) | (actions >= counts)
     if wrong.any():
         agent = int(wrong.nonzero()[0, 2])
-        given = int(actions[wrong][0])
+        action_seen = int(actions[wrong][0])
         raise ContractError(
-            f"policy: action of {spec.agent_names[agent]} is {given}, "
+            f"policy: action of {spec.agent_names[agent]} is {action_seen}, "
             f"expected 0 to {spec.num_actions[agent] - 1} (types.Policy)"
         )
 
@@ -113,14 +113,16 @@ def _check_tensor(
     expected = [sizes[axis] for axis in axes.split(", ")]
     shape = list(value.shape) if isinstance(value, Tensor) else []
     fits = len(shape) == len(expected) and all(
-        wanted in (None, size) for size, wanted in zip(shape, expected, strict=True)
+        expected_size in (None, size) for size, expected_size in zip(shape, expected, strict=True)
     )
     if not isinstance(value, Tensor) or not fits:
         numbers = ", ".join("any" if size is None else str(size) for size in expected)
         raise ContractError(f"{name} {_shape(value)}, expected [{axes}] = [{numbers}] ({source})")
     if dtype is not None and value.dtype != dtype:
-        given, wanted = (str(kind).removeprefix("torch.") for kind in (value.dtype, dtype))
-        raise ContractError(f"{name} has dtype {given}, expected {wanted} ({source})")
+        seen_dtype, expected_dtype = (
+            str(kind).removeprefix("torch.") for kind in (value.dtype, dtype)
+        )
+        raise ContractError(f"{name} has dtype {seen_dtype}, expected {expected_dtype} ({source})")
 
 
 def _shape(value: object) -> str:

@@ -63,9 +63,9 @@ def move_run(run: StoredRun, changes: Config) -> StoredRun:
         return run
     config = changed(run.config, changes)
     job, config = with_graph(read_job(config), config, run.plugins)
-    typed = inputs.read_typed(changes)
-    kept = inputs.read_stored(inputs.put(config, dict.fromkeys(typed)), run.directory)
-    return replace(run, config=config, job=with_files(job, {**kept, **typed}))
+    typed_files = inputs.read_typed(changes)
+    stored_files = inputs.read_stored(inputs.put(config, dict.fromkeys(typed_files)), run.directory)
+    return replace(run, config=config, job=with_files(job, {**stored_files, **typed_files}))
 
 
 def training_env(run: StoredRun) -> Env:
@@ -112,13 +112,13 @@ _SHAPES = {
 def misfit(trained: Spec, game: Spec) -> str | None:
     """Say why networks made for one game do not fit another; None if they do."""
     for name, words in _SHAPES.items():
-        before, now = (_shown(getattr(spec, name)) for spec in (trained, game))
+        before, now = (_shape_text(getattr(spec, name)) for spec in (trained, game))
         if before != now:
             return f"the game has {words} {now}, the policy was trained with {before}"
     return None
 
 
-def _shown(shape: object) -> str:
+def _shape_text(shape: object) -> str:
     """Write a shape; where it is the same for all agents, once."""
     parts = (
         list(map(str, cast("tuple[object]", shape))) if isinstance(shape, tuple) else [str(shape)]

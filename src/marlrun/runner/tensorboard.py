@@ -55,9 +55,9 @@ class Board:
         steps: list[int] = []
         for path in self._path.parent.glob(f"{_EVENTS}[0-9]*"):
             events = _loader.LegacyEventFileLoader(str(path)).Load()
-            kept = [event for event in events if event.step < count]
-            write_atomically(path, partial(_append, kept))
-            steps += [event.step for event in kept if _is_row(event)]
+            earlier_events = [event for event in events if event.step < count]
+            write_atomically(path, partial(_append, earlier_events))
+            steps += [event.step for event in earlier_events if _is_row(event)]
         return sorted(steps)
 
     def scalars(self, count: int, numbers: Mapping[str, float]) -> None:
@@ -104,17 +104,17 @@ class Board:
             _append((event,), file)
 
 
-def bands(known: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def bands(numbers_by_seed: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return an evaluation's means over seeds and, under tags of their own, the 95 % intervals.
 
     The mean is among these once more: TensorBoard warns of boards that have a part of a band.
     """
-    found: dict[str, float] = {}
-    for tag in (tag for tag in known[0] if tag.startswith("eval/")):
-        mean, low, high, _ = estimate([numbers[tag] for numbers in known])
+    values: dict[str, float] = {}
+    for tag in (tag for tag in numbers_by_seed[0] if tag.startswith("eval/")):
+        mean, low, high, _ = estimate([numbers[tag] for numbers in numbers_by_seed])
         assert low is not None and high is not None
-        found |= {tag: mean} | dict(zip(_band(tag), (mean, low, high), strict=True))
-    return found
+        values |= {tag: mean} | dict(zip(_band(tag), (mean, low, high), strict=True))
+    return values
 
 
 def _band(tag: str) -> tuple[str, str, str]:

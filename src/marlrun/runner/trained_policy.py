@@ -47,8 +47,10 @@ def load_policy(
 def _refuse_masks(step: Step) -> None:
     """Raise ValueError for a game in which a policy depends on more than what its agents observe."""
     if step.action_mask is not None or step.alive is not None:
-        needed = "which agents live and what they may do"
-        raise ValueError(f"env: a policy of this game must know {needed}; act() has no word for it")
+        knowledge = "which agents live and what they may do"
+        raise ValueError(
+            f"env: a policy of this game must know {knowledge}; act() has no word for it"
+        )
 
 
 class TrainedPolicy:

@@ -219,7 +219,7 @@ class Training:
             returns, episodes = self.returns.take()
             self.health.check_metrics({"train/return_mean": returns}, self.when)
             pairs = zip(floats(returns), floats(episodes), strict=True)
-            row["train/return_mean"] = [mean if ended else None for mean, ended in pairs]
+            row["train/return_mean"] = [mean if count else None for mean, count in pairs]
         row |= {tag: floats(value) for tag, value in metrics.items()}
         perf = self.speed.take(self.count)
         return row | {tag: [value] * len(self.job.seeds) for tag, value in perf.items()}
