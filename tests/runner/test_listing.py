@@ -144,6 +144,20 @@ def test_differences_are_what_was_typed_and_is_not_the_same_everywhere(stored: P
     assert differences([*runs(stored / "finished"), *runs(same)]) == [{}, {}]
 
 
+def test_what_was_typed_under_an_older_name_is_compared_with_the_same_key_today(stored: Path):
+    newer = shutil.copytree(stored / "finished", stored / "newer")
+    change(stored / "finished", argv=["marlrun", "algo.step_offset=300"])
+    change(newer, argv=["marlrun", "algo.steps.offset=300"])
+    assert differences([*runs(stored / "finished"), *runs(newer)]) == [{}, {}]
+    config = (newer / "config.yaml").read_text().replace("step_offset: 300", "step_offset: 0")
+    (newer / "config.yaml").write_text(config)
+    change(newer, argv=["marlrun", "algo.steps.offset=0"])
+    assert differences([*runs(stored / "finished"), *runs(newer)]) == [
+        {"algo.steps.offset": "300"},
+        {"algo.steps.offset": "0"},
+    ]
+
+
 def test_no_such_directory(tmp_path: Path):
     with pytest.raises(ValueError, match=r"dir=.*nowhere: no such directory"):
         runs(tmp_path / "nowhere")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from marlrun.config.kinds import fits
 from marlrun.config.nested import leaves
-from marlrun.config.older import current
+from marlrun.config.older import RENAMED, current
 from marlrun.config.schema import show
 from marlrun.config.unit import Unit, unit_of
 from marlrun.runner.console import HEADLINE
@@ -106,8 +106,14 @@ def differences(runs: Sequence[Run]) -> list[dict[str, str]]:
 
 
 def _typed_values(run: Run) -> dict[str, str]:
-    pairs = (word.lstrip("+").partition("=") for word in run.words if "=" in word)
-    return {key: text for key, _, text in pairs if not _LEFT_OUT.match(key)}
+    """Return what was typed for a run by key, under the name that the key has now."""
+    values: dict[str, str] = {}
+    for word in run.words:
+        key, sign, text = word.lstrip("+").partition("=")
+        if sign and not _LEFT_OUT.match(key):
+            name = RENAMED.get(key, key)
+            values[name if name in run.settings else key] = text
+    return values
 
 
 _LEFT_OUT = re.compile(
