@@ -137,19 +137,9 @@ def _run(
         with documents.locked(directory):
             _refuse_lost_checkpoints(directory, record)
             training = Training(parts, directory)
-            goes_on = record is not None or training.begun
             if record is None:
-                record = documents.new_record(config, argv, job.seeds, describe(device))
                 inputs.write(job.files, directory)
-                record["inputs"] = {inputs.stored_name(file): file.path for file in job.files}
-            if goes_on:
-                saved = f"going on from {singular(job.unit)} {training.count:,}"
-                say(saved if training.begun else "nothing was saved before: starting anew")
-                record.setdefault("resumed", []).append(
-                    documents.resumption(job.unit, training.count)
-                )
-            record |= {"status": "running", job.unit: training.count}
-            record |= {"finished": None, "results": {}, "error": None}
+            record = _working_record(training, config, argv, record)
             # In this order: a kill between the two must not leave a run that is called finished
             # below the budget of its config.yaml.
             documents.write_record(directory, record)
@@ -163,6 +153,24 @@ def _run(
                 brief=brief,
             )
             return _drive(training, directory, stop, record, introduce)
+
+
+def _working_record(
+    training: Training, config: Config, argv: Sequence[str], record: documents.Record | None
+) -> documents.Record:
+    """Return the run.json of a run that works, given the one it has; say it if the run goes on."""
+    job, goes_on = training.job, record is not None or training.begun
+    if record is None:
+        device = describe(training.parts.device)
+        record = documents.new_record(config, argv, job.seeds, device)
+        record["inputs"] = {inputs.stored_name(file): file.path for file in job.files}
+    if goes_on:
+        saved = f"going on from {singular(job.unit)} {training.count:,}"
+        say(saved if training.begun else "nothing was saved before: starting anew")
+        note = documents.resumption(job.unit, training.count)
+        record.setdefault("resumed", []).append(note)
+    record |= {"status": "running", job.unit: training.count}
+    return record | {"finished": None, "results": {}, "error": None}
 
 
 def _drive(
