@@ -32,7 +32,7 @@ def test_rows_and_events_say_the_same(tmp_path):
 def test_what_a_checkpoint_does_not_know_is_taken_back(tmp_path):
     log = opened_log(tmp_path, [5], end=0, count=0)
     log.write(10, {"a": [1.0]})
-    end = log.settle()
+    end = log.sync()
     log.write(20, {"a": [2.0]})
     log.write(30, {"a": [3.0]})
     again = opened_log(tmp_path, [5], end=end, count=10)
@@ -45,7 +45,7 @@ def test_what_a_checkpoint_does_not_know_is_taken_back(tmp_path):
 def test_a_row_taken_back_at_the_checkpoints_own_step_leaves_the_row_kept_there(tmp_path):
     log = opened_log(tmp_path, [5, 6], end=0, count=0)
     log.write(10, {"a": [1.0, 2.0]})
-    end = log.settle()
+    end = log.sync()
     log.write(10, {"b": [3.0, 4.0]})
     again = opened_log(tmp_path, [5, 6], end=end, count=10)
     again.write(20, {"b": [5.0, 6.0]})

@@ -261,7 +261,7 @@ def test_a_policy_that_needs_more_than_observations_says_so(tmp_path):
     train(config(env=node, env_steps=0), tmp_path / "run", [])
     line = (
         "env: a policy of this game must know which agents live and what they may do; "
-        "act() has no word for it"
+        "act() takes observations alone"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
         marlrun.load(tmp_path / "run", plugins=["runner"])

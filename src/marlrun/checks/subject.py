@@ -98,7 +98,7 @@ class Subject:
         return resolve(node.get("_target_"), kind, self.plugins)
 
     def env(self, seeds: Seeds | None = None, copies: int | None = None) -> Env:
-        """Build the environment, with the job's seeds and `self.copies` unless told otherwise."""
+        """Build the environment, with the job's seeds and `self.copies` unless others are given."""
         seeds, copies = seeds or self.seeds, copies or self.copies
         return build_env(self.job.env, seeds, self.device, self.plugins, num_envs=copies)
 

@@ -44,7 +44,7 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(self, directory: Path, keep: int = 0, unit: Unit = "env_steps"):
-        """Take how many older ones are kept, and what is counted, of a run that goes on."""
+        """Take how many older checkpoints are kept and what the run counts; to read, neither matters."""
         self._directory, self._keep = directory / "checkpoints", keep
         self._unit: Unit = unit
         self._best = self._directory / "best.pt"

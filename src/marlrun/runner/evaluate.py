@@ -49,7 +49,7 @@ _BYTES_PER_RESULT = 56
 """A float64 in a tensor, and the same as a number of Python's in a list, with what lists reserve."""
 
 CHECK_EVERY = 16
-"""Steps between looks whether all episodes are over: a look waits for the device."""
+"""Steps between two checks whether all episodes are over: a check waits for the device."""
 
 
 def evaluate(

@@ -52,7 +52,7 @@ class Job:
 
     @property
     def budget(self) -> int:
-        """How much of the unit it trains for."""
+        """How far it trains, in its unit."""
         budgets = (self.updates, self.env_steps, _USUAL_ENV_STEPS)
         return next(number for number in budgets if number is not None)
 

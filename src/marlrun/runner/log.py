@@ -142,8 +142,8 @@ class Log:
         for board in self.boards:
             board.hyperparameters(values)
 
-    def settle(self) -> int:
-        """Force what was written to the disk and return its length in bytes."""
+    def sync(self) -> int:
+        """Force metrics.jsonl to the disk and return its length in bytes."""
         with appending(self._path) as file:
             os.fsync(file.fileno())
             return file.tell()

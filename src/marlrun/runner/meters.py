@@ -67,7 +67,7 @@ class Returns:
         self._running.addcmul_(self._weight, after.reward)
         self._weight.mul_(self._discount)
         done = after.done
-        # On a CPU a look costs less than the operations it saves; on a GPU it would wait.
+        # On a CPU a check costs less than the operations that it saves; on a GPU it would wait.
         if done.is_cpu and not done.any():
             return
         done = done.unsqueeze(-1)
@@ -106,11 +106,11 @@ class Clock:
     """Seconds that a run has been working, over all its resumes."""
 
     def __init__(self, seconds: float | None = 0.0):
-        """Stand at `seconds`; None = nobody kept count of what went before."""
+        """Start from `seconds`; None means that the time before is not known."""
         self._before, self._since = seconds, 0.0
 
     def start(self) -> None:
-        """Begin, or go on."""
+        """Begin to count, or go on."""
         self._since = time.perf_counter()
 
     def read(self) -> float | None:
@@ -133,11 +133,11 @@ class Speed:
         self._started = self._seconds = 0.0
 
     def start(self) -> None:
-        """Go on training."""
+        """Count time from here on: training goes on."""
         self._started = time.perf_counter()
 
     def stop(self) -> None:
-        """Stop training, to log, evaluate or save."""
+        """Count no time while the run logs, evaluates or saves."""
         self._seconds += time.perf_counter() - self._started
 
     def take(self, count: int) -> dict[str, float]:

@@ -180,9 +180,9 @@ def _drive(
     record: documents.Record,
     introduce: Callable[[Mapping[str, float] | None], object],
 ) -> Outcome:
-    """Work, whatever happens; write down and say how it ended.
+    """Train a run; whatever happens, write down and say how it ended.
 
-    `introduce` says what begins, given the exact values.
+    `introduce` takes the exact values and writes the first lines.
     """
     results: dict[str, list[float]] = {}
     error = None

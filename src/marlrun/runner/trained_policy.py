@@ -49,7 +49,7 @@ def _refuse_masks(step: Step) -> None:
     if step.action_mask is not None or step.alive is not None:
         knowledge = "which agents live and what they may do"
         raise ValueError(
-            f"env: a policy of this game must know {knowledge}; act() has no word for it"
+            f"env: a policy of this game must know {knowledge}; act() takes observations alone"
         )
 
 

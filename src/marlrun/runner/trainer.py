@@ -73,7 +73,7 @@ class Training:
         return self.job.checkpoint_best != NEWEST
 
     def open(self) -> None:
-        """Take back in the directory what came after the checkpoint."""
+        """Remove from the directory what came after the checkpoint."""
         if self.begun and self._selects:
             self.checkpoints.take_back_best()
             self._check_best()
@@ -139,7 +139,7 @@ class Training:
             "returns": self.returns.state_dict(),
             "best": self._best,
             "seconds": self.clock.read(),
-            "log_end": self.log.settle(),
+            "log_end": self.log.sync(),
         }
         self.checkpoints.save(self.count, state)
         self._saved_at = self.count
@@ -157,7 +157,7 @@ class Training:
         return {tag: floats(values) for tag, values in results.items()}
 
     def _load(self) -> int:
-        """Take back the newest checkpoint; return the length of the log at that time."""
+        """Load the newest checkpoint; return the length of the log at that time."""
         path = self.checkpoints.latest()
         if path is None:
             return 0
