@@ -4,17 +4,19 @@ Wrong input raises a ValueError with the text that the command line would write.
 """
 
 from collections.abc import Sequence
-from os import PathLike
+from numbers import Integral
+from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from marlrun.cli.modes import existing_run
+from marlrun.cli.directories import existing_run
 from marlrun.config.plugins import import_plugins
-from marlrun.config.schema import declared
+from marlrun.config.schema import Rule, declared
 from marlrun.runner import listing
 from marlrun.runner.listing import Run
 from marlrun.sweeps.directory import Sweep, holds_sweep
 from marlrun.system.output import silence
+from marlrun.system.paths import expand_home
 
 if TYPE_CHECKING:
     from marlrun.runner.trained_policy import TrainedPolicy
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 def load(
     run: str | PathLike[str] | Run,
-    checkpoint: str = "best",
+    checkpoint: str | PathLike[str] = "best",
     replica: int = 0,
     seed: int | None = None,
     plugins: Sequence[str] = (),
@@ -36,18 +38,35 @@ def load(
     use: code of others runs only if they are named here. ValueError, in one line, if the directory
     holds no run, or if the run has no such checkpoint or replica.
     """
-    typed = {"checkpoint": checkpoint, "seed": seed, "plugins": plugins, "device": device}
-    plugins = typed["plugins"] = plugins if isinstance(plugins, str) else list(plugins)
+    path = _plain(run.path if isinstance(run, Run) else run)
+    settings: dict[str, Any] = {
+        "checkpoint": _plain(checkpoint),
+        "replica": _plain(replica),
+        "seed": _plain(seed),
+        "plugins": list(plugins) if isinstance(plugins, tuple) else plugins,
+        "device": device,
+    }
     schema = declared("eval")
-    for key, value in typed.items():
+    schema.rules["run"] = Rule("path", "the run's directory", "")
+    schema.rules["replica"] = Rule("int [0, inf)", "the place of its seed among the run's", 0)
+    for key, value in {"run": path, **settings}.items():
         schema.check(key, value, is_final=True)
 
-    directory = existing_run(run.path if isinstance(run, Run) else run)
-    import_plugins(plugins)
+    directory = existing_run(expand_home(path, "run"))
+    import_plugins(settings["plugins"])
     from marlrun.runner.trained_policy import load_policy
 
     with silence():
-        return load_policy(directory, checkpoint, replica, seed, plugins, device)
+        return load_policy(directory, **settings)
+
+
+def _plain(value: Any) -> Any:
+    """Return a path as text, and a whole number of numpy's as an int; anything else as it is."""
+    if isinstance(value, PathLike):
+        return fspath(cast("PathLike[str]", value))
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return value
+    return int(cast(int, value))
 
 
 @overload
@@ -65,7 +84,7 @@ def train(*words: str) -> Path | list[Path]:
     for word in words:
         if not isinstance(word, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"{word!r}: expected words as on the command line, 'KEY=VALUE'")
-        key, _, value = word.partition("=")
+        key, _, value = word.lstrip("+").partition("=")
         if key == "mode" and value not in ("train", "resume"):
             raise ValueError(f"{word}: expected mode=train or mode=resume in marlrun.train")
 
@@ -110,4 +129,6 @@ def runs(directory: str | PathLike[str] = "outputs") -> list[Run]:
 
     `load` takes each. ValueError if there is no such directory.
     """
-    return listing.runs(Path(directory))
+    text = _plain(directory)
+    declared("runs").check("dir", text, is_final=True)
+    return listing.runs(Path(expand_home(text, "dir")))

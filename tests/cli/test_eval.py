@@ -68,7 +68,10 @@ REFUSALS = [
     (["env={flickr: 0.5}"], "env.flickr: no such key; did you mean env.flicker?"),
     (["env.flicker=2"], "env.flicker=2: expected float [0, 1] (probability that an agent sees no"),
     (["env.num_envs=2"], "env.num_envs: it means nothing in evaluation; episodes=N says how many"),
-    (["env=meeting_grid"], "env=meeting_grid: no env in eval.yaml"),
+    (
+        ["env=meeting_grid"],
+        "env=meeting_grid: expected env.KEY=VALUE, which changes a key of the run's env",
+    ),
     (["env.num_agents=3"], "env.num_agents=3 (trained with 2): the game has the agents agent_0,"),
     (["graph=rng"], "graph=rng: expected barabasi_albert | "),
     (["graph=ring"], "graph=ring: algo random takes no graph"),

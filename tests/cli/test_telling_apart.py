@@ -155,3 +155,50 @@ def test_help_and_completion_know_the_mode(marlrun: Marlrun, monkeypatch):
     assert "json=false" in marlrun("--help", "mode=runs").out
     monkeypatch.setenv("COMP_LINE", "marlrun mode=runs js")
     assert "json=" in marlrun("-sc", "query=bash", "mode=runs", "js").out
+
+
+COMPLETIONS = {
+    "": ["algo=", "env=", "mode=", "+experiment=", "eval.every=", "hydra/launcher="],
+    "mode=": ["mode=check", "mode=eval", "mode=runs", "mode=train"],
+    "mode=runs ": ["dir=", "json=", "mode="],
+    "mode=runs json=": ["json=false", "json=true"],
+    "mode=eval ": ["agents.", "env.", "graph.", "graph=", "run=", "checkpoint="],
+    "mode=eval run=l": ["run=latest"],
+    "mode=eval run=outputs/f": ["run=outputs/finished/"],
+    "mode=eval agents.agent_1=outputs/f": ["agents.agent_1=outputs/finished/"],
+    "mode=eval checkpoint=": ["checkpoint=best", "checkpoint=latest", "checkpoint=outputs/"],
+    "mode=check algo=r": ["algo=random"],
+    "mode=resume upd": ["updates="],
+    "mode=graph graph=ring graph.weights=me": ["graph.weights=metropolis"],
+    "algo=dec_hdrqn,r": ["algo=dec_hdrqn,random"],
+    "algo=dec_hdrqn algo.beta": ["algo.beta=", "algo.beta_final=", "algo.beta_steps="],
+    "algo=nope algo.": [],
+    "nope=": [],
+}
+
+
+@pytest.mark.parametrize(("line", "offers"), COMPLETIONS.items())
+def test_the_tab_key_offers_what_the_mode_takes(marlrun, outputs, monkeypatch, line, offers):
+    monkeypatch.setenv("COMP_LINE", f"marlrun {line}")
+    words = marlrun("-sc", "query=bash").out.split()
+    assert set(offers) <= set(words) and all(line.split(" ")[-1] in word for word in words)
+    assert offers or words == []
+    refused_keys = {"mode=runs ": "algo=", "mode=eval ": "algo=", "mode=check ": "run="}
+    assert refused_keys.get(line) not in words
+
+
+def test_the_tab_key_without_a_line_offers_all(marlrun: Marlrun, monkeypatch):
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    said = marlrun("-sc", "query=fish")
+    assert said.code == 0 and "algo=\n" in said.out
+
+
+def test_help_lists_the_groups_that_the_mode_takes(marlrun: Marlrun):
+    headings = ("Algorithms", "Environments", "Graphs", "Published results")
+    taken = {"train": headings, "check": headings[:3], "exact": headings[1:2], "runs": ()}
+    taken |= {"eval": headings[2:3], "graph": headings[2:3], "resume": ()}
+    for mode, expected in taken.items():
+        lines = marlrun("--help", f"mode={mode}").out.splitlines()
+        assert (
+            tuple(head for head in headings if any(x.startswith(head) for x in lines)) == expected
+        )

@@ -19,9 +19,9 @@ _handlers: list[Any] = logging._handlerList  # pyright: ignore
 
 @contextmanager
 def embedded() -> Generator[None]:
-    """Within the context Hydra has not been started; afterwards all is as the caller had it."""
+    """Give the context a Hydra that was never started; afterwards all is as the caller had it."""
     singletons = [GlobalHydra.instance(), HydraConfig.instance(), VersionBase.instance()]
-    kept = [dict(vars(singleton)) for singleton in singletons]
+    attributes = [dict(vars(singleton)) for singleton in singletons]
     task_name = JobRuntime().get("name")
     resolvers, handlers = dict(_resolvers), list(_handlers)
     root_handlers, level = list(logging.root.handlers), logging.root.level
@@ -30,8 +30,8 @@ def embedded() -> Generator[None]:
     try:
         yield
     finally:
-        for singleton, attributes in zip(singletons, kept, strict=True):
-            vars(singleton).update(attributes)
+        for singleton, values in zip(singletons, attributes, strict=True):
+            vars(singleton).update(values)
         JobRuntime().set("name", task_name)
         _resolvers.clear()
         _resolvers.update(resolvers)

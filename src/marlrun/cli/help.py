@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from hydra._internal.config_repository import IConfigRepository
 
+from marlrun.cli.modes import Mode
 from marlrun.cli.sources import text_of
 from marlrun.config.comments import title
 from marlrun.config.schema import Schema, show
@@ -41,20 +42,23 @@ _GROUPS = {
 }
 
 
-def help_text(repository: IConfigRepository, schema: Schema) -> Iterator[str]:
-    """Yield the lines: the modes, the choices of each group, the keys of what is chosen."""
+def help_text(repository: IConfigRepository, schema: Schema, mode: Mode) -> Iterator[str]:
+    """Yield the lines: all modes; of this mode the choices of each group, and the keys."""
     yield _HEAD
     for group, heading in _GROUPS.items():
-        options = repository.get_group_options(group)
+        is_taken = mode.makes_directory if group == "experiment" else group in mode.groups
+        options = repository.get_group_options(group) if is_taken else []
         width = max(map(len, options), default=0)
         typed = "-m +experiment" if group == "experiment" else group
         yield from [f"{heading} ({typed}=..):"] if options else []
         for option in options:
             yield f"  {option:<{width}}  {_about(repository, f'{group}/{option}')}"
+    rules = {f"{key}={show(rule.default)}": rule for key, rule in schema.rules.items()}
+    width = min(32, max(map(len, rules), default=0))
     yield "\nKeys (KEY=VALUE):"
-    for key, rule in schema.rules.items():
+    for text, rule in rules.items():
         if rule.meaning:
-            yield f"  {f'{key}={show(rule.default)}':<32} {rule.kind}: {rule.meaning}"
+            yield f"  {text:<{width}}  {rule.kind}: {rule.meaning}"
 
 
 def _about(repository: IConfigRepository, path: str) -> str:

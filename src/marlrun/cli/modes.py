@@ -6,20 +6,19 @@ Everything heavy is imported when a mode runs, not before.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from marlrun.cli.directories import (
+    checkpoint_of,
+    existing_run,
+    newest_to_measure,
+    newest_to_resume,
+)
 from marlrun.config.nested import Config, leaves
-from marlrun.config.schema import show
-from marlrun.runner.documents import holds_run, read_config
+from marlrun.runner.documents import read_config
 from marlrun.runner.elsewhere import changed
 from marlrun.runner.outcome import Outcome
 from marlrun.system.output import say, write
-from marlrun.system.paths import expand_home, is_directory
-
-if TYPE_CHECKING:
-    from marlrun.runner.listing import Run
 
 
 @dataclass(frozen=True)
@@ -27,27 +26,27 @@ class Mode:
     """One mode of the command line."""
 
     root: str
-    """Name of its root YAML; the keys there, and of the groups it names, are all it takes."""
+    """The name of its root YAML: a mode takes the keys there, and those of the groups it names."""
     needs: tuple[str, ...]
-    """Groups that must be chosen."""
+    """Groups from which one must choose."""
     run: Callable[[Config, Path, list[str]], Outcome]
-    """Does it: (config, run directory, argv) -> outcome; ValueError for the user's mistakes."""
+    """Does the work: (config, run directory, argv) -> outcome; ValueError for wrong input."""
     may_take: tuple[str, ...] = ()
-    """Groups that some jobs take."""
+    """Groups from which one may choose."""
     makes_directory: bool = False
-    """Each job has a run directory of its own, so it can be swept."""
+    """Whether a job has a run directory of its own, so that jobs can be swept."""
     only_says: bool = False
-    """Its results stand on stdout alone."""
+    """Whether the results stand on stdout alone."""
     open_nodes: tuple[str, ...] = ()
-    """Nodes of its root YAML to which any keys may be added; the mode itself checks them."""
+    """Nodes of the root YAML to which any keys may be added; the mode itself checks them."""
     newest: Callable[[], Path] | None = None
     """Returns the run that `run=latest` means."""
     asks_for_types: bool = False
-    """Its configuration has a further key `untyped`: the keys whose files do not say their TYPE."""
+    """Whether the configuration has a further key `untyped`: the keys whose files name no TYPE."""
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Groups whose choice is part of a job's record."""
+        """The groups from which one can choose; a job's configuration names the choices."""
         return self.needs + self.may_take
 
 
@@ -62,7 +61,7 @@ def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Measure a run on fresh episodes, also in a changed game or with other runs' policies."""
     run = existing_run(config["run"])
     changes = {"env": config["env"], "graph": config["graph"]}
-    runs = {name: _checkpoint_of(name, value) for name, value in leaves(config["agents"])}
+    checkpoints = {name: checkpoint_of(name, value) for name, value in leaves(config["agents"])}
     if any(changes.values()):
         # A slip is answered before anything heavy is imported.
         changed(read_config(run), changes)
@@ -70,21 +69,9 @@ def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
     from marlrun.runner.team import Guest
 
     keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins")
-    guests = {name: Guest(*place) for name, place in runs.items()}
-    asked = {key: config[key] for key in keys}
-    return evaluate_run(run, **asked, changes=changes, guests=guests)
-
-
-def _checkpoint_of(name: str, value: object) -> tuple[Path, str]:
-    """Return the run, and its checkpoint, that `agents.NAME=RUN` or `agents.NAME=FILE.pt` names."""
-    key = f"agents.{name}"
-    if not isinstance(value, str) or not value:
-        expected = "expected a run's directory, or RUN/checkpoints/FILE.pt"
-        raise ValueError(f"{key}={show(value)}: {expected}")
-    path = Path(expand_home(value, key))
-    if path.suffix == ".pt":
-        return existing_run(str(path.parent.parent), key), str(path)
-    return existing_run(str(path), key), "best"
+    settings = {key: config[key] for key in keys}
+    guests = {name: Guest(*checkpoint) for name, checkpoint in checkpoints.items()}
+    return evaluate_run(run, **settings, changes=changes, guests=guests)
 
 
 def resume(config: Config, directory: Path, argv: list[str]) -> Outcome:
@@ -133,8 +120,8 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
         say(f"marlrun: {network.problem}")
     # The picture is of the first rounds.
     picture.draw(network, out, f"{name}, {size} agents, {node['weights']}, {node['dynamics']}")
-    found = measure(network, config["draws"])
-    write("\n".join([*found.lines(), f"picture: {out}", json.dumps(found.values())]))
+    measures = measure(network, config["draws"])
+    write("\n".join([*measures.lines(), f"picture: {out}", json.dumps(measures.values())]))
     return Outcome("finished")
 
 
@@ -143,9 +130,9 @@ def runs(config: Config, directory: Path, argv: list[str]) -> Outcome:
     from marlrun.cli.runs import write_json, write_table
     from marlrun.runner.listing import runs
 
-    listed = runs(config["dir"])
-    (write_json if config["json"] else write_table)(listed)
-    if not listed:
+    all_runs = runs(config["dir"])
+    (write_json if config["json"] else write_table)(all_runs)
+    if not all_runs:
         say(f"marlrun: no runs below {config['dir']}")
     return Outcome("finished")
 
@@ -158,51 +145,13 @@ def check(config: Config, directory: Path, argv: list[str]) -> Outcome:
     return check(job_config, config["untyped"])
 
 
-def newest_to_measure() -> Path:
-    """Return the run that began last of those that have a checkpoint."""
-    return _newest("run with a checkpoint", lambda run: run.has_checkpoint).path
-
-
-def newest_to_resume() -> Path:
-    """Return the run that began last of those not finished, or the sweep that it is a job of."""
-    run = _newest("unfinished run or sweep", lambda run: run.is_unfinished)
-    return run.sweep or run.path
-
-
-def _newest(meant: str, is_meant: "Callable[[Run], bool]") -> "Run":
-    from marlrun.runner.listing import OUTPUTS, runs
-
-    listed = runs(OUTPUTS) if is_directory(Path(OUTPUTS)) else []
-    for run in filter(is_meant, listed):
-        return run
-    raise ValueError(f"run=latest: no {meant} below {OUTPUTS}/; a directory is typed ./latest")
-
-
-def existing_run(path: str | PathLike[str], key: str = "run") -> Path:
-    """Return the directory of a run that `key` names.
-
-    It is checked before torch is imported, so that a slip costs no time.
-    """
-    from marlrun.sweeps.directory import holds_sweep
-
-    directory = Path(path)
-    if not is_directory(directory):
-        raise ValueError(f"{key}={directory}: no such directory")
-    if holds_sweep(directory):
-        raise ValueError(f"{key}={directory}: a sweep; expected one of its jobs' directories")
-    if not holds_run(directory):
-        raise ValueError(
-            f"{key}={directory}: expected a run directory, this one has no config.yaml"
-        )
-    return directory
-
-
 MODES = {
     "train": Mode("config", ("algo", "env"), train, may_take=("graph",), makes_directory=True),
     "eval": Mode(
         "eval",
         (),
         evaluate,
+        may_take=("graph",),
         only_says=True,
         open_nodes=("env", "graph", "agents"),
         newest=newest_to_measure,

@@ -1,6 +1,6 @@
 """Checks what was typed against the files that Hydra would compose from it.
 
-The checks themselves are in schema.py.
+What one key takes, `config/schema.py` says; here stands which keys and groups there are.
 """
 
 import itertools
@@ -47,16 +47,17 @@ class Checker:
     """Keys that take a path, of all combinations of groups; `check` fills it."""
 
     def check(self, overrides: Sequence[Override]) -> Schema:
-        """Raise ValueError, in one line, unless every key and every value of a sweep may be.
+        """Return the keys that the last combination of groups takes.
 
-        Returns what the (last) combination of groups takes.
+        ValueError, in one line, unless every combination takes every key and every value of a sweep.
         """
-        hydras = [one for one in overrides if one.is_hydra_override()]
-        groups = [one for one in overrides if one not in hydras and self._is_group(one)]
-        keys = [one for one in overrides if one not in hydras and one not in groups]
+        of_hydra = [override for override in overrides if override.is_hydra_override()]
+        of_marlrun = [override for override in overrides if override not in of_hydra]
+        groups = [override for override in of_marlrun if self._is_group(override)]
+        keys = [override for override in of_marlrun if override not in groups]
         schema = Schema()
         for chosen in itertools.product(*map(self._expand, groups)):
-            schema, missing = self._read_files([*hydras, *chosen])
+            schema, missing = self._read_files([*of_hydra, *chosen])
             self.paths.update(schema.paths)
             for override in keys:
                 # A key of a group that was not chosen is no typo.
@@ -68,9 +69,9 @@ class Checker:
         return schema
 
     def sweeper_params(self, overrides: Sequence[Override]) -> list[Override]:
-        """Return what the chosen files sweep by `hydra.sweeper.params`, but for what was typed.
+        """Return what the chosen files sweep by `hydra.sweeper.params`, without the keys typed.
 
-        So an experiment's file holds a whole sweep. Where nothing runs, it is its first job.
+        So an experiment's file holds a whole sweep. Where nothing runs, only its first job counts.
         """
         typed = {override.get_key_element().lstrip("+") for override in overrides}
         if any(key.startswith("hydra.sweeper.params") for key in typed):
@@ -78,19 +79,23 @@ class Checker:
         params = {key: value for key, value in self._params(overrides).items() if key not in typed}
         if params and self.runs and not self.is_sweep:
             raise ValueError(f"-m missing: a chosen file sweeps {', '.join(params)}")
-        found = self.parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
-        return found if self.is_sweep else self.parser.parse_overrides(list(map(_first, found)))
+        swept = self.parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
+        return swept if self.is_sweep else self.parser.parse_overrides(list(map(_first, swept)))
 
     def _params(self, overrides: Sequence[Override]) -> dict[str, Any]:
-        groups = [one for one in overrides if self._is_group(one) and not one.is_sweep_override()]
+        groups = [
+            override
+            for override in overrides
+            if self._is_group(override) and not override.is_sweep_override()
+        ]
         params: dict[str, Any] = {}
         for default in self._defaults(groups, groups).defaults:
             loaded = self.repository.load_config(str(default.config_path))
-            found = OmegaConf.select(loaded.config, "hydra.sweeper.params") if loaded else None
-            if not isinstance(found, Mapping | None):
-                where = f"{default.config_path}.yaml: hydra.sweeper.params={found}"
+            swept = OmegaConf.select(loaded.config, "hydra.sweeper.params") if loaded else None
+            if not isinstance(swept, Mapping | None):
+                where = f"{default.config_path}.yaml: hydra.sweeper.params={swept}"
                 raise ValueError(f"{where}: expected a mapping of keys to values")
-            params |= found or {}
+            params |= swept or {}
         return params
 
     def _is_group(self, override: Override) -> bool:
@@ -123,8 +128,8 @@ class Checker:
         key = override.key_or_group + (f"@{override.package}" if override.package else "")
         if override.is_delete():
             raise ValueError(f"~{key}: a key cannot be deleted")
-        for one in self._expand(override):
-            schema.check(key, one.value())
+        for single in self._expand(override):
+            schema.check(key, single.value())
         if override.is_add() and key in schema.rules:
             raise ValueError(f"+{key}: exists already; leave out the +")
 
@@ -138,12 +143,12 @@ class Checker:
 
     def _read_files(self, choices: list[Override]) -> tuple[Schema, list[str]]:
         """Return what the files for these choices take, and the needed groups not chosen."""
-        own = [choice for choice in choices if not choice.is_hydra_override()]
-        defaults = self._defaults(choices, own)
+        of_marlrun = [choice for choice in choices if not choice.is_hydra_override()]
+        defaults = self._defaults(choices, of_marlrun)
         groups = self.repository.get_group_options("", ObjectType.GROUP)
         chosen = defaults.overrides.known_choices
         unchosen = [group for group, choice in chosen.items() if choice is None]
-        schema = Schema(groups, self._where(own), unchosen)
+        schema = Schema(groups, self._where(of_marlrun), unchosen)
         for default in defaults.defaults:
             if default.config_path and (default.package or "").partition(".")[0] != "hydra":
                 _read_file(self.repository, schema, default)
@@ -156,19 +161,22 @@ class Checker:
             return f" with {' '.join(str(choice.input_line) for choice in choices)}"
         return "" if self.root == "config" else f" in {self.root}.yaml"
 
-    def _defaults(self, choices: list[Override], own: list[Override]) -> DefaultsList:
-        """Return the files that these choices select; ValueError for an option that is none."""
-        for choice in own:
+    def _defaults(self, choices: list[Override], of_marlrun: list[Override]) -> DefaultsList:
+        """Return the files that choices select; ValueError if there is no such group or option.
+
+        `of_marlrun` are those of the choices that are about no group of Hydra's.
+        """
+        for choice in of_marlrun:
             self._check_option(choice)
         try:
             defaults = create_defaults_list(self.repository, self.root, choices, True, False)
         except ConfigCompositionException:
             known = create_defaults_list(self.repository, self.root, [], True, False)
-            for choice in own:
+            for choice in of_marlrun:
                 if choice.key_or_group not in known.overrides.known_choices_per_group:
                     self._refuse_group(choice)
             raise
-        for choice in own:
+        for choice in of_marlrun:
             if choice.is_add() and _adds_keys(defaults, choice):
                 self._refuse_group(choice)
         return defaults
@@ -179,8 +187,8 @@ class Checker:
             expected = f"leave it out, or choose one by {group}={self._options(group)}"
             raise ValueError(f"~{group}: a group cannot be deleted; {expected}")
         group, value = choice.key_or_group, choice.value()
-        several = choice.is_add() and isinstance(value, list)
-        for option in cast(list[Any], value if several else [value]):
+        are_options = choice.is_add() and isinstance(value, list)
+        for option in cast(list[Any], value if are_options else [value]):
             if not choice.is_delete() and not self.repository.config_exists(f"{group}/{option}"):
                 guess = did_you_mean(str(option), self.repository.get_group_options(group))
                 if str(option) in _EXTRAS:
@@ -188,13 +196,18 @@ class Checker:
                 raise ValueError(f"{group}={show(option)}: expected {self._options(group)}{guess}")
 
     def _refuse_group(self, choice: Override) -> NoReturn:
+        group = choice.key_or_group
+        root = self.repository.load_config(self.root)
+        if root is not None and group in root.config:
+            changes = f"expected {group}.KEY=VALUE, which changes a key of the run's {group}"
+            raise ValueError(f"{choice.input_line}: {changes}")
         path = f"{choice.key_or_group}/{choice.value()}"
         loaded = self.repository.load_config(path)
         is_global = loaded is not None and loaded.header["package"] == "_global_"
         hint = f"; add it by +{choice.input_line}" if is_global else ""
         if choice.is_add() and loaded is not None and "_target_" not in loaded.config:
             hint = f"; expected `# @package _global_` on the first line of {path}.yaml"
-        raise ValueError(f"{choice.input_line}: no {choice.key_or_group} in {self.root}.yaml{hint}")
+        raise ValueError(f"{choice.input_line}: no {group} in {self.root}.yaml{hint}")
 
 
 def _first(override: Override) -> str:
@@ -214,9 +227,9 @@ def _refuse_nested_sweep(override: Override) -> None:
 
 
 def _check_required(schema: Schema, keys: list[Override]) -> None:
-    given = {override.key_or_group for override in keys}
+    typed = {override.key_or_group for override in keys}
     for key, rule in schema.rules.items():
-        if rule.default == "???" and key not in given:
+        if rule.default == "???" and key not in typed:
             raise ValueError(f"{key} missing: expected {key}={rule}")
 
 

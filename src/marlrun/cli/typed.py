@@ -13,7 +13,7 @@ _FILLED_IN = (
     *("hydra.mode.", "hydra.overrides.", "hydra.runtime."),
     *("hydra.job.num.", "hydra.job.id.", "hydra.job.config_name.", "hydra.job.override_dirname."),
 )
-"""Where Hydra, or marlrun, overwrites whatever was given."""
+"""Keys that Hydra, or marlrun, overwrites, whatever was typed for them."""
 _TILDE = re.compile(r"(?<![^=,\[(: ])~[^,\])]*")
 """A value, perhaps one of several, that begins with `~`."""
 
@@ -53,25 +53,25 @@ def check_flags(flags: argparse.Namespace) -> None:
         raise ValueError("--config-path: use --config-dir DIR, it adds to what marlrun has")
     if flags.experimental_rerun:
         raise ValueError("--experimental-rerun: use mode=resume run=DIR")
-    doing = {"--cfg": flags.cfg, "--info": flags.info, "-m": flags.multirun, "-r": flags.run}
-    chosen = [name for name, value in doing.items() if value]
-    if len(chosen) > 1:
-        raise ValueError(f"{' and '.join(chosen)}: expected only one of them")
+    tasks = {"--cfg": flags.cfg, "--info": flags.info, "-m": flags.multirun, "-r": flags.run}
+    names = [name for name, value in tasks.items() if value]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)}: expected only one of them")
 
 
 def mode_of(overrides: list[Override]) -> Mode:
     """Return the mode that `mode=` names; ValueError if there is none of this name."""
-    named = [override for override in overrides if override.key_or_group == "mode"]
-    mode = named[-1].get_value_string() if named else "train"
+    modes = [override for override in overrides if override.key_or_group == "mode"]
+    mode = modes[-1].get_value_string() if modes else "train"
     if mode not in MODES:
         raise ValueError(f"mode={mode}: expected {' | '.join(MODES)}{did_you_mean(mode, MODES)}")
     return MODES[mode]
 
 
 def check_places(mode: Mode, flags: argparse.Namespace, overrides: list[Override]) -> None:
-    """Raise ValueError for a key of Hydra's that would be taken and do nothing."""
-    given = [override.key_or_group for override in overrides]
-    places = [key for key in given if key in _PLACES]
+    """Raise ValueError for a key of Hydra's that would be read and change nothing."""
+    keys = [override.key_or_group for override in overrides]
+    places = [key for key in keys if key in _PLACES]
     runs = not (flags.help or flags.cfg or flags.info)
     if not mode.makes_directory and (flags.multirun or places):
         raise ValueError(f"{(places or ['-m'])[0]}: only mode=train has run directories")
@@ -80,6 +80,6 @@ def check_places(mode: Mode, flags: argparse.Namespace, overrides: list[Override
     for key in places:
         if key.startswith("hydra.sweep.") and runs and not flags.multirun:
             raise ValueError(f"{key}: only a sweep has it; expected hydra.run.dir=DIR, or -m too")
-    for key in given:
+    for key in keys:
         if f"{key}.".startswith(_FILLED_IN):
             raise ValueError(f"{key}: Hydra sets it, expected that you leave it out")
