@@ -34,7 +34,7 @@ def quoted(override: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Hydra reads backslashes as such, but for those before a quote.
+    # To Hydra a backslash is only special before a quote.
     escaped = re.sub(
         r"(\\*)('|\Z)", lambda match: match[1] * 2 + match[2].replace("'", "\\'"), text
     )
