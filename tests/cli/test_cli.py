@@ -116,7 +116,7 @@ WRONG = [
     (["-m", *PAIR, "name=a,b/c"], "name=b/c: expected a name without /, other than . and .."),
     (["mode=runs"], "dir=outputs: no such directory"),
     (["mode=runs", "dir=nowhere"], "dir=nowhere: no such directory"),
-    (["mode=runs", "json=1"], "json=1: expected bool (one JSON array"),
+    (["mode=runs", "json=1"], "json=1: expected bool (write one JSON array"),
     (["mode=runs", "directory=x"], "directory: no such key in runs.yaml"),
     (["mode=eval", "run=latest"], "run=latest: no run with a checkpoint below outputs/"),
     (["mode=resume", "run=latest"], "run=latest: no unfinished run or sweep below outputs/"),

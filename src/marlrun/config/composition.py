@@ -14,10 +14,11 @@ from marlrun.system.paths import expand_home
 
 
 def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
-    """Return a job's resolved configuration without Hydra's node; `choices` are its options.
+    """Return a job's resolved configuration without Hydra's node, with a further key `choices`.
 
-    `groups` are those of which the options are named. `choices.tuned` is the file with settings for
-    this algorithm and environment, None if there is none. ValueError if the run's name could be the path of another directory.
+    `choices` names the option of each of the `groups`; `choices.tuned` is the file with settings for
+    this algorithm and environment, None if there is none. ValueError if the run's name could be the
+    path of another directory.
     """
     options = cfg.hydra.runtime.choices
     choices = {group: options[group] for group in groups if options.get(group) is not None}
