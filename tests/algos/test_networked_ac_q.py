@@ -123,6 +123,31 @@ def test_in_a_continuing_task_a_truncation_is_a_mark():
     assert found == pytest.approx([0.09, 4.84])
 
 
+@pytest.mark.parametrize("spec", [SPEC, EPISODIC], ids=["continuing", "episodic"])
+def test_a_game_that_was_reset_on_resume_leaves_no_transition_unfinished(spec):
+    """Its next action was never played: that of the new episode's first state is another's."""
+    interrupted = by_hand(spec=spec)
+    interrupted.observe(step(0), actions(1, 0), step(1, reward=(1.0, 2.0)))
+    interrupted.update()
+    resumed = by_hand(spec=spec)
+    resumed.load_state_dict(copy.deepcopy(interrupted.state_dict()))
+    resumed.observe(step(0, first=True), actions(0, 1), step(1))
+    assert resumed.update() == {} and resumed.updates == 0
+    resumed.observe(step(1), actions(1, 1), step(0))
+    assert resumed.update() and resumed.updates == 1
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_game_that_goes_on_after_resume_finishes_the_transition(first):
+    interrupted = by_hand()
+    interrupted.observe(step(0), actions(1, 0), step(1, truncated=first))
+    interrupted.update()
+    resumed = by_hand()
+    resumed.load_state_dict(copy.deepcopy(interrupted.state_dict()))
+    resumed.observe(step(1, first=first), actions(0, 1), step(1))
+    assert resumed.update() and resumed.updates == 1
+
+
 def test_the_old_theta_draws_the_next_action():
     env = make("public_goods", 3, 4)
     made = learner(NAME, complete(6, 2), env.spec, (3, 4), **TEAM)

@@ -90,7 +90,7 @@ class NetworkedACQ:
         return metrics
 
     def _learn_from(self, waiting: Transition, next_action: Tensor) -> Metrics:
-        """Adapt, then combine."""
+        """Adapt all agents to a transition, then combine their critics with those of neighbours."""
         seen, own, action, reward, next_seen, terminated, ended, bootstrap = waiting
         if ended is not None and bootstrap is not None:
             next_action = torch.where(ended, bootstrap, next_action)
@@ -110,8 +110,22 @@ class NetworkedACQ:
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Take in one transition."""
+        if self._was_loaded:
+            # Only here can a transition begin elsewhere than where the one before has ended.
+            self._forget_unless_followed_by(before)
+            self._was_loaded = False
         self._now = before, action, after
         self.clock += 1
+
+    def _forget_unless_followed_by(self, step: Step) -> None:
+        """Forget the waiting transition if its next action is not that of `step`, in any replica."""
+        if self._waiting is None:
+            return
+        follows = (self._waiting.next_seen == self.critic.sight(step)).flatten(2).all(-1)
+        if self._waiting.ended is not None:
+            follows |= self._waiting.ended.squeeze(-1)
+        if not follows.all():
+            self._waiting = None
 
     def _transition(self, before: Step, action: Tensor, after: Step) -> Transition:
         """Return what `adapt` needs; actions that nobody will take are drawn with the theta of now."""
@@ -166,6 +180,7 @@ class NetworkedACQ:
         self._bootstrap = Sampled(self.actor, seeds, "bootstrap")
         self._now: tuple[Step, Tensor, Step] | None = None
         self._waiting: Transition | None = None
+        self._was_loaded = False
         self.clock = 0
         """Environment steps seen, per replica."""
         self.updates = 0
@@ -191,3 +206,4 @@ class NetworkedACQ:
         waiting = state["waiting"]
         self._waiting = None if waiting is None else Transition(**waiting)
         self.clock, self.updates = state["clock"], state["updates"]
+        self._was_loaded = True
