@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], object]
-Given = Tensor | tuple[Tensor, ...]
+Argument = Tensor | tuple[Tensor, ...]
 _FIXED = ("empty", "empty_like", "empty_strided", "new_empty", "arange")
 _COPIES = ("clone", "contiguous", "to", "_to_copy")
 
@@ -35,53 +35,54 @@ class Captured:
         self._function = function
         self._calls: list[Call] = []
         self._places: dict[int, Tensor] = {}
-        """By number of what is given; of twins the first's."""
+        """By an argument's number; of twins, the first's."""
         self._twins: list[tuple[int, int]] = []
         self._outputs: Sequence[Tensor] = ()
 
-    def __call__(self, *inputs: Given) -> list[Tensor]:
+    def __call__(self, *arguments: Argument) -> list[Tensor]:
         """Return what the function returns."""
-        given = [part for value in inputs for part in _parts(value)]
+        tensors = [part for argument in arguments for part in _parts(argument)]
         with torch.inference_mode():
-            if self._calls and all(given[one] is given[other] for one, other in self._twins):
+            if self._calls and all(tensors[twin] is tensors[first] for twin, first in self._twins):
                 for number, place in self._places.items():
-                    assert place.shape == given[number].shape, number
-                    place.copy_(given[number])
+                    assert place.shape == tensors[number].shape, number
+                    place.copy_(tensors[number])
                 for call in self._calls:
                     call()
             else:
-                self._record(inputs)
+                self._record(arguments)
             return [output.clone() for output in self._outputs]
 
-    def _record(self, inputs: Sequence[Given]) -> None:
-        """Make room for the inputs, once for those that are given twice, and run the function."""
+    def _record(self, arguments: Sequence[Argument]) -> None:
+        """Make room for the arguments, once for those that come twice, and run the function."""
         self._calls, self._places, self._twins = [], {}, []
-        known: list[Tensor] = []
-        arguments: list[Tensor] = []
-        for value in inputs:
-            if isinstance(value, tuple):
-                arguments.append(self._joined(value, len(known)))
+        earlier: list[Tensor] = []
+        places: list[Tensor] = []
+        for argument in arguments:
+            if isinstance(argument, tuple):
+                places.append(self._joined(argument, len(earlier)))
             else:
-                arguments.append(self._place(value, known))
-            known += _parts(value)
+                places.append(self._place(argument, earlier))
+            earlier += _parts(argument)
         with _Recorder() as recorder:
-            self._outputs = self._function(*arguments)
+            self._outputs = self._function(*places)
         self._calls = recorder.calls
 
     def _joined(self, parts: tuple[Tensor, ...], number: int) -> Tensor:
+        """Return copies of `parts`, which are arguments from `number` on, joined in one tensor."""
         place = torch.cat(parts, 1)
         places = torch.split(place, [part.shape[1] for part in parts], 1)
         self._places.update(enumerate(places, number))
         return place
 
-    def _place(self, value: Tensor, known: Sequence[Tensor]) -> Tensor:
-        """Return a copy of an argument that the function may keep, given those `known` before."""
-        number = len(known)
-        for twin, other in enumerate(known):
-            if twin in self._places and other is value:
-                self._twins.append((number, twin))
-                return self._places[twin]
-        place = self._places[number] = value.clone()
+    def _place(self, argument: Tensor, earlier: Sequence[Tensor]) -> Tensor:
+        """Return a copy of an argument for the function to keep; its twin's, if one came earlier."""
+        number = len(earlier)
+        for first, other in enumerate(earlier):
+            if first in self._places and other is argument:
+                self._twins.append((number, first))
+                return self._places[first]
+        place = self._places[number] = argument.clone()
         return place
 
 
@@ -94,8 +95,8 @@ def captured(method: Callable[..., Sequence[Tensor]]) -> cached_property[Capture
     return cached_property(of)
 
 
-def _parts(value: Given) -> tuple[Tensor, ...]:
-    return value if isinstance(value, tuple) else (value,)
+def _parts(argument: Argument) -> tuple[Tensor, ...]:
+    return argument if isinstance(argument, tuple) else (argument,)
 
 
 class _Recorder(TorchDispatchMode):
@@ -117,16 +118,12 @@ class _Recorder(TorchDispatchMode):
 
 def _with_constants(func: Any, args: Sequence[Any]) -> list[Any]:
     """Make tensors of the numbers that torch would make tensors of at every call."""
-
-    def is_constant(value: Any, wanted: Any) -> bool:
-        return isinstance(value, float | int) and str(wanted.type) == "Tensor"
-
-    return [
-        torch.tensor(value, dtype=torch.float32)
-        if is_constant(value, wanted) and args[0].dtype == torch.float32
-        else value
-        for value, wanted in zip(args, func._schema.arguments, strict=False)
-    ]
+    values = list(args)
+    for index, (value, parameter) in enumerate(zip(args, func._schema.arguments, strict=False)):
+        is_constant = isinstance(value, float | int) and str(parameter.type) == "Tensor"
+        if is_constant and args[0].dtype == torch.float32:
+            values[index] = torch.tensor(value, dtype=torch.float32)
+    return values
 
 
 def _again(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> Call | None:
@@ -159,8 +156,8 @@ def _works(call: Call) -> bool:
 
 
 def _copy(results: Sequence[Tensor], function: Callable[[], Any]) -> None:
-    for mine, fresh in zip(results, _tensors([function()]), strict=True):
-        mine.copy_(fresh)
+    for result, value in zip(results, _tensors([function()]), strict=True):
+        result.copy_(value)
 
 
 def _storages(tensors: Iterable[Tensor]) -> set[int]:
@@ -169,10 +166,10 @@ def _storages(tensors: Iterable[Tensor]) -> set[int]:
 
 def _tensors(values: Iterable[Any]) -> list[Tensor]:
     """Return the tensors in `values` and in the sequences among them."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
-            found.append(value)
+            tensors.append(value)
         elif isinstance(value, tuple | list):
-            found += _tensors(cast("Sequence[Any]", value))
-    return found
+            tensors += _tensors(cast("Sequence[Any]", value))
+    return tensors
