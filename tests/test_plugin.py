@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from runner.compare import assert_same_run
 
 from marlrun import exact
+from marlrun.checks.compare import copied, require_same
 from marlrun.report.cli import main as report
 from marlrun.runner.train import resume, train
 from marlrun.types import Spec, Step
@@ -283,9 +285,29 @@ def test_an_update_of_tabular_q_by_hand(terminated, expected):
     assert learner.table.tolist() == [[[[1.0, pytest.approx(expected)], [4.0, -1.0]]]]
 
 
+def test_noise_in_the_padding_of_observations_changes_nothing():
+    spec = Spec(2, ("a", "b"), (1, 2), (2, 2), 9, 1.0)
+    table = {"lr": 0.5, "gamma": 0.9, "epsilon": 0.5}
+    gradient = {"lr": 0.5, "gamma": 0.9, "hidden": [4], "rollout": 1}
+    for algorithm, settings in ((TabularQ, table), (Reinforce, gradient)):
+        clean, noisy = (algorithm(spec, [0], CPU, num_envs=1, **settings) for _ in range(2))
+        for noise, learner in ((0.0, clean), (7.0, noisy)):
+            before, action, after = transition(1.0, terminated=True)
+            obs = torch.tensor([[[[1.0, noise], [0.0, 1.0]]]])
+            before = before._replace(obs=obs)
+            action = learner.policy(True, [0])(before)
+            after = after._replace(obs=obs, reward=torch.ones(1, 1, 2))
+            learner.observe(before, action, after)
+            learner.update()
+            assert learner.policy(True, [0])(before).equal(clean.policy(True, [0])(before))
+        states = (copied(learner.state_dict()) for learner in (clean, noisy))
+        require_same(*states, "the learner ")
+
+
 def test_unequal_actions_are_refused():
     spec = Spec(2, ("a", "b"), (2, 2), (2, 3), 9, 1.0)
-    with pytest.raises(ValueError, match="expected equal numbers of actions"):
+    message = "expected agents with equal numbers of actions, got (2, 3)"
+    with pytest.raises(ValueError, match=re.escape(message)):
         TabularQ(spec, [0], CPU, num_envs=1, lr=0.5, gamma=0.9, epsilon=1.0)
-    with pytest.raises(ValueError, match="expected equal numbers of actions"):
+    with pytest.raises(ValueError, match=re.escape(message)):
         Reinforce(spec, [0], CPU, num_envs=1, lr=0.5, gamma=0.9, hidden=[4], rollout=1)

@@ -1,6 +1,11 @@
+import pytest
 import torch
 
-from marlrun.ops.td import double_value, max_value, q_learning_target
+from marlrun.ops.td import double_value, hysteretic_loss, q_learning_target
+
+# Two traces of two steps, the last step padding: errors 2, -1 | 0.5, -4 (masked).
+DELTA = torch.tensor([[2.0, 0.5], [-1.0, -4.0]])
+MASK = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
 
 
 def test_target_by_hand():
@@ -11,5 +16,39 @@ def test_target_by_hand():
 
 def test_double_q_takes_the_choice_of_one_and_the_value_of_the_other():
     q, choice = torch.tensor([[1.0, 5.0, 3.0]]), torch.tensor([[0.0, 1.0, 2.0]])
-    assert max_value(q).tolist() == [5.0]
     assert double_value(q, choice).tolist() == [3.0]
+
+
+def test_squared_scales_the_error_before_squaring():
+    loss, grad = hysteretic_loss(DELTA, MASK, 0.3, "squared")
+    # Squares of 2, 0.5 and 0.3 times -1, over all four entries.
+    assert loss.item() == pytest.approx((4 + 0.25 + 0.09) / 4)
+    # d loss / d q = -2 w delta / 4 with w = 1, or 0.3^2 where the error is negative
+    torch.testing.assert_close(grad, torch.tensor([[-1.0, -0.25], [0.045, 0.0]]))
+
+
+def test_linear_scales_the_gradient():
+    loss, grad = hysteretic_loss(DELTA, MASK, 0.3, "linear")
+    assert loss.item() == pytest.approx((4 + 0.25 + 0.3) / 4)
+    torch.testing.assert_close(grad, torch.tensor([[-1.0, -0.25], [0.15, 0.0]]))
+
+
+def test_beta_one_is_the_mean_squared_error():
+    for form in ("squared", "linear"):
+        loss, _ = hysteretic_loss(DELTA, MASK, 1.0, form)
+        assert loss.item() == pytest.approx((4 + 0.25 + 1) / 4)
+
+
+@pytest.mark.parametrize("form", ["squared", "linear"])
+def test_gradient_is_that_of_autograd(form):
+    target, mask = torch.randn(3, 4, 8), (torch.rand(3, 4, 8) < 0.8).float()
+    q = torch.randn(3, 4, 8, requires_grad=True)
+    loss, grad = hysteretic_loss(target - q, mask, 0.4, form)
+    loss.sum().backward()
+    assert q.grad is not None
+    torch.testing.assert_close(grad.detach(), q.grad)
+
+
+def test_members_keep_their_own_loss():
+    loss, _ = hysteretic_loss(torch.stack((DELTA, 2 * DELTA)), MASK, 0.3, "squared")
+    assert loss[1].item() == pytest.approx(4 * loss[0].item())

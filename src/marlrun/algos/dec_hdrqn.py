@@ -18,11 +18,10 @@ from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.captured import captured
 from marlrun.nets.cells import Memory
-from marlrun.nets.masks import missing_actions
+from marlrun.nets.masks import masked, missing_actions, missing_features
 from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.stacked import views
-from marlrun.ops.hysteresis import Form, hysteretic_loss
-from marlrun.ops.td import double_value, max_value, q_learning_target
+from marlrun.ops.td import Form, double_value, hysteretic_loss, q_learning_target
 from marlrun.streams import Blocks, Stream
 from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
@@ -48,12 +47,14 @@ class DecHDRQN:
             later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
         else:
             later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
+        later = masked(later, self.missing_actions, -torch.inf)
         q, tape = self.net.unroll(self.parameters, obs if self.double_q else obs[:, :-1])
         if self.double_q:
-            value = double_value(self.allowed(later), self.allowed(q[:, 1:]))
+            choice = masked(q[:, 1:], self.missing_actions, -torch.inf)
+            value = double_value(later, choice)
             q, tape = q[:, :-1], tape.but_last()
         else:
-            value = max_value(self.allowed(later))
+            value = later.amax(-1)
 
         # delta = r + gamma max_a Q'(o', a) - Q(o, a); at an end r - Q(o, a)
         taken = q.gather(-1, action).squeeze(-1)
@@ -66,20 +67,23 @@ class DecHDRQN:
         self.optimizer.step()
         return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1))
 
-    def allowed(self, q: Tensor) -> Tensor:
-        """Return Q [M, .., .., A] with -inf where an agent does not have the action."""
-        return q if self.missing is None else q.masked_fill(self.missing, -torch.inf)
-
     # Nothing here is differentiated by autograd; without its bookkeeping a step costs a tenth less.
     @torch.inference_mode()
     def update(self) -> Metrics:
         """Learn from as many minibatches as the clock allows; return the last one's metrics."""
         metrics: Metrics = {}
+        shape = len(self.seeds), self.spec.num_agents
         due = (self.clock - self.learning_starts) // self.update_every + 1
         while self.updates < due:
             loss, taken = self.learn(self.replay.draw(), self._beta.fill_(self.beta_now))
-            metrics = self._metrics(loss, taken)
             self.updates += 1
+            metrics = {
+                "loss/td": loss.view(shape),
+                "q/taken": taken.view(shape),
+                "explore/epsilon": loss.new_full(shape[:1], self.epsilon),
+            }
+            if self.beta_final is not None:
+                metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
         if self.clock % self.target_every < self.num_envs:
             self.target.copy_(self.online)
         return metrics
@@ -93,7 +97,9 @@ class DecHDRQN:
             self._was_loaded = False
         done = after.done
         end = after.terminated if self.bootstrap_at_time_limit else done
-        self.replay.add(before.obs, action, after.reward, end, after.obs, done)
+        obs = masked(before.obs, self.missing_features, 0.0)
+        later = masked(after.obs, self.missing_features, 0.0)
+        self.replay.add(obs, action, after.reward, end, later, done)
         self.clock += self.num_envs
 
     def policy(self, explore: bool, seeds: Seeds) -> "QPolicy":
@@ -105,26 +111,16 @@ class DecHDRQN:
         """Exploration now: 1 until learning starts, then linear."""
         if self.clock < self.learning_starts:
             return 1.0
-        progress = (self.clock - self.learning_starts) / self.epsilon_steps
-        return _linear(self.epsilon_start, self.epsilon_final, progress)
+        progress = min(1.0, (self.clock - self.learning_starts) / self.epsilon_steps)
+        return self.epsilon_start + (self.epsilon_final - self.epsilon_start) * progress
 
     @property
     def beta_now(self) -> float:
-        """The scale of negative errors now."""
-        final = self.beta if self.beta_final is None else self.beta_final
-        return _linear(self.beta, final, self.clock / self.beta_steps)
-
-    def _metrics(self, loss: Tensor, taken: Tensor) -> Metrics:
-        """Return what is logged of an update, given its loss and the mean Q of actions taken [M]."""
-        shape = (len(self.seeds), self.spec.num_agents)
-        metrics = {
-            "loss/td": loss.view(shape),
-            "q/taken": taken.view(shape),
-            "explore/epsilon": loss.new_full(shape[:1], self.epsilon),
-        }
-        if self.beta_final is not None:
-            metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
-        return metrics
+        """The scale of negative errors now: from `beta` to `beta_final`, linear."""
+        if self.beta_final is None:
+            return self.beta
+        progress = min(1.0, self.clock / self.beta_steps)
+        return self.beta + (self.beta_final - self.beta) * progress
 
     def __init__(
         self,
@@ -185,8 +181,12 @@ class DecHDRQN:
         self.optimizer = Adam(self.online, lr)
         self.grads = views(self.optimizer.gradient, self.net.shapes)
         missing = missing_actions(spec, device)
-        self.missing = None if missing is None else missing.repeat(len(seeds), 1)[:, None, None]
-        """[M, 1, 1, A]: actions that an agent does not have; None where all are equal."""
+        self.missing_actions = (
+            missing if missing is None else missing.repeat(len(seeds), 1)[:, None, None]
+        )
+        """[M, 1, 1, A]; None where all agents have as many."""
+        self.missing_features = missing_features(spec, device)
+        """[N, O]; None where all agents observe as many."""
 
         self.replay = EpisodeReplay(
             seeds,
@@ -274,11 +274,12 @@ class QPolicy:
         """Return Q [R, E, N, A] and the new memory; what came before `first` is forgotten."""
         learner, (replicas, copies, agents, _) = self.learner, obs.shape
         keep = (~first).view(replicas, 1, copies, 1)
-        kept = tuple(
+        memory = tuple(
             (part.view(replicas, agents, copies, -1) * keep).flatten(0, 1) for part in memory
         )
-        q, memory = learner.net.step(learner.parameters, obs.transpose(1, 2).flatten(0, 1), kept)
-        q = learner.allowed(q.unsqueeze(1))
+        x = masked(obs, learner.missing_features, 0.0).transpose(1, 2).flatten(0, 1)
+        q, memory = learner.net.step(learner.parameters, x, memory)
+        q = masked(q.unsqueeze(1), learner.missing_actions, -torch.inf)
         return q.view(replicas, agents, copies, -1).transpose(1, 2), *memory
 
     def state_dict(self) -> StateDict:
@@ -310,7 +311,3 @@ def _check_room(
     capacity.check(
         4 * members * activations, device, f"algo.batch={batch} algo.trace={trace} {keys}"
     )
-
-
-def _linear(start: float, final: float, progress: float) -> float:
-    return start + (final - start) * min(1.0, progress)

@@ -75,7 +75,10 @@ class ActionCritic(Protocol):
         ...
 
     def own_values(self, sight: Tensor, action: Tensor) -> Tensor:
-        """Return Q^i(s, b, a^-i) for every own action b: [R, B, N, A], or less what all share."""
+        """Return Q^i(s, b, a^-i) for every own action b: [R, B, N, A].
+
+        What is the same for all own actions may be left out.
+        """
         ...
 
 
@@ -98,7 +101,7 @@ def action_critic(
     num_features, bytes_each = settings.num_features, 4 * len(seeds) * num_agents
     company = f"with {num_agents} agents, replicas={len(seeds)}"
     if settings.kind == "neural":
-        sight, size = _whole(spec)
+        sight, size = _whole(spec, device)
         layers = [size + num_agents * num_actions, *settings.hidden, 1]
         # Parameters with their steps, and what is computed for every own action.
         numbers = 4 * num_parameters(layers) + 3 * num_actions * sum(layers)
@@ -107,7 +110,10 @@ def action_critic(
         layers = [size, *settings.hidden]
         return NeuralQ(sight, layers, num_actions, seeds, num_agents, device)
     if settings.features == "local":
-        features, sight = LocalOfAction(max(spec.obs_sizes), num_actions), own_observation
+        features, sight = (
+            LocalOfAction(max(spec.obs_sizes), num_actions),
+            own_observation(spec, device),
+        )
     elif settings.features == "team":
         num_states = _num_states(spec, settings)
         numbers = 4 * (num_states + num_agents * num_actions)
@@ -132,14 +138,14 @@ def state_critic(
     seeds = [derive(seed, name) for seed in seeds]
     num_agents, num_features = spec.num_agents, settings.num_features
     if settings.kind == "neural":
-        sight, size = _whole(spec)
+        sight, size = _whole(spec, device)
         layers = [size, *settings.hidden]
         keys = f"algo.critic.hidden={list(settings.hidden)} with {num_agents} agents, "
         numbers = 4 * num_agents * num_parameters([*layers, 1])
         capacity.check(4 * len(seeds) * numbers, device, f"{keys}replicas={len(seeds)}")
         return NeuralV(sight, layers, seeds, num_agents, device)
     if settings.features == "local":
-        features, sight = LocalOfState(max(spec.obs_sizes)), own_observation
+        features, sight = LocalOfState(max(spec.obs_sizes)), own_observation(spec, device)
     elif settings.features == "team":
         features, sight = TeamOfState(_num_states(spec, settings)), common_state
     else:
@@ -151,11 +157,11 @@ def state_critic(
     return LinearV(features, sight, seeds, num_agents, device)
 
 
-def _whole(spec: Spec) -> tuple[Sight, int]:
+def _whole(spec: Spec, device: torch.device) -> tuple[Sight, int]:
     """Return what shows everything there is to see, and its size."""
     if spec.num_states is not None:
         return common_state, spec.num_states
-    return joint_observation, spec.num_agents * max(spec.obs_sizes)
+    return joint_observation(spec, device), spec.num_agents * max(spec.obs_sizes)
 
 
 def _num_states(spec: Spec, settings: CriticSettings) -> int:

@@ -11,16 +11,18 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from marlrun.nets.masks import masked, missing_features
 from marlrun.streams import Stream, mix
-from marlrun.types import Seeds, Step
+from marlrun.types import Seeds, Spec, Step
 
 Sight = Callable[[Step], Tensor]
 """What a critic sees of a step: [R, E, ..]."""
 
 
-def own_observation(step: Step) -> Tensor:
-    """Return what each agent observes: [R, E, N, O]."""
-    return step.obs
+def own_observation(spec: Spec, device: torch.device) -> Sight:
+    """Return what shows each agent's observation: [R, E, N, O], with zeros in the padding."""
+    missing = missing_features(spec, device)
+    return lambda step: masked(step.obs, missing, 0.0)
 
 
 def common_state(step: Step) -> Tensor:
@@ -29,9 +31,10 @@ def common_state(step: Step) -> Tensor:
     return step.state
 
 
-def joint_observation(step: Step) -> Tensor:
-    """Return what all agents observe: [R, E, N * O]."""
-    return step.obs.flatten(2)
+def joint_observation(spec: Spec, device: torch.device) -> Sight:
+    """Return what shows all agents' observations: [R, E, N * O], with zeros in the padding."""
+    missing = missing_features(spec, device)
+    return lambda step: masked(step.obs, missing, 0.0).flatten(2)
 
 
 class StateFeatures(Protocol):
@@ -58,7 +61,7 @@ class ActionFeatures(Protocol):
     def own_values(self, w: Tensor, sight: Tensor, action: Tensor) -> Tensor:
         """Return w^i . phi(s, b, a^-i) for every own action b: [R, B, N, A], w being [R, N, K].
 
-        Less what is the same for all of them.
+        What is the same for all own actions may be left out.
         """
         ...
 
@@ -135,7 +138,7 @@ class TeamOfState:
 
 
 class LocalOfState:
-    """The own observation.
+    """Each agent's own observation.
 
     Where that is a one-hot state, some combination is constant, unlike the paper's and `TeamOfState`:
     a relative value may then drift by a constant. Agents who see different things mix weights of
@@ -162,20 +165,19 @@ class TeamOfAction:
 
     def __call__(self, sight: Tensor, action: Tensor) -> Tensor:
         """See `ActionFeatures`."""
-        others = torch.arange(1, self._num_actions, device=action.device)
-        taken = (action.unsqueeze(-1) == others).float().sub_(1 / self._num_actions)
-        return torch.cat((sight[..., : self._num_states], taken.flatten(2)), -1).unsqueeze(2)
+        choices = torch.arange(1, self._num_actions, device=action.device)
+        one_hots = (action.unsqueeze(-1) == choices).float().sub_(1 / self._num_actions)
+        return torch.cat((sight[..., : self._num_states], one_hots.flatten(2)), -1).unsqueeze(2)
 
     def own_values(self, w: Tensor, sight: Tensor, action: Tensor) -> Tensor:
         """See `ActionFeatures`."""
         of_action = w[..., self._num_states :]
         of_action = of_action.view(*w.shape[:2], w.shape[1], self._num_actions - 1)
-        own = of_action.diagonal(dim1=1, dim2=2).mT
-        return _own_values(own, action)
+        return _own_values(of_action.diagonal(dim1=1, dim2=2).mT, action)
 
 
 class LocalOfAction:
-    """The own observation, and the own action, one-hot without the first: any number of agents.
+    """Each agent's own observation and own action, one-hot without the first: any number of agents.
 
     See `LocalOfState`: agents mix weights of different features, not of one Q(s, a; w).
     """
@@ -188,8 +190,8 @@ class LocalOfAction:
         """See `ActionFeatures`."""
         features = sight.new_empty(*sight.shape[:-1], self.size)
         features[..., : self._obs_size] = sight
-        others = torch.arange(1, self._num_actions, device=action.device)
-        torch.eq(action.unsqueeze(-1), others, out=features[..., self._obs_size :])
+        choices = torch.arange(1, self._num_actions, device=action.device)
+        torch.eq(action.unsqueeze(-1), choices, out=features[..., self._obs_size :])
         return features
 
     def own_values(self, w: Tensor, sight: Tensor, action: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from marlrun.nets.captured import Captured
 from marlrun.nets.logits import Boltzmann, Linear, Logits, Neural, Tabular
-from marlrun.nets.masks import missing_actions
+from marlrun.nets.masks import masked, missing_actions, missing_features
 from marlrun.nets.mlp import num_parameters
 from marlrun.nets.sampling import Sampling
 from marlrun.streams import Stream
@@ -34,7 +34,7 @@ class Actor:
     """The policies pi^i(a | s; theta^i) of all agents."""
 
     def __init__(self, spec: Spec, seeds: Seeds, device: torch.device, settings: PolicySettings):
-        """Make the policies.
+        """Make the policies of all agents.
 
         ValueError if a table is wanted and the environment has no common one-hot state, or if the
         memory cannot hold the policies.
@@ -58,21 +58,20 @@ class Actor:
         self.parameters = self.net.parameters
         """[R, N, P], changed in place."""
         self._radius = settings.radius
-        self._missing = missing_actions(spec, device)
+        self._missing_actions = missing_actions(spec, device)
+        self._missing_features = missing_features(spec, device)
 
     def sight(self, step: Step) -> Tensor:
         """Return what the policies see of a step."""
         if self.net.sees_state:
             assert step.state is not None
             return step.state
-        return step.obs
+        return masked(step.obs, self._missing_features, 0.0)
 
     def logits(self, sight: Tensor) -> tuple[Tensor, Any]:
         """Return logits [R, E, N, A], -inf where an agent does not have the action, and a tape."""
         logits, tape = self.net.forward(sight)
-        if self._missing is not None:
-            logits = logits.masked_fill(self._missing, -torch.inf)
-        return logits, tape
+        return masked(logits, self._missing_actions, -torch.inf), tape
 
     def probabilities(self, sight: Tensor) -> tuple[Tensor, Any]:
         """Return pi [R, E, N, A] and a tape."""

@@ -17,7 +17,6 @@ from marlrun.nets.cells import CELLS, Memory, Tape
 from marlrun.nets.stacked import (
     Shapes,
     linear,
-    linear_backward,
     linear_backward_parameters,
     placed,
     rounded,
@@ -73,7 +72,7 @@ class RecurrentQ:
         return widened(rows, self.live, self.shapes)
 
     def initial_memory(self, members: int, batch: int, device: torch.device) -> Memory:
-        """Return zeros."""
+        """Return the memory of a cell that has seen nothing: zeros."""
         zeros = torch.zeros(members, batch, self.units, device=device)
         return (zeros,) * self.cell.num_memories
 
@@ -111,16 +110,19 @@ class RecurrentQ:
         cell = tape.cell
 
         def through(name: str, source: Tensor, grad: Tensor, weight: str = "weight") -> Tensor:
+            """Store the gradients of a layer's parameters; return that of its input, `source`."""
             weight = f"{name}.{weight}"
-            return linear_backward(source, grad, p[weight], grads[weight], grads[f"{name}.bias"])
+            linear_backward_parameters(source, grad, grads[weight], grads[f"{name}.bias"])
+            return torch.bmm(grad, p[weight].mT)
 
         grad_q = placed(grad_q.flatten(1, 2), self._width)
-        grad = _relu_backward(through("head", last, grad_q), last)
+        # The sign of what a ReLU returns is its slope.
+        grad = through("head", last, grad_q).mul_(last.sign())
         grad = through("last", cell.hidden.flatten(1, 2), grad).view_as(cell.hidden)
         weight = "cell.weight_hidden"
         grad = self.cell.backward(cell, grad, p[weight], grads[weight]).flatten(1, 2)
-        grad = _relu_backward(through("cell", second, grad, "weight_input"), second)
-        grad = _relu_backward(through("second", first, grad), first)
+        grad = through("cell", second, grad, "weight_input").mul_(second.sign())
+        grad = through("second", first, grad).mul_(first.sign())
         linear_backward_parameters(x, grad, grads["first.weight"], grads["first.bias"])
 
 
@@ -139,7 +141,3 @@ def _shapes(obs_size: int, sizes: Sequence[int], num_actions: int, gates: int) -
         "head.weight": (last, num_actions),
         "head.bias": (1, num_actions),
     }
-
-
-def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
-    return grad.mul_(output.sign())

@@ -7,7 +7,7 @@ agents fastest.
 Where a member's matrices start within 16 bytes decides the order in which a CPU sums (MKL), so all
 members' must start alike, or a member's last bits would depend on its company. Hence layers are
 rounded up to multiples of 4 units. The units added are dead: their weights, in and out, are zero, so
-what they say is zero (ReLU, LSTM, GRU) and so are all gradients, and any step and any mixing leaves
+their outputs are zero (ReLU, LSTM, GRU) and so are all gradients, and any step and any mixing leaves
 them dead. Rows are rounded up to 16, for Adam takes numbers so and rounds the rest of a tensor
 otherwise; so does the sigmoid of a cell, whose units are rounded likewise. Thin outputs are summed
 in an order of their own and need none.
@@ -162,18 +162,10 @@ def placed(grad: Tensor, width: int) -> Tensor:
     return room[:, : batch * size].view(grad.shape).copy_(grad)
 
 
-def linear_backward(
-    x: Tensor, grad: Tensor, weight: Tensor, grad_weight: Tensor, grad_bias: Tensor
-) -> Tensor:
-    """Store the gradients of `linear` into `grad_weight`, `grad_bias`; return that of its input."""
-    linear_backward_parameters(x, grad, grad_weight, grad_bias)
-    return torch.bmm(grad, weight.mT)
-
-
 def linear_backward_parameters(
     x: Tensor, grad: Tensor, grad_weight: Tensor, grad_bias: Tensor
 ) -> None:
-    """Store the gradients of `linear`'s parameters, for a layer whose input needs none."""
+    """Store the gradients of `linear`'s parameters into `grad_weight` and `grad_bias`."""
     if grad.shape[-1] < _THIN:
         # A lone matrix is multiplied twice, as in `linear`.
         members = max(2, len(x))

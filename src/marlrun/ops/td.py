@@ -1,7 +1,11 @@
-"""One-step temporal-difference targets."""
+"""One-step Q-learning: targets, and the hysteretic loss of the errors. Shapes are the caller's."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Form = Literal["squared", "linear"]
 
 
 def q_learning_target(reward: Tensor, end: Tensor, next_value: Tensor, gamma: Tensor) -> Tensor:
@@ -12,11 +16,25 @@ def q_learning_target(reward: Tensor, end: Tensor, next_value: Tensor, gamma: Te
     return torch.addcmul(reward, next_value - end * next_value, gamma)
 
 
-def max_value(q: Tensor) -> Tensor:
-    """Return max_a Q: [..., A] -> [...]."""
-    return q.amax(-1)
-
-
 def double_value(q: Tensor, q_choice: Tensor) -> Tensor:
     """Return Q(argmax_a Q_choice) (van Hasselt et al. 2016): [..., A] twice -> [...]."""
     return q.gather(-1, q_choice.argmax(-1, keepdim=True)).squeeze(-1)
+
+
+def hysteretic_loss(
+    delta: Tensor, mask: Tensor, beta: Tensor | float, form: Form
+) -> tuple[Tensor, Tensor]:
+    """Return the loss [...] and its gradient by Q [..., T, B] for TD errors `delta` [..., T, B].
+
+    Negative errors count less, so that mates' exploration is forgiven (Matignon et al., IROS 2007;
+    Omidshafiei et al., ICML 2017, and their code).
+
+    squared: d = max(beta delta, delta), loss = mean d**2 (a negative error's gradient is scaled by
+    beta**2). linear: the gradient of mean delta**2 with negative errors scaled by beta. `mask` is
+    0.0 at padding, which the mean over the last two axes includes, as in the authors' code.
+    delta = target - Q, hence the gradient's sign.
+    """
+    scale = beta * beta if form == "squared" else beta
+    weighted = torch.maximum(delta, scale * delta) * mask
+    count = delta.shape[-1] * delta.shape[-2]
+    return (weighted * delta).sum((-2, -1)) / count, weighted * (-2 / count)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from marlrun.nets.masks import masked, missing_features
 from marlrun.nets.module import MLP
 from marlrun.nets.sampling import Sampling
 from marlrun.streams import Stream
@@ -40,10 +41,11 @@ class Reinforce:
     ):
         if len(set(spec.num_actions)) > 1:
             raise ValueError(
-                f"algo=reinforce: expected equal numbers of actions: {spec.num_actions}"
+                f"algo=reinforce: expected agents with equal numbers of actions, got {spec.num_actions}"
             )
         sizes = [max(spec.obs_sizes), *hidden, spec.num_actions[0]]
         self._net = MLP(sizes, seeds, spec.num_agents, device, name="policy", last_gain=0.01)
+        self._missing_features = missing_features(spec, device)
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr)
         self._device, self._gamma, self._length = device, gamma, rollout
         self._rollout: list[tuple[Tensor, ...]] = []
@@ -55,6 +57,7 @@ class Reinforce:
     def logits(self, obs: Tensor) -> Tensor:
         """Return the logits [R, B, N, A] of observations [R, B, N, O]: members are (R, N)."""
         replicas, _, agents, _ = obs.shape
+        obs = masked(obs, self._missing_features, 0.0)
         logits = self._net(obs.transpose(1, 2).flatten(0, 1))
         return logits.unflatten(0, (replicas, agents)).transpose(1, 2)
 

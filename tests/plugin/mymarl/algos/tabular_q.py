@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from marlrun.nets.masks import masked, missing_features
 from marlrun.streams import Blocks, Stream
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
@@ -27,10 +28,11 @@ class TabularQ:
     ):
         if len(set(spec.num_actions)) > 1:
             raise ValueError(
-                f"algo=tabular_q: expected equal numbers of actions: {spec.num_actions}"
+                f"algo=tabular_q: expected agents with equal numbers of actions, got {spec.num_actions}"
             )
         self.device, self.num_actions = device, spec.num_actions[0]
         self._lr, self._gamma, self.epsilon = lr / num_envs, gamma, epsilon
+        self._missing_features = missing_features(spec, device)
         shape = len(seeds), spec.num_agents, max(spec.obs_sizes), self.num_actions
         self.table = torch.zeros(shape, device=device)
         """[R, N, S, A]."""
@@ -40,9 +42,13 @@ class TabularQ:
         """Return the policy that is greedy, and explores by `epsilon` if asked to."""
         return EpsilonGreedy(self, self.epsilon if explore else 0.0, seeds)
 
+    def one_hots(self, step: Step) -> Tensor:
+        """Return what agents observe [R, E, N, S], with zeros beyond an agent's own size."""
+        return masked(step.obs, self._missing_features, 0.0)
+
     def values(self, step: Step) -> Tensor:
         """Return Q(o, .) [R, E, N, A]."""
-        return (step.obs.unsqueeze(-1) * self.table.unsqueeze(1)).sum(-2)
+        return (self.one_hots(step).unsqueeze(-1) * self.table.unsqueeze(1)).sum(-2)
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Keep one transition until `update`."""
@@ -56,7 +62,7 @@ class TabularQ:
         target = after.reward + self._gamma * goes_on * self.values(after).amax(-1)
         played = one_hot(action, self.num_actions)
         error = target - (self.values(before) * played).sum(-1)
-        entry = before.obs.unsqueeze(-1) * played.unsqueeze(-2)
+        entry = self.one_hots(before).unsqueeze(-1) * played.unsqueeze(-2)
         self.table += self._lr * (entry * error[..., None, None]).sum(1)
         return {"loss/td": error.square().mean(1), "q/max": self.table.amax((-2, -1))}
 
