@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 Seeds = Sequence[int]
-"""One a replica."""
+"""One seed for each replica."""
 
 Metrics = dict[str, Tensor]
 """Tag -> tensor [R] or [R, N], left on the device until it is logged."""

@@ -1,4 +1,4 @@
-"""Uniformly random actions: the floor every algorithm is measured against."""
+"""Uniformly random actions: what every algorithm is compared with."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 
 class Random:
-    """Learns nothing."""
+    """The learner that learns nothing."""
 
     def __init__(self, spec: Spec, seeds: Seeds, device: torch.device, *, num_envs: int):
         self.spec, self.device = spec, device
@@ -18,22 +18,22 @@ class Random:
         return RandomPolicy(self.spec, Stream(seeds, "policy", self.device))
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
-        """Forget it."""
+        """Take in a transition, and forget it."""
 
     def update(self) -> Metrics:
-        """Do nothing."""
+        """Return no metrics, since nothing is learned."""
         return {}
 
     def state_dict(self) -> StateDict:
-        """Return nothing."""
+        """Return nothing, since nothing is learned."""
         return {}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Take back nothing."""
+        """Restore `state_dict`."""
 
 
 class RandomPolicy:
-    """Its only memory is how many ticks it has played."""
+    """Draws every agent's action uniformly among those that the agent has."""
 
     def __init__(self, spec: Spec, stream: Stream):
         self._stream, self._counter = stream, 0
@@ -53,7 +53,7 @@ class RandomPolicy:
         return ((numbers * self._num_actions).long(),)
 
     def state_dict(self) -> StateDict:
-        """Return the tick."""
+        """Return the random stream's position."""
         return {"counter": self._counter}
 
     def load_state_dict(self, state: StateDict) -> None:

@@ -123,13 +123,13 @@ class Consensus:
         `time` counts steps from 1; agents communicate at every `interval`-th. Increments, a trap in
         older code, replace w by w + sum_j C(i, j) step_j, so that critics never agree.
         """
-        pairs = [(x, w) for x, w in self._begun if any(x is given for given in adapted)]
+        pairs = [(x, w) for x, w in self._begun if any(x is y for y in adapted)]
         sent = [self._sent(x, w) for x, w in pairs]
         is_time = time % self._settings.interval == 0
         talks = is_time and self._settings.communication == "graph"
         for _ in range(self._settings.rounds if talks else 0):
             mixing = self._graph.draw()
-            sent = [self._hear(mixing, x) for x in sent]
+            sent = [self._mix_once(mixing, x) for x in sent]
             self.weights = self.weights if self.weights is None else mixing(self.weights)
         for (step, w), x in zip(pairs, sent, strict=True):
             if self._increments:
@@ -145,12 +145,12 @@ class Consensus:
             return adapted
         return (w * self.weights).add_(adapted)
 
-    def _hear(self, mixing: Mixing, x: Tensor) -> Tensor:
+    def _mix_once(self, mixing: Mixing, x: Tensor) -> Tensor:
         if self._robust is None:
-            heard = mixing(x)
+            mixed = mixing(x)
         else:
-            heard = self._robust(mixing.matrix, x, self._settings.tolerate)
-        return heard if self._faulty is None else torch.where(self._faulty, x, heard)
+            mixed = self._robust(mixing.matrix, x, self._settings.tolerate)
+        return mixed if self._faulty is None else torch.where(self._faulty, x, mixed)
 
     def state_dict(self) -> StateDict:
         """Return the graph's state and the weights of push-sum."""
@@ -165,23 +165,23 @@ class Consensus:
 def _check(graph: Graph, settings: MixingSettings) -> None:
     """Raise ValueError where the settings do not fit the graph."""
     aggregate, faulty_agents = settings.aggregate, list(settings.faulty_agents)
-    given = f"algo.mixing.aggregate={aggregate} algo.mixing.faulty_agents={faulty_agents}"
+    keys = f"algo.mixing.aggregate={aggregate} algo.mixing.faulty_agents={faulty_agents}"
     is_special = aggregate != "mean" or bool(faulty_agents)
     if settings.communication != "graph":
         if is_special:
             where = "where algo.mixing.communication is not graph"
-            raise ValueError(f"{given}: expected mean and [] {where}")
+            raise ValueError(f"{keys}: expected mean and [] {where}")
         return
     others = graph.num_agents - 1
-    chosen = set(faulty_agents)
-    if len(chosen) < len(faulty_agents) or not chosen < set(range(others + 1)):
+    faulty = set(faulty_agents)
+    if len(faulty) < len(faulty_agents) or not faulty < set(range(others + 1)):
         raise ValueError(
             f"algo.mixing.faulty_agents={faulty_agents}: expected agents from 0 to {others}, "
             "each once, and not all"
         )
     if graph.is_push_sum and is_special:
         raise ValueError(
-            f"{given}: expected mean and [] on a directed graph, whose weights must not get lost"
+            f"{keys}: expected mean and [] on a directed graph, whose weights must not get lost"
         )
     if graph.is_push_sum and settings.message == "increments":
         raise ValueError("algo.mixing.message=increments: expected critic on a directed graph")

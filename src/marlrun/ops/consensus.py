@@ -66,16 +66,16 @@ def disagreement(x: Tensor) -> Tensor:
 
 
 def _heard(matrix: Tensor, x: Tensor, tolerate: int) -> tuple[Tensor, ...]:
-    """Return own values [R, N, 1, K], what is sent [R, 1, N, K], and what i lets pass of it.
+    """Return own values [R, N, 1, K], values sent [R, 1, N, K], and bounds of values that are trusted.
 
-    The bounds [R, N, 1, K] hold the own value and all but `tolerate` neighbours beyond it; equals
-    of one that passes pass too.
+    Between the bounds, lowest and highest [R, N, 1, K], lie agent i's own value and all its
+    neighbours' but the `tolerate` largest of those above and the `tolerate` smallest of those below.
     """
     own, sent = x.unsqueeze(2), x.unsqueeze(1)
     silent = _silent(matrix).unsqueeze(-1)
-    left = tolerate + 1
-    high = sent.masked_fill(silent, -torch.inf).topk(left, 2).values[:, :, -1:]
-    low = sent.masked_fill(silent, torch.inf).topk(left, 2, largest=False).values[:, :, -1:]
+    rank = tolerate + 1
+    high = sent.masked_fill(silent, -torch.inf).topk(rank, 2).values[:, :, -1:]
+    low = sent.masked_fill(silent, torch.inf).topk(rank, 2, largest=False).values[:, :, -1:]
     return own, sent, low.minimum(own), high.maximum(own)
 
 
@@ -84,5 +84,5 @@ def _silent(matrix: Tensor) -> Tensor:
     return (matrix <= 0) | torch.eye(matrix.shape[1], dtype=torch.bool, device=matrix.device)
 
 
-def _average(matrix: Tensor, heard: Tensor) -> Tensor:
-    return (matrix.unsqueeze(-1) * heard).sum(2)
+def _average(matrix: Tensor, values: Tensor) -> Tensor:
+    return (matrix.unsqueeze(-1) * values).sum(2)
