@@ -6,7 +6,8 @@ From Python: `load` what a run has learned, `train` a run, list all `runs`; see 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from marlrun.version import __version__
+
 __all__ = ["__version__", "load", "runs", "train"]
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from marlrun import __version__
+from marlrun.version import __version__
 
 TAG = "eval/return_mean"
 

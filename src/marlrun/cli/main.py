@@ -14,7 +14,6 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from marlrun import __version__
 from marlrun.cli.completion import complete
 from marlrun.cli.help import help_text
 from marlrun.cli.jobs import run_one, run_sweep
@@ -23,6 +22,7 @@ from marlrun.cli.request import Request, parse, read_request, start_hydra
 from marlrun.cli.sources import Loader
 from marlrun.runner.outcome import Outcome
 from marlrun.system.output import refuse_lost_results, say, write
+from marlrun.version import __version__
 
 EXIT_CODES = {"finished": 0, "failed": 1, "refused": 2, "interrupted": 130}
 

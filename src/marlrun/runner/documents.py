@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import yaml
 
-import marlrun
 from marlrun.config.nested import leaves
 from marlrun.config.older import LATER, current
 from marlrun.config.schema import show
@@ -164,7 +163,7 @@ def git_commit() -> str | None:
     """Return the commit of marlrun's own source, with "+" if changed; None outside a checkout."""
 
     def git(*words: str) -> str:
-        command = ("git", "-C", str(Path(marlrun.__file__).parent), *words)
+        command = ("git", "-C", str(Path(__file__).parents[1]), *words)
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from marlrun import __version__
 from marlrun.report.analysis import groups, references, results
 from marlrun.report.analysis.curves import Curve, curve
 from marlrun.report.analysis.groups import Group
@@ -15,6 +14,7 @@ from marlrun.report.analysis.sensitivity import View, views
 from marlrun.report.data import read
 from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import Run, Trial
+from marlrun.version import __version__
 
 Track = Callable[[Sequence[Path]], Iterable[Path]]
 """A function that yields the same paths, and may show how many are done."""
