@@ -114,6 +114,31 @@ class ForgetsTable(Tabular):
         pass
 
 
+class ForgetsRollout(Gradient):
+    """Learns from twenty transitions at a time, and does not save those that wait for the rest."""
+
+    def __init__(self, *args, **keys):
+        super().__init__(*args, **keys)
+        self.rollout = []
+
+    def observe(self, before, action, after):
+        self.rollout.append((before, action, after.reward))
+
+    def update(self):
+        if len(self.rollout) < 20:
+            return {}
+        self.optimizer.zero_grad()
+        chosen = [
+            self.log_probs(before).gather(-1, action[..., None]).squeeze(-1) * reward
+            for before, action, reward in self.rollout
+        ]
+        self.rollout = []
+        loss = -torch.stack(chosen, 1).sum((1, 2))
+        loss.sum().backward()
+        self.optimizer.step()
+        return {"loss/policy": loss.detach()}
+
+
 class SingleMetric(Tabular):
     """Logs one number for all replicas."""
 

@@ -143,6 +143,7 @@ WRONG = [
     ("Corridor", "NoMemoryLoss", {"algo/memory"}, "what it does after `first`"),
     ("Corridor", "OwnSeeds", {"algo/seed"}, "expected other actions of a policy with other seeds"),
     ("Uneven", "ReadsPadding", {"algo/padding"}, "with noise in the padding"),
+    ("Corridor", "ForgetsRollout", {"algo/resume"}, "of a run saved at step "),
     ("Corridor", "ForgetsSum", {"algo/policy_state", "algo/resume"}, "what it does "),
     ("Corridor", "HiddenParameter", {"algo/declared"}, "gamma: expected a key of this name"),
     ("Corridor", "LocksUp", {"algo/learning"}, "is 2, expected 0 to 1"),

@@ -179,9 +179,10 @@ def resume(subject: Subject) -> None:
     if not getattr(subject.env(), "resumable", True):
         raise Skipped("resumable = False")
     whole = subject.lesson
-    # In the midst of learning, if there is any.
-    middle = whole.updates[len(whole.updates) // 2] if whole.updates else 100
-    cut = min(middle, len(whole.transitions) - 2) + 1
+    # Midway between two updates: there the learner holds what it has observed for the next one.
+    updates = [-1, *(whole.updates or [len(whole.transitions) - 1])]
+    middle = len(updates) // 2
+    cut = (updates[middle - 1] + updates[middle]) // 2 + 1
     stopped, resumed = subject.begin(), subject.begin()
     *_, last = islice(play(*stopped), cut)
     states = {name: part.state_dict() for name, part in stopped._asdict().items()}
