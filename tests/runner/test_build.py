@@ -58,6 +58,14 @@ def test_forbidden_targets_are_refused_in_one_line(kind, target):
         resolve(target, kind, ["runner"])
 
 
+def test_a_module_that_cannot_be_imported_is_refused_by_name(tmp_path, monkeypatch):
+    (tmp_path / "half_written.py").write_text("class Walk")
+    monkeypatch.syspath_prepend(tmp_path)
+    expected = r"^env._target_=half_written.Walk: half_written cannot be imported: SyntaxError: "
+    with pytest.raises(ValueError, match=expected):
+        resolve("half_written.Walk", "env", ["half_written"])
+
+
 def test_a_forbidden_module_is_not_even_imported(tmp_path, monkeypatch):
     (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, cast
 
 from marlrun.exact.walks import Unsolvable
+from marlrun.system.errors import with_type
 
 __all__ = ["Unsolvable", "solve", "why_not"]
 
@@ -66,10 +67,12 @@ def _solver(target: str, plugins: Sequence[str]) -> Callable[..., dict[str, floa
         raise unsolvable
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise ValueError(f"{module_name} cannot be imported: {error}") from error
-        raise unsolvable from error
+    except Exception as error:
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name is not None
+        if is_missing and f"{module_name}.".startswith(f"{error.name}."):
+            raise unsolvable from error
+        reason = f"cannot be imported: {with_type(error)}"
+        raise ValueError(f"{module_name} {reason}") from error
     function: Any = vars(module).get("solve")
     if not inspect.isfunction(function) or function.__module__ != module_name:
         raise unsolvable

@@ -17,7 +17,7 @@ from marlrun.config.nested import leaves
 from marlrun.config.schema import did_you_mean
 from marlrun.graphs.network import Network
 from marlrun.system import capacity
-from marlrun.system.errors import one_line
+from marlrun.system.errors import one_line, with_type
 from marlrun.system.output import say
 from marlrun.types import AnyLearner, Env, Seeds
 
@@ -163,8 +163,9 @@ def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[...,
         )
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"{kind}._target_={target}: {error}") from error
+    except Exception as error:
+        reason = f"{module_name} cannot be imported: {with_type(error)}"
+        raise ValueError(f"{kind}._target_={target}: {reason}") from error
     constructor: Any = vars(module).get(name)
     is_code = inspect.isclass(constructor) or inspect.isfunction(constructor)
     if not is_code or constructor.__module__ != module_name or name.startswith("_"):
