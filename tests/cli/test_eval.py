@@ -80,6 +80,7 @@ REFUSALS = [
     (["run=n", "graph=ring", "graph.evry=2"], "graph.evry: no such key; did you mean graph.every?"),
     (["run=n", "graph=from_file"], "graph.file missing: expected graph.file=path ("),
     (["run=n", "graph.file=no.txt"], "graph.file=no.txt: no such file"),
+    (["run=./latest"], "run=./latest: no such directory"),
     (["agents.agent_7=a"], "agents.agent_7=a: no such agent, expected agent_0 | agent_1"),
     (["agents.agent_1=no"], "agents.agent_1=no: no such directory"),
     (["agents.agent_1=."], "agents.agent_1=.: expected a run directory, this one has no config"),

@@ -22,13 +22,11 @@ def existing_run(path: str | PathLike[str], key: str = "run") -> Path:
 
     directory = Path(path)
     if not is_directory(directory):
-        raise ValueError(f"{key}={directory}: no such directory")
+        raise ValueError(f"{key}={path}: no such directory")
     if holds_sweep(directory):
-        raise ValueError(f"{key}={directory}: a sweep; expected one of its jobs' directories")
+        raise ValueError(f"{key}={path}: a sweep; expected one of its jobs' directories")
     if not holds_run(directory):
-        raise ValueError(
-            f"{key}={directory}: expected a run directory, this one has no config.yaml"
-        )
+        raise ValueError(f"{key}={path}: expected a run directory, this one has no config.yaml")
     return directory
 
 
