@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from checks.toys import Corridor, Gradient, GradientPolicy, Tabular, TabularPolicy, Uneven
+from checks.toys import Corridor, Gradient, GradientPolicy, Rollout, Tabular, TabularPolicy, Uneven
 
 
 class NeverRestarts(Corridor):
@@ -114,29 +114,20 @@ class ForgetsTable(Tabular):
         pass
 
 
-class ForgetsRollout(Gradient):
-    """Learns from twenty transitions at a time, and does not save those that wait for the rest."""
+class ForgetsRollout(Rollout):
+    """Does not save the transitions that it has not learned from."""
 
-    def __init__(self, *args, **keys):
-        super().__init__(*args, **keys)
-        self.rollout = []
+    def state_dict(self):
+        return super().state_dict() | {"rollout": []}
 
-    def observe(self, before, action, after):
-        self.rollout.append((before, action, after.reward))
 
-    def update(self):
-        if len(self.rollout) < 20:
-            return {}
-        self.optimizer.zero_grad()
-        chosen = [
-            self.log_probs(before).gather(-1, action[..., None]).squeeze(-1) * reward
-            for before, action, reward in self.rollout
-        ]
-        self.rollout = []
-        loss = -torch.stack(chosen, 1).sum((1, 2))
-        loss.sum().backward()
-        self.optimizer.step()
-        return {"loss/policy": loss.detach()}
+class DropsRollout(Rollout):
+    """Takes the beginning of an evaluation for the beginning of a rollout."""
+
+    def policy(self, explore, seeds):
+        if not explore:
+            self.rollout = []
+        return super().policy(explore, seeds)
 
 
 class SingleMetric(Tabular):

@@ -84,7 +84,12 @@ def write_yaml(directory, group, name, text):
 
 
 RIGHT = [("Corridor", None), ("Uneven", None)]
-RIGHT += [("Corridor", "Tabular"), ("Uneven", "Tabular"), ("Corridor", "Gradient")]
+RIGHT += [
+    ("Corridor", "Tabular"),
+    ("Uneven", "Tabular"),
+    ("Corridor", "Gradient"),
+    ("Corridor", "Rollout"),
+]
 
 
 @pytest.mark.parametrize(("env", "algo"), RIGHT)
@@ -144,6 +149,12 @@ WRONG = [
     ("Corridor", "OwnSeeds", {"algo/seed"}, "expected other actions of a policy with other seeds"),
     ("Uneven", "ReadsPadding", {"algo/padding"}, "with noise in the padding"),
     ("Corridor", "ForgetsRollout", {"algo/resume"}, "of a run saved at step "),
+    (
+        "Corridor",
+        "DropsRollout",
+        {"algo/evaluation"},
+        "the learner after its evaluation, missing: rollout.0.0, rollout.0.1, ",
+    ),
     ("Corridor", "ForgetsSum", {"algo/policy_state", "algo/resume"}, "what it does "),
     ("Corridor", "HiddenParameter", {"algo/declared"}, "gamma: expected a key of this name"),
     ("Corridor", "LocksUp", {"algo/learning"}, "is 2, expected 0 to 1"),

@@ -20,7 +20,8 @@ def test_the_same_has_no_difference():
         ({"a": {"b": 1}}, {"a": {"b": 2}}, "here, a.b: expected 1, got 2"),
         ([1, True], [1, 1], "here, 1: expected True, got 1"),
         (TENSOR, TENSOR[0], "here, : expected torch.float32 [2, 2], got torch.float32 [2]"),
-        ({"a": 1}, {"b": 1}, "here, : expected the keys ['a'], got ['b']"),
+        ({"a": 1}, {"b": 1}, "here, missing: a; unexpected: b"),
+        ({}, dict.fromkeys("abcde"), "here, unexpected: a, b, c and 2 more"),
     ],
 )
 def test_the_first_difference_is_named(one, other, text):

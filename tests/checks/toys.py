@@ -1,5 +1,7 @@
 """A game and two algorithms of a package outside marlrun, small and right."""
 
+from types import SimpleNamespace
+
 import torch
 
 from marlrun.streams import Stream
@@ -187,6 +189,38 @@ class Gradient:
     def load_state_dict(self, state):
         with torch.no_grad():
             self.rows.copy_(state["rows"])
+
+
+class Rollout(Gradient):
+    """Learns from twenty transitions at a time."""
+
+    def __init__(self, *args, **keys):
+        super().__init__(*args, **keys)
+        self.rollout = []
+
+    def observe(self, before, action, after):
+        self.rollout.append((before.obs, action, after.reward))
+
+    def update(self):
+        if len(self.rollout) < 20:
+            return {}
+        # Replicas come first in memory as well, so that each is summed alone as in company.
+        parts = zip(*self.rollout, strict=True)
+        obs, action, reward = (torch.stack(part, 1).flatten(1, 2) for part in parts)
+        self.rollout = []
+        chosen = self.log_probs(SimpleNamespace(obs=obs)).gather(-1, action[..., None]).squeeze(-1)
+        loss = -(chosen * reward).mean(1)
+        self.optimizer.zero_grad()
+        loss.sum().backward()
+        self.optimizer.step()
+        return {"loss/policy": loss.detach()}
+
+    def state_dict(self):
+        return {**super().state_dict(), "rollout": list(self.rollout)}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.rollout = list(state["rollout"])
 
 
 class GradientPolicy:

@@ -66,7 +66,7 @@ def finite(subject: Subject) -> None:
     """No number of what is learned is NaN."""
     health = Health(subject.seeds, subject.spec.agent_names)
     steps = len(subject.lesson.transitions)
-    health.check_state(subject.lesson.learner.state_dict(), f"step {steps}")
+    health.check_state(subject.final_state, f"step {steps}")
 
 
 def moves(subject: Subject) -> None:
@@ -131,7 +131,7 @@ def policy_state(subject: Subject) -> None:
 def evaluation(subject: Subject) -> None:
     """A learner that was saved and loaded is evaluated as the live one, which that leaves alone."""
     learner = subject.lesson.learner
-    before = copied(learner.state_dict())
+    before = subject.final_state
     expected = _evaluated(subject, learner)
     require_same(before, learner.state_dict(), "the learner after its evaluation, ")
     loaded = subject.learner()
@@ -179,7 +179,7 @@ def resume(subject: Subject) -> None:
     if not getattr(subject.env(), "resumable", True):
         raise Skipped("resumable = False")
     whole = subject.lesson
-    # Midway between two updates: there the learner holds what it has observed for the next one.
+    # Midway between two updates, for the reason that Subject.lesson gives.
     updates = [-1, *(whole.updates or [len(whole.transitions) - 1])]
     middle = len(updates) // 2
     cut = (updates[middle - 1] + updates[middle]) // 2 + 1
@@ -192,7 +192,7 @@ def resume(subject: Subject) -> None:
     rest = play(*resumed, resumed.env.restart(last.after))
     for index, transition in enumerate(whole.transitions[cut:], start=cut + 1):
         require_same(transition, next(rest), f"step {index} of a run saved at step {cut}, ")
-    require_same(whole.learner.state_dict(), resumed.learner.state_dict(), "learner in the end, ")
+    require_same(subject.final_state, resumed.learner.state_dict(), "learner in the end, ")
 
 
 def company(subject: Subject) -> str:

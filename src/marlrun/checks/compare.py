@@ -31,10 +31,18 @@ def difference(expected: Tree, seen: Tree, where: str, tolerance: float = 0.0) -
     """
     leaves, seen_leaves = flat(expected), flat(seen)
     if leaves.keys() != seen_leaves.keys():
-        return f"{where}: expected the keys {list(leaves)}, got {list(seen_leaves)}"
+        missing = [path for path in leaves if path not in seen_leaves]
+        unexpected = [path for path in seen_leaves if path not in leaves]
+        return where + "; ".join(_named("missing", missing) + _named("unexpected", unexpected))
     pairs = ((path, leaf, seen_leaves[path]) for path, leaf in leaves.items())
     texts = (_difference_of_leaves(*pair, tolerance) for pair in pairs)
     return next((f"{where}{text}" for text in texts if text), "")
+
+
+def _named(what: str, paths: list[str]) -> list[str]:
+    """Return one text that names the first of these keys, or none if there are no keys."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return [f"{what}: {', '.join(paths[:3])}{more}"] if paths else []
 
 
 def _difference_of_leaves(path: str, expected: Any, seen: Any, tolerance: float) -> str:

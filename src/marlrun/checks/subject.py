@@ -143,9 +143,18 @@ class Subject:
             lesson.transitions.append(transition)
             if transition.metrics:
                 lesson.updates.append(index)
-            if len(lesson.updates) >= FEWEST_UPDATES and index + 1 >= FEWEST_STEPS:
+            if len(lesson.updates) < FEWEST_UPDATES or index + 1 < FEWEST_STEPS:
+                continue
+            # Midway between two updates a learner holds what it has observed for the next one.
+            earlier, latest = lesson.updates[-2:]
+            if index - latest >= (latest - earlier) // 2:
                 break
         return lesson
+
+    @cached_property
+    def final_state(self) -> StateDict:
+        """A copy of the learner's state as the lesson left it, before other promises are tried."""
+        return copied(self.lesson.learner.state_dict())
 
     @property
     def _most_steps(self) -> int:

@@ -68,8 +68,8 @@ def _solver(target: str, plugins: Sequence[str]) -> Callable[..., dict[str, floa
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        is_missing = isinstance(error, ModuleNotFoundError) and error.name is not None
-        if is_missing and f"{module_name}.".startswith(f"{error.name}."):
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
             raise unsolvable from error
         reason = f"cannot be imported: {with_type(error)}"
         raise ValueError(f"{module_name} {reason}") from error
