@@ -144,6 +144,12 @@ def test_a_solver_that_does_not_take_the_keys_is_named(solved_by):
     )
 
 
+def test_a_solver_that_fails_is_named(solved_by):
+    with pytest.raises(ValueError) as refusal:
+        solved_by("return 1 / (size - 8)")
+    assert str(refusal.value) == "foreign.exact.chess.solve: ZeroDivisionError: division by zero"
+
+
 IMPORTS = {
     "import nowhere_to_be_found": "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
     "def": "SyntaxError: invalid syntax (chess.py, line ",

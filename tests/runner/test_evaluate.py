@@ -209,10 +209,11 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
         evaluate(tmp_path)
 
 
-def test_what_cannot_draw_itself_is_told(tmp_path):
+def test_what_cannot_draw_itself_is_told_before_it_is_measured(tmp_path, capsys):
     train(config(env___target_=f"runner.fakes.{Blind.__name__}", env_steps=0), tmp_path, [])
     with pytest.raises(ValueError, match="video=true: Blind cannot draw itself"):
         evaluate(tmp_path, video=True)
+    assert "fresh episodes" not in capsys.readouterr().err
 
 
 def test_bad_directories_are_told(run, tmp_path):

@@ -240,7 +240,7 @@ def seed(subject: Subject) -> str | None:
 
 
 def generators(subject: Subject) -> None:
-    """The generators of torch, numpy and random, which belong to nobody, change nothing."""
+    """The global random generators of torch, numpy and Python change nothing."""
     _require_same_lesson(subject, 1)
 
 

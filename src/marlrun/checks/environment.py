@@ -206,7 +206,7 @@ def seed(subject: Subject) -> str | None:
 
 
 def generators(subject: Subject) -> None:
-    """The generators of torch, numpy and random, which belong to nobody, change nothing."""
+    """The global random generators of torch, numpy and Python change nothing."""
     _require_same_play(subject.random_play, subject.env(), global_seed=1)
 
 

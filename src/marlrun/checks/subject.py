@@ -129,7 +129,7 @@ class Subject:
         return list(islice(steps, self.num_random_steps))
 
     def begin(self, global_seed: int = 0) -> Run:
-        """Build what plays and learns, with the generators that belong to nobody seeded before."""
+        """Build what plays and learns, after seeding the global random generators."""
         seed_global_generators(global_seed)
         learner, env = self.learner(), self.env(copies=self.job.num_envs)
         return Run(env, training_policy(learner, self.seeds), learner)
@@ -248,7 +248,7 @@ def learn(learner: AnyLearner, before: Step, action: Tensor, after: Step) -> Met
 
 
 def seed_global_generators(seed: int) -> None:
-    """Seed what belongs to nobody: the generators of torch, numpy and random."""
+    """Seed the global random generators of torch, numpy and Python."""
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     random.seed(seed)

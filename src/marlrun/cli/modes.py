@@ -88,9 +88,11 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
     That a game cannot be solved is an answer, not a failure.
     """
     from marlrun.exact import solve, why_not
+    from marlrun.runner.console import SOLVING, announcing
 
     env, plugins = config["env"], config["plugins"]
-    values: dict[str, float] | None = solve(env, plugins)
+    with announcing(SOLVING):
+        values: dict[str, float] | None = solve(env, plugins)
     if values is None:
         lines = [f"cannot be solved: {why_not(env, plugins)}"]
     else:

@@ -47,7 +47,12 @@ def _solve(env: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, float]:
         inspect.signature(solver).bind(**keys)
     except TypeError as error:
         raise ValueError(f"{solver.__module__}.solve must take the keys of env: {error}") from error
-    values = solver(**keys)
+    try:
+        values = solver(**keys)
+    except (Unsolvable, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{solver.__module__}.solve: {with_type(error)}") from error
     _check(values, solver.__module__)
     if not all(map(isfinite, values.values())):
         raise Unsolvable("double precision cannot hold its values")

@@ -156,6 +156,7 @@ def announcing(line: str) -> Generator[None]:
 
 _MOMENT = 2.0
 """Seconds for which nobody wonders what happens."""
+SOLVING = "solving the game for its exact values takes a while"
 
 
 def write_results(results: Mapping[str, Sequence[float]], unit: str) -> None:

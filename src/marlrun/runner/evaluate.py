@@ -30,7 +30,7 @@ from marlrun.runner.stored import (
     training_env,
 )
 from marlrun.runner.team import Guest, Team, join_guests
-from marlrun.runner.video import record
+from marlrun.runner.video import check_drawable, record
 from marlrun.streams import derive
 from marlrun.system import capacity
 from marlrun.system.output import say, write
@@ -172,7 +172,7 @@ def check_room(
 
 def exact_values(env_node: Node, plugins: Sequence[str]) -> dict[str, float] | None:
     """Return the exact values of a game, None where it cannot be solved; say so if it takes long."""
-    with console.announcing("solving the game for its exact values takes a while"):
+    with console.announcing(console.SOLVING):
         return exact.solve(env_node, plugins)
 
 
@@ -208,6 +208,8 @@ def evaluate_run(
     seeds = run.job.seeds if seed is None else range(seed, seed + len(run.job.seeds))
     video_seeds = [derive(seed, "video") for seed in seeds]
     game = build_env(moved.job.env, video_seeds, run.device, plugins, num_envs=1)
+    if video:
+        check_drawable(game)
     _check_run(game.spec, len(seeds), episodes, block_size(moved.job.env, plugins), run.device)
     learner, path, unit, done = _load_moved(run, moved, game.spec, checkpoint)
     team = join_guests(run, learner, game.spec, guests) if guests else learner

@@ -30,7 +30,7 @@ def record(
 
     `count` is how far the policy's training was. `tag` is the image's in TensorBoard; another than
     `episode` is part of the file's name, too.
-    ValueError if the environment cannot draw itself.
+    `check_drawable` says beforehand whether the environment can draw itself.
     """
     frames = film(env, policy)
     data = encode(frames)
@@ -43,17 +43,20 @@ def record(
     return path
 
 
-@torch.no_grad()
-def film(env: Env, policy: Policy) -> list[np.ndarray]:
-    """Play until the first copy of the first replica is done; return uint8 frames [H, W, 3]."""
-    render: Any = getattr(env, "render", None)
-    if render is None:
+def check_drawable(env: Env) -> None:
+    """Raise ValueError if an environment cannot draw itself."""
+    if getattr(env, "render", None) is None:
         raise ValueError(f"video=true: {type(env).__name__} cannot draw itself")
+
+
+@torch.no_grad()
+def film(env: Any, policy: Policy) -> list[np.ndarray]:
+    """Play until the first copy of the first replica is done; return uint8 frames [H, W, 3]."""
     step = env.reset()
-    frames = [render("rgb_array")]
+    frames = [env.render("rgb_array")]
     for _ in range(env.spec.horizon):
         after = env.step(policy(step))
-        frames.append(render("rgb_array"))
+        frames.append(env.render("rgb_array"))
         if after.done[0, 0]:
             break
         step = env.restart(after)
