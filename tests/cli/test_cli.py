@@ -120,7 +120,7 @@ WRONG = [
     (["mode=runs", "directory=x"], "directory: no such key in runs.yaml"),
     (["mode=eval", "run=latest"], "run=latest: no run with a checkpoint below outputs/"),
     (["mode=resume", "run=latest"], "run=latest: no unfinished run or sweep below outputs/"),
-    (["mode=eval", "run=./latest"], "run=latest: no such directory"),
+    (["mode=eval", "run=./latest"], "run=./latest: no such directory"),
     ([*PAIR, "name=${nope}"], "name: Interpolation key 'nope' not found"),
     ([*PAIR, "seed=${name}"], "seed=null: expected int"),
     ([*PAIR, "name=a,b"], "name=a,b: several values need -m"),
