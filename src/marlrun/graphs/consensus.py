@@ -82,8 +82,8 @@ class Consensus:
         self._graph, self._settings = graph, settings
         self._robust = ROBUST[settings.aggregate]
         self._increments = settings.message == "increments"
-        self._begun: list[tuple[Tensor, Tensor]] = []
-        """Pairs (w~, w)."""
+        self._begun: dict[int, tuple[Tensor, Tensor]] = {}
+        """By the identity of w~: w~ itself, and w."""
         self._faulty: Tensor | None = None
         if settings.faulty_agents:
             self._faulty = torch.zeros(graph.num_agents, 1, dtype=torch.bool, device=device)
@@ -113,7 +113,7 @@ class Consensus:
         """
         is_apart = self._increments or self.weights is not None
         adapted = torch.zeros_like(w) if is_apart else w
-        self._begun.append((adapted, w))
+        self._begun[id(adapted)] = adapted, w
         return adapted
 
     def mix(self, time: int, *adapted: Tensor) -> None:
@@ -123,7 +123,7 @@ class Consensus:
         `time` counts steps from 1; agents communicate at every `interval`-th. Increments, a trap in
         older code, replace w by w + sum_j C(i, j) step_j, so that critics never agree.
         """
-        pairs = [(x, w) for x, w in self._begun if any(x is y for y in adapted)]
+        pairs = [self._begun[id(x)] for x in adapted if id(x) in self._begun]
         sent = [self._sent(x, w) for x, w in pairs]
         is_time = time % self._settings.interval == 0
         talks = is_time and self._settings.communication == "graph"

@@ -60,10 +60,7 @@ def check_action(action: object, spec: Spec, num_replicas: int, num_envs: int) -
 
 
 def check_metrics(metrics: Any, num_replicas: int, num_agents: int) -> None:
-    """Raise ContractError unless `metrics` maps tags to tensors [R] or [R, N].
-
-    It is called at every tick of a run, so it does little where all is well.
-    """
+    """Raise ContractError unless `metrics` maps tags to tensors [R] or [R, N]."""
     if not isinstance(metrics, dict):
         given = _kind(metrics)
         raise ContractError(f"update returned {given}, expected a dict (types.Metrics)")

@@ -99,11 +99,14 @@ class Training:
         schedule = self.schedule
         if self.count >= schedule.budget:
             return
-        num_replicas, num_agents = len(self.job.seeds), self.env.spec.num_agents
+        checked: set[str] = set()
         pause = schedule.next_pause(self.count)
         self.speed.start()
         for tick in self._ticks():
-            check_metrics(tick.metrics, num_replicas, num_agents)
+            # Once between pauses: at every tick it would take a hundredth of the time.
+            if type(tick.metrics) is not dict or not tick.metrics.keys() <= checked:
+                check_metrics(tick.metrics, len(self.job.seeds), self.env.spec.num_agents)
+                checked.update(tick.metrics)
             self.count += schedule.stride
             if tick.after is not None:
                 self.returns.add(tick.after)
@@ -117,6 +120,7 @@ class Training:
                 if self.count >= schedule.budget or stop.requested:
                     return
                 pause = schedule.next_pause(self.count)
+                checked.clear()
                 self.speed.start()
 
     def _ticks(self) -> Iterator[Tick]:
