@@ -29,7 +29,7 @@ class Random:
         return {}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Restore `state_dict`."""
+        """Do nothing, since nothing was saved."""
 
 
 class RandomPolicy:

@@ -17,9 +17,9 @@ def trimmed(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     `tolerate` smallest below it are dropped; the agent's own value takes their weight
     (Figura et al. 2021, arXiv 2111.06776; LeBlanc et al. 2013, W-MSR).
     """
-    own, sent, low, high = _heard(matrix, x, tolerate)
-    inside = (sent >= low) & (sent <= high)
-    return _average(matrix, torch.where(inside, sent, own))
+    x_i, x_j, low, high = _heard(matrix, x, tolerate)
+    inside = (x_j >= low) & (x_j <= high)
+    return _average(matrix, torch.where(inside, x_j, x_i))
 
 
 def clipped(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
@@ -28,8 +28,8 @@ def clipped(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     Or as the agent's own, where none is left on that side. A NaN stays a NaN in all who hear it
     (`trimmed` drops it).
     """
-    _, sent, low, high = _heard(matrix, x, tolerate)
-    return _average(matrix, sent.maximum(low).minimum(high))
+    _, x_j, low, high = _heard(matrix, x, tolerate)
+    return _average(matrix, x_j.maximum(low).minimum(high))
 
 
 def nearest(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
@@ -40,10 +40,10 @@ def nearest(matrix: Tensor, x: Tensor, tolerate: int) -> Tensor:
     honest agents nearly agree it drops whoever does not, and no honest extreme on the other side, as
     `trimmed` does.
     """
-    own, sent = x.unsqueeze(2), x.unsqueeze(1)
-    distance = (sent - own).square().sum(-1)
+    x_i, x_j = x.unsqueeze(2), x.unsqueeze(1)
+    distance = (x_j - x_i).square().sum(-1)
     limit = distance.masked_fill(_silent(matrix), -torch.inf).topk(tolerate + 1).values[..., -1:]
-    return _average(matrix, torch.where((distance <= limit).unsqueeze(-1), sent, own))
+    return _average(matrix, torch.where((distance <= limit).unsqueeze(-1), x_j, x_i))
 
 
 Robust = Callable[[Tensor, Tensor, int], Tensor]
@@ -66,17 +66,17 @@ def disagreement(x: Tensor) -> Tensor:
 
 
 def _heard(matrix: Tensor, x: Tensor, tolerate: int) -> tuple[Tensor, ...]:
-    """Return own values [R, N, 1, K], values sent [R, 1, N, K], and bounds of values that are trusted.
+    """Return x_i [R, N, 1, K], what neighbours send, x_j [R, 1, N, K], and bounds of what is trusted.
 
     Between the bounds, lowest and highest [R, N, 1, K], lie agent i's own value and all its
     neighbours' but the `tolerate` largest of those above and the `tolerate` smallest of those below.
     """
-    own, sent = x.unsqueeze(2), x.unsqueeze(1)
+    x_i, x_j = x.unsqueeze(2), x.unsqueeze(1)
     silent = _silent(matrix).unsqueeze(-1)
     rank = tolerate + 1
-    high = sent.masked_fill(silent, -torch.inf).topk(rank, 2).values[:, :, -1:]
-    low = sent.masked_fill(silent, torch.inf).topk(rank, 2, largest=False).values[:, :, -1:]
-    return own, sent, low.minimum(own), high.maximum(own)
+    high = x_j.masked_fill(silent, -torch.inf).topk(rank, 2).values[:, :, -1:]
+    low = x_j.masked_fill(silent, torch.inf).topk(rank, 2, largest=False).values[:, :, -1:]
+    return x_i, x_j, low.minimum(x_i), high.maximum(x_i)
 
 
 def _silent(matrix: Tensor) -> Tensor:
