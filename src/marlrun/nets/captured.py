@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 Call = Callable[[], object]
 Argument = Tensor | tuple[Tensor, ...]
 _FIXED = ("empty", "empty_like", "empty_strided", "new_empty", "arange")
-_COPIES = ("clone", "contiguous", "to", "_to_copy")
+_COPIES = ("clone", "_to_copy")
 
 
 class Captured:
@@ -110,6 +110,11 @@ class _Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         args, kwargs = _with_constants(func, args), kwargs or {}
+        with self:
+            # An operation that is made of others (einsum) is noted as these.
+            result = func.decompose(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
         result = func(*args, **kwargs)
         if call := _again(func, args, kwargs, result):
             self.calls.append(call)
