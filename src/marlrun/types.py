@@ -69,6 +69,10 @@ class Spec:
     continuing: bool = False
     """The task never ends, and the clock only marks windows of `horizon` steps: a truncated copy goes
     on from where it is, and a return is the mean reward per step."""
+    has_action_mask: bool = False
+    """Every `Step` has an `action_mask`; False: none has."""
+    agents_leave: bool = False
+    """Agents may leave before the episode ends, so every `Step` has `alive`; False: none has."""
     num_states: int | None = None
     """Size of `Step.state` where that is a one-hot state which all agents see; None elsewhere."""
 
