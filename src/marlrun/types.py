@@ -17,6 +17,9 @@ Seeds = Sequence[int]
 Metrics = dict[str, Tensor]
 """Tag -> tensor [R] or [R, N], left on the device until it is logged."""
 
+Bound = float | Tensor
+"""A number for all observations, or a tensor that broadcasts to [N, O]."""
+
 StateDict = dict[str, Any]
 """Tensors, numbers, strings, lists and dicts of these: what `torch.load(weights_only=True)` takes."""
 
@@ -85,10 +88,12 @@ class Spec:
 class Env(Protocol):
     """A batched game. Built as `Cls(seeds, device, *, num_envs, ...)`, the rest from its YAML.
 
-    A class may declare two attributes more. `max_evaluation_copies: ClassVar[int] = 16`: an
+    A class may declare three attributes more. `max_evaluation_copies: ClassVar[int] = 16`: an
     evaluation plays at most so many copies a replica side by side, 1,024 where nothing is declared.
     `resumable: ClassVar[bool] = False`: `state_dict` does not hold all that decides what happens
     next, so a run resumes at the start of an episode: `load_state_dict`, then `reset`.
+    `obs_bounds: tuple[Bound, Bound]`: the lowest and the highest observations, inclusive, infinite
+    where nothing is declared; they are the bounds of the PettingZoo game's spaces.
     """
 
     spec: Spec

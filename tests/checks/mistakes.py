@@ -5,6 +5,22 @@ import torch
 from checks.toys import Corridor, Gradient, GradientPolicy, Rollout, Tabular, TabularPolicy, Uneven
 
 
+class OutOfBounds(Corridor):
+    """Forgets that the right agent sees the last cell of the left."""
+
+    def __init__(self, seeds, device, **keys):
+        super().__init__(seeds, device, **keys)
+        self.obs_bounds = 0.0, torch.tensor([[4.0, 4.0], [4.0, 3.0]])
+
+
+class Unbounded(Corridor):
+    """Does not say in which bounds its observations lie, and need not."""
+
+    def __init__(self, seeds, device, **keys):
+        super().__init__(seeds, device, **keys)
+        del self.obs_bounds
+
+
 class NeverRestarts(Corridor):
     """Says that an episode begins, and leaves agents and clock where they are."""
 

@@ -102,6 +102,14 @@ def test_what_is_right_passes(env, algo, check):
     assert all(line.startswith(("ok ", "skipped ")) for line in lines.values())
 
 
+def test_bounds_that_are_not_declared_are_skipped(check):
+    lines, summary, _, _ = check("Unbounded")
+    assert summary["failed"] == []
+    assert lines["env/bounds"].startswith("skipped ") and lines["env/bounds"].endswith(
+        "[no obs_bounds]"
+    )
+
+
 def test_an_offline_learner_never_explores_and_needs_no_reward(check):
     # In one step nobody reaches the end of ten cells, where the reward is.
     game = ["env.length=10", "env.horizon=1"]
@@ -140,6 +148,7 @@ WRONG = [
     ("PaysTwice", None, {"env/restart"}, "reward after restart: expected 0, got 1"),
     ("LongGame", None, {"env/horizon"}, "not done after 12 steps, expected an end after 12"),
     ("DividesByZero", None, {"env/finite"}, "holds NaN or infinity"),
+    ("OutOfBounds", None, {"env/bounds"}, "obs_bounds: right observes 4, expected 0 to 3"),
     ("Noisy", None, {"env/padding"}, "right observes 1 numbers: expected 0 beyond, got 0.5"),
     ("OneBuffer", None, {"env/steps"}, "a step, 20 steps later"),
     ("OneSeed", None, {"env/seed"}, "expected another game of other seeds"),

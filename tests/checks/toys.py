@@ -18,6 +18,7 @@ class Corridor:
         if length < 3:
             raise ValueError(f"env.length={length}: expected at least 3")
         self.num_envs, self.end, self.time = num_envs, length - 1, 0
+        self.obs_bounds = 0.0, torch.tensor([length - 1.0, length - 1.0])
         self.spec = Spec(2, ("left", "right"), (2, 2), (2, 2), horizon, 1.0)
         self.stream = Stream(seeds, "env", device)
         self.cells = torch.zeros(len(seeds), num_envs, 2, dtype=torch.int64, device=device)
@@ -66,6 +67,8 @@ class Uneven(Corridor):
     def __init__(self, seeds, device, *, num_envs, length, horizon):
         super().__init__(seeds, device, num_envs=num_envs, length=length, horizon=horizon)
         self.spec = Spec(2, ("left", "right"), (2, 1), (2, 3), horizon, 1.0)
+        # The bounds say nothing of the padding, where there are zeros.
+        self.obs_bounds = 0.0, torch.tensor([[length - 1.0] * 2, [length - 1.0, -1.0]])
 
     def step(self, action):
         return super().step(action.clamp(max=1))

@@ -25,6 +25,16 @@ VARIANTS = [
 ]
 IDS = [f"{name}-{','.join(changes)}" for name, changes in VARIANTS]
 
+GAMES = sorted(
+    path.name.removesuffix(".yaml")
+    for path in (files("marlrun.conf") / "env").iterdir()
+    if path.name.endswith(".yaml") and path.name != "pettingzoo.yaml"
+)
+"""Every game of ours, by its YAML."""
+EXPORTS = VARIANTS + [(name, {}) for name in GAMES if (name, {}) not in VARIANTS]
+EXPORT_IDS = [f"{name}-{','.join(changes)}" for name, changes in EXPORTS]
+"""What is a PettingZoo game too."""
+
 
 def make(name: str, *seeds: int, device: str = "cpu", **changes: Any) -> Any:
     """Build a game, seed 0 if none is given; returns Any so that tests may look inside."""

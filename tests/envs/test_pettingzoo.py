@@ -1,4 +1,4 @@
-"""Our games pass PettingZoo's own tests, and are what they are elsewhere."""
+"""Our games as PettingZoo games are what they are elsewhere; test_pettingzoo_api.py has its tests."""
 
 import copy
 import multiprocessing
@@ -9,10 +9,12 @@ from queue import Empty
 import numpy as np
 import pytest
 import torch
-from envs.games import IDS, VARIANTS, make
-from pettingzoo.test import parallel_api_test, parallel_seed_test
+from envs.games import EXPORT_IDS, EXPORTS, make
+from gymnasium.spaces import Box
 
-from marlrun.envs.pettingzoo.export import parallel_env
+from marlrun.envs.common.bounds import observation_bounds
+from marlrun.envs.pettingzoo.export import ParallelGame, parallel_env
+from marlrun.types import Spec, Step
 
 
 def played(game, steps=40, seed=None):
@@ -26,7 +28,7 @@ def played(game, steps=40, seed=None):
         actions = {
             agent: (time + i) % game.action_space(agent).n for i, agent in enumerate(game.agents)
         }
-        said.append(game.step(actions))
+        said.append((game.step(actions), game.state()))
     return str(said)
 
 
@@ -59,7 +61,7 @@ def two_threads():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("name", "changes"), VARIANTS, ids=IDS)
+@pytest.mark.parametrize(("name", "changes"), EXPORTS, ids=EXPORT_IDS)
 class TestEveryGame:
     @pytest.mark.parametrize(
         "copied", [copy.deepcopy, lambda game: pickle.loads(pickle.dumps(game))]
@@ -71,6 +73,7 @@ class TestEveryGame:
         played(game, 7, seed=5)
         twin = copied(game)
         assert (twin.agents, twin.render()) == (game.agents, game.render())
+        assert np.array_equal(twin.state(), game.state())
         before = played(game)
         assert played(twin) == before
         assert played(twin, seed=6) == played(game, seed=6)
@@ -81,12 +84,6 @@ class TestEveryGame:
         played(game, 3, seed=5)
         assert elsewhere(game, "fork", 120) == (played(game), played(game, seed=9))
 
-    def test_api(self, name, changes):
-        parallel_api_test(parallel_env(name, **changes), num_cycles=100)
-
-    def test_seed(self, name, changes):
-        parallel_seed_test(lambda: parallel_env(name, **changes), num_cycles=100)
-
     def test_is_the_batched_game(self, name, changes):
         game, env = parallel_env(name, **changes), make(name, 5, **changes)
         seen, _ = game.reset(seed=5)
@@ -95,6 +92,10 @@ class TestEveryGame:
             for i, agent in enumerate(game.possible_agents):
                 assert np.array_equal(seen[agent], step.obs[0, 0, i, : env.spec.obs_sizes[i]])
                 assert game.observation_space(agent).contains(seen[agent])
+            joint = np.concatenate([seen[agent] for agent in game.possible_agents])
+            state = joint if step.state is None else step.state[0, 0].numpy()
+            assert np.array_equal(game.state(), state)
+            assert game.state_space.contains(game.state())
             if not game.agents:
                 seen, _ = game.reset()
                 step = env.reset()
@@ -111,7 +112,7 @@ class TestEveryGame:
 
     def test_spaces_and_names(self, name, changes):
         game, spec = parallel_env(name, **changes), make(name, **changes).spec
-        assert game.possible_agents == [f"agent_{i}" for i in range(spec.num_agents)]
+        assert game.possible_agents == list(spec.agent_names)
         assert game.metadata["name"] == f"{name}_v0"
         for agent, size, number in zip(
             game.possible_agents, spec.obs_sizes, spec.num_actions, strict=True
@@ -135,6 +136,128 @@ class TestEveryGame:
             assert any((array != pictures[0]).any() for array in pictures)
 
 
+@pytest.mark.parametrize(
+    ("name", "keys", "low", "high"),
+    [
+        # A cell x of 0 to 4 is seen as (x - 2) / 5, one of 0 to 3 as (x - 1.5) / 4.
+        ("target_capture", {"size": 5, "flicker": 0.5}, -0.4, 0.4),
+        ("target_capture", {"size": 4, "targets": "each"}, -0.375, 0.375),
+        ("meeting_grid", {"observation": "walls"}, 0.0, 1.0),
+        ("meeting_grid", {}, 0.0, 1.0),
+        ("networked_mdp", {"num_agents": 2}, 0.0, 1.0),
+        ("public_goods", {}, 0.0, 1.0),
+    ],
+)
+def test_the_bounds_are_those_that_are_observed(name, keys, low, high):
+    game = parallel_env(name, **keys)
+    seen, _ = game.reset(seed=0)
+    history = [seen]
+    while len(history) < 200:
+        actions = {agent: len(history) * (i + 3) % 2 for i, agent in enumerate(game.agents)}
+        history.append(game.step(actions)[0] if game.agents else game.reset()[0])
+    for agent in game.possible_agents:
+        views, space = np.stack([seen[agent] for seen in history]), game.observation_space(agent)
+        assert (views.min(), views.max()) == (np.float32(low), np.float32(high))
+        assert (space.low == np.float32(low)).all() and (space.high == np.float32(high)).all()
+    assert (game.state_space.low == np.float32(low)).all()
+
+
+@pytest.mark.parametrize("size", range(2, 65))
+def test_every_cell_of_every_torus_is_within_the_bounds(size):
+    env = make("target_capture", size=size)
+    low, high = observation_bounds(env)
+    assert (low[0, 0], high[0, 0]) == (env._coordinates.min(), env._coordinates.max())
+
+
+class Leaving:
+    """The first agent may only wait, until it leaves after the third step; the clock ends the rest.
+
+    Agent i observes the time in its features up to i + 1, which the class bounds one by one.
+    """
+
+    obs_bounds = (
+        torch.tensor([[0.0, 0.0], [0.0, -1.0]]),
+        torch.tensor([[5.0, 0.0], [5.0, torch.inf]]),
+    )
+    resumable = False
+    state = None
+
+    def __init__(self, seed):
+        self.num_envs = 1
+        self.spec = Spec(
+            2, ("a", "b"), (1, 2), (2, 3), 5, 1.0, has_action_mask=True, agents_leave=True
+        )
+
+    def reset(self):
+        self.time, self.actions = 0, []
+        return self.seen(0.0)
+
+    def step(self, action):
+        self.time += 1
+        self.actions.append(action.flatten().tolist())
+        return self.seen(1.0)
+
+    def seen(self, reward):
+        no = torch.zeros(1, 1, dtype=torch.bool)
+        obs = torch.tensor([[[[self.time, 0.0], [self.time, -1.0]]]])
+        mask = torch.tensor([[[[True, False, False], [True, True, self.time == 1]]]])
+        alive = torch.tensor([[[self.time < 3, True]]])
+        end = no | (self.time == 5)
+        return Step(no, obs, torch.full((1, 1, 2), reward), no, end, alive, mask, self.state)
+
+
+def test_agents_leave_and_actions_are_masked():
+    game = ParallelGame(Leaving, "leaving_v0")
+    assert game.observation_space("a") == Box(0, 5, (1,), np.float32)
+    assert game.observation_space("b") == Box(np.float32([0, -1]), np.float32([5, np.inf]))
+    assert game.state_space == Box(np.float32([0, 0, -1]), np.float32([5, 5, np.inf]))
+    _, infos = game.reset(seed=0)
+    assert infos["a"]["action_mask"].tolist() == [1, 0]
+    assert infos["b"]["action_mask"].tolist() == [1, 1, 0]
+    assert infos["a"]["action_mask"].dtype == np.int8
+    with pytest.raises(ValueError, match="^action of b: 2 is masked$"):
+        game.step({"a": 0, "b": 2})
+    assert game.step({"a": 0, "b": 1})[4]["b"]["action_mask"].tolist() == [1, 1, 1]
+    game.step({"a": 0, "b": 2})
+    seen, rewards, terminated, truncated, infos = game.step({"a": 0, "b": 1})
+    assert {agent: view.tolist() for agent, view in seen.items()} == {"a": [3.0], "b": [3.0, -1.0]}
+    assert terminated == {"a": True, "b": False} and truncated == {"a": False, "b": False}
+    assert rewards.keys() == infos.keys() == {"a", "b"} and game.agents == ["b"]
+    assert [said.keys() for said in game.step({"b": 1})] == [{"b"}] * 5
+    assert game.state().tolist() == [4.0, 4.0, -1.0]
+    _, _, terminated, truncated, _ = game.step({"b": 1})
+    assert (terminated, truncated, game.agents) == ({"b": False}, {"b": True}, [])
+    assert game._env.actions == [[0, 1], [0, 2], [0, 1], [0, 1], [0, 1]]
+    game.reset()
+    assert game.agents == ["a", "b"]
+
+
+def test_what_cannot_be_saved_cannot_be_copied():
+    game = ParallelGame(Leaving, "leaving_v0")
+    with pytest.raises(ValueError, match="^leaving_v0: a game that is not resumable cannot be co"):
+        copy.deepcopy(game)
+
+
+def test_a_state_that_no_class_bounds_is_unbounded(monkeypatch):
+    monkeypatch.setattr(Leaving, "state", torch.full((1, 1, 3), 7.0))
+    game = ParallelGame(Leaving, "leaving_v0")
+    assert game.state_space == Box(-np.inf, np.inf, (3,), np.float32)
+    game.reset()
+    assert game.state().tolist() == [7.0] * 3
+
+
+def test_a_continuing_game_is_truncated_and_begins_anew():
+    game = parallel_env("networked_mdp", num_agents=1, num_states=1000, horizon=2)
+    game.reset(seed=0)
+    game.step({"agent_0": 0})
+    _, _, terminated, truncated, _ = game.step({"agent_0": 0})
+    assert (terminated, truncated, game.agents) == ({"agent_0": False}, {"agent_0": True}, [])
+    last = game.state()
+    assert last.sum() == 1
+    game.reset()
+    assert not np.array_equal(game.state(), last)
+
+
 def test_without_a_render_mode_nothing_is_drawn():
     game = parallel_env("meeting_grid")
     game.reset()
@@ -150,6 +273,7 @@ def test_unseeded_games_differ_and_episodes_follow_each_other():
 @pytest.mark.parametrize(
     ("name", "keys", "message"),
     [
+        ("pettingzoo", {}, "env=pettingzoo: is PettingZoo's own already, expected one of "),
         ("target_captur", {}, "env=target_captur: .*did you mean target_capture"),
         ("target_capture", {"sise": 4}, "env.sise: no such key; did you mean env.size"),
         ("target_capture", {"size": 1}, "env.size=1: expected int"),
@@ -194,7 +318,11 @@ def test_a_seed_may_be_numpys():
 
 def test_nothing_goes_before_the_first_reset():
     game = parallel_env("matrix_game", render_mode="ansi")
-    for call, name in ((lambda: game.step({}), "step"), (game.render, "render")):
+    for call, name in (
+        (lambda: game.step({}), "step"),
+        (game.render, "render"),
+        (game.state, "state"),
+    ):
         with pytest.raises(ValueError, match=rf"^{name}\(\) before reset\(\): expected reset"):
             call()
     game.reset()

@@ -15,6 +15,7 @@ from marlrun.checks.subject import (
     replay,
     seed_global_generators,
 )
+from marlrun.envs.common.bounds import declared_bounds, observation_bounds
 from marlrun.runner.promises import check_step
 from marlrun.types import Env, Step
 
@@ -44,6 +45,23 @@ def finite(subject: Subject) -> None:
                 numbers: Tensor | None = getattr(step, name)
                 if numbers is not None and not torch.isfinite(numbers).all():
                     raise Broken(f"{name} {end} action {index + 1} holds NaN or infinity")
+
+
+def bounds(subject: Subject) -> None:
+    """Observations lie within the `obs_bounds` that the class declares."""
+    env = subject.env()
+    if declared_bounds(env) is None:
+        raise Skipped("no obs_bounds")
+    low, high = observation_bounds(env)
+    for transition in subject.random_play:
+        for step in (transition.before, transition.after):
+            obs = step.obs.cpu()
+            outside = (obs < low) | (obs > high)
+            if outside.any():
+                _, _, agent, feature = (int(index) for index in outside.nonzero()[0])
+                limits = f"{low[agent, feature].item():g} to {high[agent, feature].item():g}"
+                number = f"{subject.spec.agent_names[agent]} observes {obs[outside][0].item():g}"
+                raise Broken(f"obs_bounds: {number}, expected {limits}")
 
 
 def padding(subject: Subject) -> None:
@@ -225,7 +243,7 @@ def _require_same_play(expected: list[Transition], env: Env, global_seed: int = 
 
 
 PROMISES = (
-    *(shapes, finite, padding, reset, restart, horizon, steps),
+    *(shapes, finite, bounds, padding, reset, restart, horizon, steps),
     *(state, company, seed, generators, declared),
 )
 """All of them; the others cannot be tried where the first is broken."""

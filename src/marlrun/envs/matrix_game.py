@@ -24,6 +24,9 @@ class MatrixGame:
     such matrix per agent. A list of depth d has one matrix per agent if its length is d - 1 >= 2.
     """
 
+    obs_bounds = 0.0, 1.0
+    """PettingZoo's tests take equal bounds for a mistake, so the constant 1 is the higher one."""
+
     def __init__(
         self,
         seeds: Seeds,

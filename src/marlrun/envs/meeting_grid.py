@@ -30,6 +30,8 @@ class MeetingGrid:
     south and west (4 features).
     """
 
+    obs_bounds = 0.0, 1.0
+
     def __init__(
         self,
         seeds: Seeds,

@@ -27,6 +27,8 @@ class NetworkedMDP:
     random.
     """
 
+    obs_bounds = 0.0, 1.0
+
     def __init__(
         self,
         seeds: Seeds,

@@ -26,6 +26,8 @@ class PublicGoods:
     belongs to the seed `mdp`. The first state is random.
     """
 
+    obs_bounds = 0.0, 1.0
+
     def __init__(
         self,
         seeds: Seeds,

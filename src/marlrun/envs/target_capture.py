@@ -47,6 +47,7 @@ class TargetCapture:
         """Make the game; conf/env/target_capture.yaml says what the parameters mean."""
         num_targets = 1 if targets == "one" else num_agents
         self.num_envs = num_envs
+        self.obs_bounds = -(size - 1) / 2 / size, (size - 1) / 2 / size
         self.spec = Spec(
             num_agents=num_agents,
             agent_names=tuple(f"agent_{i}" for i in range(num_agents)),

@@ -1,7 +1,7 @@
 """Games of marlrun as PettingZoo parallel environments of one copy."""
 
 import io
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -9,12 +9,13 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.spaces import Space
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv  # pyright: ignore[reportMissingTypeStubs]
 
 from marlrun.config.schema import declared, did_you_mean, options
 from marlrun.envs.common.render import check_mode
+from marlrun.envs.pettingzoo.spaces import Spaces, action_spaces, observation_spaces, state_space
 from marlrun.types import Drawable, Env, Step
 
 Observations = dict[str, NDArray[np.float32]]
@@ -25,9 +26,12 @@ RenderMode = Literal["ansi", "rgb_array"]
 class ParallelGame(ParallelEnv[str, Any, Any]):
     """Plays the game that `make(seed)` builds with one replica and one copy.
 
-    All agents live until the episode ends. Observations lie in [-1, 1]. A copy by `pickle` or
-    `copy.deepcopy` goes on within the episode with the same numbers. torch starts no thread, so a
-    forked process may go on as well.
+    An agent that leaves has terminated, and is not in `agents` any more. Where the game masks
+    actions, the mask of an agent's own actions is int8 `infos[agent]["action_mask"]`. A continuing
+    game is truncated at the end of its window, and `reset` begins it anew.
+
+    A copy by `pickle` or `copy.deepcopy` goes on within the episode with the same numbers. torch
+    starts no thread, so a forked process may go on as well.
     """
 
     def __init__(
@@ -39,18 +43,16 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         self.render_mode: RenderMode | None = render_mode
         self._make = make
         self._begin(_any_seed())
-        self._was_reset = False
+        self._step: Step | None = None
+        """What the agents saw last; None before the first `reset`."""
         spec = self._env.spec
         self.possible_agents = list(spec.agent_names)
+        self._index = {agent: i for i, agent in enumerate(spec.agent_names)}
         self.agents: list[str] = []
-        self.observation_spaces: dict[str, Space[Any]] = {
-            agent: Box(-1.0, 1.0, (size,), np.float32)
-            for agent, size in zip(spec.agent_names, spec.obs_sizes, strict=True)
-        }
-        self.action_spaces: dict[str, Space[Any]] = {
-            agent: Discrete(number)
-            for agent, number in zip(spec.agent_names, spec.num_actions, strict=True)
-        }
+        self.observation_spaces: Spaces = {**observation_spaces(self._env)}
+        self.action_spaces = action_spaces(spec)
+        with one_thread():
+            self.state_space: Space[Any] = state_space(self._env, self._env.reset())
 
     def observation_space(self, agent: str) -> Space[Any]:
         """Return the space of an agent, which is the same object every time."""
@@ -70,30 +72,44 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         if seed is not None:
             self._begin(_checked_seed(seed))
         with one_thread():
-            step = self._env.reset()
-        self._was_reset = True
-        self.agents = self.possible_agents[:]
-        return self._observations(step), self._infos()
+            step = self._step = self._env.reset()
+        self.agents = self._living(step)
+        return self._observations(step, self.agents), self._infos(step, self.agents)
 
     def step(
         self, actions: Mapping[str, int]
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """Play an action of every agent; after the end of the episode, return empty dictionaries.
 
-        ValueError if an action is missing or outside its space, or no episode has begun.
+        ValueError if an action is missing, outside its space or masked, or no episode has begun.
         """
-        self._expect_reset("step")
+        before = self._last_step("step")
         if not self.agents:
             return {}, {}, {}, {}, {}
         with one_thread():
-            step = self._env.step(self._joint(actions))
-        ends = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
-        rewards = dict(zip(self.agents, map(float, step.reward[0, 0]), strict=True))
-        terminated, truncated = (dict.fromkeys(self.agents, end) for end in ends)
-        infos = self._infos()
-        if any(ends):
-            self.agents = []
-        return self._observations(step), rewards, terminated, truncated, infos
+            step = self._step = self._env.step(self._joint(actions, before))
+        acting, living = self.agents, self._living(step)
+        left = set(acting) - set(living)
+        is_terminated, is_truncated = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
+        self.agents = [] if is_terminated or is_truncated else living
+        return (
+            self._observations(step, acting),
+            {agent: float(step.reward[0, 0, self._index[agent]]) for agent in acting},
+            {agent: is_terminated or agent in left for agent in acting},
+            {agent: is_truncated and agent not in left for agent in acting},
+            self._infos(step, acting),
+        )
+
+    def state(self) -> NDArray[np.float32]:
+        """Return the state [S] float32 that a central critic may see.
+
+        It is the game's own state where it has one, and otherwise what all agents observe, in the
+        order of `possible_agents`. ValueError if no episode has begun.
+        """
+        step = self._last_step("state")
+        if step.state is None:
+            return np.concatenate(list(self._observations(step, self.possible_agents).values()))
+        return step.state[0, 0].numpy().astype(np.float32)
 
     def render(self) -> str | NDArray[np.uint8] | None:
         """Return text or pixels uint8 [height, width, 3], as `render_mode` says; None without a mode.
@@ -102,20 +118,25 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         """
         if self.render_mode is None:
             return None
-        self._expect_reset("render")
+        self._last_step("render")
         with one_thread():
             return cast(Drawable, self._env).render(self.render_mode)
 
     def __getstate__(self) -> dict[str, Any]:
+        if not getattr(self._env, "resumable", True):
+            name = self.metadata["name"]
+            raise ValueError(f"{name}: a game that is not resumable cannot be copied")
         # Tensors would be shared with another process, where `multiprocessing` pickles them.
-        state = io.BytesIO()
-        torch.save(self._env.state_dict(), state)
-        return vars(self) | {"_env": state.getvalue()}
+        content = io.BytesIO()
+        torch.save((self._env.state_dict(), self._step and tuple(self._step)), content)
+        return vars(self) | {"_env": content.getvalue(), "_step": None}
 
     def __setstate__(self, content: dict[str, Any]) -> None:
         vars(self).update(content)
         self._begin(self._seed)
-        self._env.load_state_dict(torch.load(io.BytesIO(content["_env"]), weights_only=True))
+        state, step = torch.load(io.BytesIO(content["_env"]), weights_only=True)
+        self._env.load_state_dict(state)
+        self._step = step and Step(*step)
 
     def _begin(self, seed: int) -> None:
         """Build a new game from a seed."""
@@ -123,27 +144,46 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         with one_thread():
             self._env = self._make(seed)
 
-    def _expect_reset(self, method: str) -> None:
-        if not self._was_reset:
+    def _last_step(self, method: str) -> Step:
+        """Return what the agents saw last; ValueError if no episode has begun."""
+        if self._step is None:
             raise ValueError(f"{method}() before reset(): expected reset() first")
+        return self._step
 
-    def _joint(self, actions: Mapping[str, int]) -> torch.Tensor:
+    def _joint(self, actions: Mapping[str, int], before: Step) -> torch.Tensor:
+        """Return the actions of all agents, int64 [1, 1, N]; an agent that has left has action 0."""
+        joint = torch.zeros(1, 1, len(self.possible_agents), dtype=torch.int64)
         for agent in self.agents:
-            if not self.action_spaces[agent].contains(actions.get(agent)):
-                space = self.action_spaces[agent]
-                raise ValueError(f"action of {agent}: got {actions.get(agent)}, expected {space}")
-        return torch.tensor([[[int(actions[agent]) for agent in self.agents]]])
+            action, space = actions.get(agent), self.action_spaces[agent]
+            if action is None or not space.contains(action):
+                raise ValueError(f"action of {agent}: got {action}, expected {space}")
+            i = self._index[agent]
+            if before.action_mask is not None and not before.action_mask[0, 0, i, action]:
+                raise ValueError(f"action of {agent}: {action} is masked")
+            joint[0, 0, i] = int(action)
+        return joint
 
-    def _observations(self, step: Step) -> Observations:
-        rows = step.obs[0, 0].numpy()
-        sizes = self._env.spec.obs_sizes
+    def _living(self, step: Step) -> list[str]:
+        """Return the agents that have not left."""
+        if step.alive is None:
+            return self.possible_agents[:]
+        return [agent for agent, i in self._index.items() if step.alive[0, 0, i]]
+
+    def _observations(self, step: Step, agents: Iterable[str]) -> Observations:
+        rows, sizes = step.obs[0, 0].numpy(), self._env.spec.obs_sizes
+        return {agent: rows[i, : sizes[i]].copy() for agent, i in self._indices(agents)}
+
+    def _infos(self, step: Step, agents: Iterable[str]) -> Infos:
+        if step.action_mask is None:
+            return {agent: {} for agent in agents}
+        masks, sizes = step.action_mask[0, 0].numpy(), self._env.spec.num_actions
         return {
-            agent: row[:size].copy()
-            for agent, row, size in zip(self.possible_agents, rows, sizes, strict=True)
+            agent: {"action_mask": masks[i, : sizes[i]].astype(np.int8)}
+            for agent, i in self._indices(agents)
         }
 
-    def _infos(self) -> Infos:
-        return {agent: {} for agent in self.agents}
+    def _indices(self, agents: Iterable[str]) -> Iterator[tuple[str, int]]:
+        return ((agent, self._index[agent]) for agent in agents)
 
 
 def parallel_env(
@@ -165,10 +205,11 @@ def _build(cls: Callable[..., Env], values: Mapping[str, Any], seed: int) -> Env
 
 def _configure(game: str, keys: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the class of a game, and its defaults updated by `keys`."""
-    games = options("env")
+    games = [name for name in options("env") if name != "pettingzoo"]
     if game not in games:
+        is_foreign = "is PettingZoo's own already, " if game == "pettingzoo" else ""
         guess = did_you_mean(game, games)
-        raise ValueError(f"env={game}: expected one of {', '.join(games)}{guess}")
+        raise ValueError(f"env={game}: {is_foreign}expected one of {', '.join(games)}{guess}")
     schema = declared(f"env/{game}", "env")
     module, _, name = schema.rules.pop("env._target_").default.rpartition(".")
     defaults = {key.removeprefix("env."): rule.default for key, rule in schema.rules.items()}

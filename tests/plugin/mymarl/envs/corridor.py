@@ -17,6 +17,8 @@ class Corridor:
     agents in. When all stand in the last cell, each is paid 1 and the episode terminates.
     """
 
+    obs_bounds = 0.0, 1.0
+
     def __init__(
         self,
         seeds: Seeds,
