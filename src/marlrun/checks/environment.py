@@ -138,6 +138,12 @@ def _view(step: Step) -> Tensor:
     return torch.cat(parts, -1)
 
 
+def _views(env: Env, actions: list[Tensor]) -> Tensor:
+    """Return what is seen before and after each of the actions: [T, R, E, features]."""
+    steps = [torch.cat([_view(turn.before), _view(turn.after)], -1) for turn in replay(env, actions)]
+    return torch.stack(steps)
+
+
 def _turns(subject: Subject) -> list[tuple[Step, Step]]:
     """Return what step and then restart gave, of every step but the last."""
     return [(earlier.after, later.before) for earlier, later in pairwise(subject.random_play)]
@@ -209,13 +215,11 @@ def seed(subject: Subject) -> str | None:
     # Where all copies play the same actions, only chance can tell them apart.
     shape = subject.random_play[0].action.shape
     actions = [transition.action[:1, :1].expand(shape) for transition in subject.random_play]
-    views = torch.stack([_view(after) for _, _, after, _ in replay(subject.env(), actions)])
+    views = _views(subject.env(), actions)
     if torch.equal(views, views[:, :1, :1].expand_as(views)):
         return "nothing in it is random"
     other_seeds = range(subject.seeds[-1] + 1, subject.seeds[-1] + 1 + len(subject.seeds))
-    other_views = torch.stack(
-        [_view(after) for _, _, after, _ in replay(subject.env(other_seeds), actions)]
-    )
+    other_views = _views(subject.env(other_seeds), actions)
     if torch.equal(views, other_views):
         raise Broken(
             "expected another game of other seeds, got the same, though chance plays in it"
