@@ -140,7 +140,9 @@ def _view(step: Step) -> Tensor:
 
 def _views(env: Env, actions: list[Tensor]) -> Tensor:
     """Return what is seen before and after each of the actions: [T, R, E, features]."""
-    steps = [torch.cat([_view(turn.before), _view(turn.after)], -1) for turn in replay(env, actions)]
+    steps = [
+        torch.cat([_view(turn.before), _view(turn.after)], -1) for turn in replay(env, actions)
+    ]
     return torch.stack(steps)
 
 
