@@ -67,7 +67,8 @@ class TestEveryGame:
         "copied", [copy.deepcopy, lambda game: pickle.loads(pickle.dumps(game))]
     )
     def test_a_copy_goes_on_with_the_same_numbers(self, name, changes, copied):
-        game = parallel_env(name, render_mode="ansi", **changes)
+        modes = parallel_env(name, **changes).metadata["render_modes"]
+        game = parallel_env(name, render_mode="ansi" if modes else None, **changes)
         fresh = copied(game)
         assert str(fresh.reset()) == str(game.reset())
         played(game, 7, seed=5)
@@ -122,6 +123,8 @@ class TestEveryGame:
 
     @pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
     def test_renders(self, name, changes, mode):
+        if mode not in parallel_env(name, **changes).metadata["render_modes"]:
+            pytest.skip("cannot be drawn")
         game = parallel_env(name, render_mode=mode, **changes)
         game.reset(seed=0)
         pictures = [game.render()]
@@ -230,6 +233,12 @@ def test_agents_leave_and_actions_are_masked():
     assert game._env.actions == [[0, 1], [0, 2], [0, 1], [0, 1], [0, 1]]
     game.reset()
     assert game.agents == ["a", "b"]
+
+
+def test_what_cannot_be_drawn_has_no_render_mode():
+    assert ParallelGame(Leaving, "leaving_v0").metadata["render_modes"] == []
+    with pytest.raises(ValueError, match="^render_mode=ansi: leaving_v0 cannot be drawn$"):
+        ParallelGame(Leaving, "leaving_v0", "ansi")
 
 
 def test_what_cannot_be_saved_cannot_be_copied():

@@ -1,7 +1,7 @@
 """Games of marlrun as PettingZoo parallel environments of one copy."""
 
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -37,12 +37,15 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
     def __init__(
         self, make: Callable[[int], Env], name: str, render_mode: RenderMode | None = None
     ):
-        if render_mode is not None:
-            check_mode(render_mode)
-        self.metadata = {"name": name, "render_modes": ["ansi", "rgb_array"], "render_fps": 5}
-        self.render_mode: RenderMode | None = render_mode
         self._make = make
         self._begin(_any_seed())
+        modes = ["ansi", "rgb_array"] if hasattr(self._env, "render") else []
+        self.metadata = {"name": name, "render_modes": modes, "render_fps": 5}
+        if render_mode is not None:
+            check_mode(render_mode)
+            if render_mode not in modes:
+                raise ValueError(f"render_mode={render_mode}: {name} cannot be drawn")
+        self.render_mode: RenderMode | None = render_mode
         self._step: Step | None = None
         """What the agents saw last; None before the first `reset`."""
         spec = self._env.spec
@@ -89,12 +92,12 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         with one_thread():
             step = self._step = self._env.step(self._joint(actions, before))
         acting, living = self.agents, self._living(step)
-        left = set(acting) - set(living)
+        left, rewards = set(acting) - set(living), step.reward[0, 0].numpy()
         is_terminated, is_truncated = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
         self.agents = [] if is_terminated or is_truncated else living
         return (
             self._observations(step, acting),
-            {agent: float(step.reward[0, 0, self._index[agent]]) for agent in acting},
+            {agent: float(rewards[self._index[agent]]) for agent in acting},
             {agent: is_terminated or agent in left for agent in acting},
             {agent: is_truncated and agent not in left for agent in acting},
             self._infos(step, acting),
@@ -152,7 +155,7 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
 
     def _joint(self, actions: Mapping[str, int], before: Step) -> torch.Tensor:
         """Return the actions of all agents, int64 [1, 1, N]; an agent that has left has action 0."""
-        joint = torch.zeros(1, 1, len(self.possible_agents), dtype=torch.int64)
+        joint = [0] * len(self.possible_agents)
         for agent in self.agents:
             action, space = actions.get(agent), self.action_spaces[agent]
             if action is None or not space.contains(action):
@@ -160,8 +163,8 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
             i = self._index[agent]
             if before.action_mask is not None and not before.action_mask[0, 0, i, action]:
                 raise ValueError(f"action of {agent}: {action} is masked")
-            joint[0, 0, i] = int(action)
-        return joint
+            joint[i] = int(action)
+        return torch.tensor([[joint]])
 
     def _living(self, step: Step) -> list[str]:
         """Return the agents that have not left."""
@@ -170,20 +173,17 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         return [agent for agent, i in self._index.items() if step.alive[0, 0, i]]
 
     def _observations(self, step: Step, agents: Iterable[str]) -> Observations:
-        rows, sizes = step.obs[0, 0].numpy(), self._env.spec.obs_sizes
-        return {agent: rows[i, : sizes[i]].copy() for agent, i in self._indices(agents)}
+        rows, sizes, index = step.obs[0, 0].numpy(), self._env.spec.obs_sizes, self._index
+        return {agent: rows[i := index[agent], : sizes[i]].copy() for agent in agents}
 
     def _infos(self, step: Step, agents: Iterable[str]) -> Infos:
         if step.action_mask is None:
             return {agent: {} for agent in agents}
-        masks, sizes = step.action_mask[0, 0].numpy(), self._env.spec.num_actions
+        rows, sizes, index = step.action_mask[0, 0].numpy(), self._env.spec.num_actions, self._index
         return {
-            agent: {"action_mask": masks[i, : sizes[i]].astype(np.int8)}
-            for agent, i in self._indices(agents)
+            agent: {"action_mask": rows[i := index[agent], : sizes[i]].astype(np.int8)}
+            for agent in agents
         }
-
-    def _indices(self, agents: Iterable[str]) -> Iterator[tuple[str, int]]:
-        return ((agent, self._index[agent]) for agent in agents)
 
 
 def parallel_env(
