@@ -1,5 +1,6 @@
 """docs/environments.md: what stands on the page is written, run and learned from the page itself."""
 
+import json
 import os
 import re
 import subprocess
@@ -40,7 +41,8 @@ def test_a_batched_game_is_checked_trained_and_played(tmp_path: Path):
         (tmp_path / path).write_text(content)
 
     said = run(["bash", "-ec", check], tmp_path).stdout
-    assert said.endswith('{"passed": 12, "failed": [], "skipped": ["env/padding"]}\n'), said
+    summary = json.loads(said.splitlines()[-1])
+    assert summary["failed"] == [] and summary["passed"] >= 12, said
     assert "nothing in it is random" not in said
     said = run(["bash", "-ec", train], tmp_path).stdout
     (mean,) = re.findall(r"^eval/return_mean +(\S+)", said, re.MULTILINE)
