@@ -38,9 +38,18 @@ class Step(NamedTuple):
     truncated: Tensor
     """[R, E] bool: the clock ran out; in a continuing task, a window of it."""
     alive: Tensor | None = None
-    """[R, E, N] bool; None = all. An agent that leaves has terminated for itself."""
+    """[R, E, N] bool; None = all live. An agent that leaves has terminated for itself.
+
+    All live where `first`; who has left does not return within the episode, and after the step in
+    which it leaves its rewards are 0: that is the environment's promise, so nobody else need cut
+    returns. What it observes is finite and means nothing; its actions are ignored.
+    """
     action_mask: Tensor | None = None
-    """[R, E, N, A] bool; None = every action of the agent is allowed."""
+    """[R, E, N, A] bool, True where an agent may take an action now; None = it may take all it has.
+
+    Each agent that lives may take an action of its own, unless the task ended. What stands beyond
+    an agent's own actions means nothing, nor does what an agent that has left may do.
+    """
     state: Tensor | None = None
     """[R, E, S]: what a central critic may see; None = the joint observation.
 
@@ -140,7 +149,11 @@ class Policy(Protocol):
     """
 
     def __call__(self, step: Step) -> Tensor:
-        """Return actions [R, E, N] int64 and advance the memory."""
+        """Return actions [R, E, N] int64 and advance the memory.
+
+        Each is an action that its agent has; of an agent that lives, one that `step.action_mask`
+        allows.
+        """
         ...
 
     def state_dict(self) -> StateDict:
@@ -178,7 +191,14 @@ class OfflineLearner(Protocol):
 
 
 class Learner(OfflineLearner, Protocol):
-    """A learner that takes in what its policy meets in the environment."""
+    """A learner that takes in what its policy meets in the environment.
+
+    Its class says what it handles by two attributes. `handles_action_masks: ClassVar[bool] = True`:
+    its policy chooses, and its values are of, allowed actions alone. `handles_leaving:
+    ClassVar[bool] = True`: for an agent that leaves, the transition in which it leaves is terminal,
+    and it learns nothing from what follows, while the others go on. Where nothing is declared it
+    does not, and is refused in such games. The same holds for an offline learner.
+    """
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
         """Take in one transition.

@@ -9,7 +9,7 @@ Shapes: R replicas, E copies, N agents, M = R * N members, T trace steps, B batc
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +18,15 @@ from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.captured import captured
 from marlrun.nets.cells import Memory
-from marlrun.nets.masks import masked, missing_actions, missing_features
+from marlrun.nets.masks import (
+    forbidden_actions,
+    masked,
+    missing_actions,
+    missing_features,
+    uniform_action,
+)
 from marlrun.nets.recurrent_q import RecurrentQ
+from marlrun.nets.sight import Sight
 from marlrun.nets.stacked import views
 from marlrun.ops.td import Form, double_value, hysteretic_loss, q_learning_target
 from marlrun.streams import Blocks, Stream
@@ -29,6 +36,9 @@ from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 class DecHDRQN:
     """The learner; its parameters are explained in conf/algo/dec_hdrqn.yaml."""
+
+    handles_action_masks: ClassVar[bool] = True
+    handles_leaving: ClassVar[bool] = True
 
     @captured
     def learn(self, draw: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,17 +50,23 @@ class DecHDRQN:
 
         Return the loss and the mean Q of the actions taken, both [M].
         """
-        obs, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
+        sight, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
+        obs, forbidden, absent = self.sight.parts(sight)
         action = action.unsqueeze(-1)
+        if absent is not None:
+            # An agent that leaves has terminated for itself, and what follows does not concern it.
+            end = torch.maximum(end, absent[:, 1:])
+            mask = mask * (1 - absent[:, :-1])
         # Q'(o', .) of the target network; in the authors' code its history lacks the first o.
         if self.matched:
             later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
         else:
             later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
-        later = masked(later, self.missing_actions, -torch.inf)
+        forbidden = self.missing_actions if forbidden is None else forbidden[:, 1:]
+        later = masked(later, forbidden, -torch.inf)
         q, tape = self.net.unroll(self.parameters, obs if self.double_q else obs[:, :-1])
         if self.double_q:
-            choice = masked(q[:, 1:], self.missing_actions, -torch.inf)
+            choice = masked(q[:, 1:], forbidden, -torch.inf)
             value = double_value(later, choice)
             q, tape = q[:, :-1], tape.but_last()
         else:
@@ -65,7 +81,7 @@ class DecHDRQN:
         grad_q = torch.zeros_like(q).scatter_(-1, action, grad.unsqueeze(-1))
         self.net.backward(self.parameters, tape, grad_q, self.grads)
         self.optimizer.step()
-        return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1))
+        return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1)).clamp_(min=1)
 
     # Nothing here is differentiated by autograd; without its bookkeeping a step costs a tenth less.
     @torch.inference_mode()
@@ -97,9 +113,9 @@ class DecHDRQN:
             self._was_loaded = False
         done = after.done
         end = after.terminated if self.bootstrap_at_time_limit else done
-        obs = masked(before.obs, self.missing_features, 0.0)
-        later = masked(after.obs, self.missing_features, 0.0)
-        self.replay.add(obs, action, after.reward, end, later, done)
+        self.replay.add(
+            self.sight.of(before), action, after.reward, end, self.sight.of(after), done
+        )
         self.clock += self.num_envs
 
     def policy(self, explore: bool, seeds: Seeds) -> "QPolicy":
@@ -180,20 +196,22 @@ class DecHDRQN:
         self.target_parameters = views(self.target, self.net.shapes)
         self.optimizer = Adam(self.online, lr)
         self.grads = views(self.optimizer.gradient, self.net.shapes)
-        missing = missing_actions(spec, device)
+        self.agents_lack = missing = missing_actions(spec, device)
+        """[N, A], the actions that an agent lacks; None where all agents have as many."""
         self.missing_actions = (
             missing if missing is None else missing.repeat(len(seeds), 1)[:, None, None]
         )
-        """[M, 1, 1, A]; None where all agents have as many."""
+        """The same, [M, 1, 1, A]."""
         self.missing_features = missing_features(spec, device)
         """[N, O]; None where all agents observe as many."""
 
+        self.sight = Sight(spec, device)
         self.replay = EpisodeReplay(
             seeds,
             device,
             num_envs=num_envs,
             num_agents=spec.num_agents,
-            obs_size=max(spec.obs_sizes),
+            obs_size=self.sight.size,
             horizon=spec.horizon,
             episodes=episodes,
             batch=batch,
@@ -245,29 +263,40 @@ class QPolicy:
         if self.numbers is None:
             shape = step.obs.shape[1:3]
             self.numbers = Blocks(self.random, *shape, 2, prepare=self._explore)
-        chance, random_action = self.numbers.row(self.counter)
+        chance, choice, random_action = self.numbers.row(self.counter)
         self.counter += 1
+        if step.action_mask is not None:
+            random_action = uniform_action(choice, q.isneginf())
         return torch.where(chance < epsilon, random_action, q.argmax(-1))
 
-    def _explore(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn numbers [.., N, 2] into the chance of exploring and an action to explore."""
+    def _explore(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn numbers [.., N, 2] into three parts, each [.., N].
+
+        They are the chance of exploring, a number that chooses an action to explore, and the action
+        that it chooses where all are allowed.
+        """
         num_actions = torch.tensor(self.learner.spec.num_actions, device=numbers.device)
         chance, choice = numbers.unbind(-1)
-        return chance, (choice * num_actions).long()
+        return chance, choice, (choice * num_actions).long()
 
     @torch.inference_mode()
     def value(self, step: Step) -> Tensor:
-        """Return max_a Q [R, E, N], the anticipated return, without advancing the memory."""
-        return self._q(step)[0].amax(-1)
+        """Return max_a Q [R, E, N], the anticipated return, without advancing the memory.
+
+        It is 0 where an agent has left.
+        """
+        absent = None if step.alive is None else ~step.alive
+        return masked(self._q(step)[0].amax(-1), absent, 0.0)
 
     def _q(self, step: Step) -> tuple[Tensor, Memory]:
-        """Return Q [R, E, N, A] and the memory after `step`."""
+        """Return Q [R, E, N, A], -inf where an action is forbidden, and the memory after `step`."""
         learner, memory = self.learner, self.memory
         if memory is None:
             replicas, copies, agents, _ = step.obs.shape
             memory = learner.net.initial_memory(replicas * agents, copies, learner.device)
         q, *memory = self._advance(step.obs, step.first, *memory)
-        return q, tuple(memory)
+        forbidden = forbidden_actions(step, self.learner.agents_lack)
+        return masked(q, forbidden, -torch.inf), tuple(memory)
 
     @captured
     def _advance(self, obs: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:

@@ -1,8 +1,11 @@
 """Uniformly random actions: what every algorithm is compared with."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from marlrun.nets.masks import forbidden_actions, missing_actions, uniform_action
 from marlrun.streams import Blocks, Stream
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
@@ -10,11 +13,14 @@ from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 class Random:
     """The learner that learns nothing."""
 
+    handles_action_masks: ClassVar[bool] = True
+    handles_leaving: ClassVar[bool] = True
+
     def __init__(self, spec: Spec, seeds: Seeds, device: torch.device, *, num_envs: int):
         self.spec, self.device = spec, device
 
     def policy(self, explore: bool, seeds: Seeds) -> "RandomPolicy":
-        """Return a policy that draws every agent's action uniformly."""
+        """Return a policy that draws every agent's action uniformly among those allowed."""
         return RandomPolicy(self.spec, Stream(seeds, "policy", self.device))
 
     def observe(self, before: Step, action: Tensor, after: Step) -> None:
@@ -33,21 +39,23 @@ class Random:
 
 
 class RandomPolicy:
-    """Draws every agent's action uniformly among those that the agent has."""
+    """Draws every agent's action uniformly among those that the agent has and may take."""
 
     def __init__(self, spec: Spec, stream: Stream):
         self._stream, self._counter = stream, 0
         self._num_actions = torch.tensor(spec.num_actions, device=stream.device)
+        self._missing = missing_actions(spec, stream.device)
         self._draws: Blocks | None = None
 
     def __call__(self, step: Step) -> Tensor:
         """Return actions [R, E, N]."""
+        forbidden = forbidden_actions(step, self._missing)
         if self._draws is None:
-            shape = step.reward.shape[1:]
-            self._draws = Blocks(self._stream, *shape, prepare=self._choose)
-        action = self._draws(self._counter)
+            prepare = self._choose if forbidden is None else None
+            self._draws = Blocks(self._stream, *step.reward.shape[1:], prepare=prepare)
+        draws = self._draws(self._counter)
         self._counter += 1
-        return action
+        return draws if forbidden is None else uniform_action(draws, forbidden)
 
     def _choose(self, numbers: Tensor) -> tuple[Tensor]:
         return ((numbers * self._num_actions).long(),)

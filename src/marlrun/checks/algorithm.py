@@ -31,7 +31,7 @@ from marlrun.checks.subject import (
 )
 from marlrun.runner import evaluate
 from marlrun.runner.health import Health
-from marlrun.runner.promises import check_metrics
+from marlrun.runner.promises import check_allowed, check_metrics
 from marlrun.streams import derive
 from marlrun.types import AnyLearner, Policy, Spec, Step
 
@@ -44,11 +44,9 @@ LENGTH = 40
 
 
 def learning(subject: Subject) -> str | None:
-    """Acting, observing and updating run, and every action is one that its agent has."""
+    """Acting, observing and updating run, and every action is one that its agent has and may take."""
     for before, action, _, _ in subject.lesson.transitions:
-        mask = before.action_mask
-        if mask is not None and not mask.gather(-1, action.unsqueeze(-1)).all():
-            raise Broken("expected actions that action_mask allows, got one that it forbids")
+        check_allowed(action, before, subject.spec)
     updates, steps = len(subject.lesson.updates), len(subject.lesson.transitions)
     return f"{updates} updates in {steps * subject.job.num_envs:,} steps"
 

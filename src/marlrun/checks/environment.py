@@ -1,6 +1,6 @@
 """The promises of an environment; a function's first line is what `mode=check` prints."""
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor
@@ -12,11 +12,12 @@ from marlrun.checks.subject import (
     Subject,
     Transition,
     only,
+    play,
     replay,
     seed_global_generators,
 )
 from marlrun.envs.common.bounds import declared_bounds, observation_bounds
-from marlrun.runner.promises import check_step
+from marlrun.runner.promises import check_leaving, check_step
 from marlrun.types import Env, Step
 
 
@@ -92,7 +93,7 @@ def restart(subject: Subject) -> None:
             raise Broken("first is True after step, expected that only reset and restart set it")
         _require_beginning(begun, after.done, "restart")
         running = ~after.done
-        for name in ("obs", "reward", "state"):
+        for name in ("obs", "reward", "state", "alive", "action_mask"):
             before: Tensor | None = getattr(after, name)
             if before is not None:
                 now = getattr(begun, name)[running]
@@ -138,12 +139,14 @@ def _view(step: Step) -> Tensor:
     return torch.cat(parts, -1)
 
 
-def _views(env: Env, actions: list[Tensor]) -> Tensor:
-    """Return what is seen before and after each of the actions: [T, R, E, features]."""
-    steps = [
-        torch.cat([_view(turn.before), _view(turn.after)], -1) for turn in replay(env, actions)
-    ]
-    return torch.stack(steps)
+def _views(subject: Subject, env: Env) -> Tensor:
+    """Return what is seen before and after each step where all copies choose alike.
+
+    The result is [T, R, E, features].
+    """
+    policy = RandomActions(subject.spec, subject.seeds, subject.device, together=True)
+    turns = islice(play(env, policy), subject.num_random_steps)
+    return torch.stack([torch.cat([_view(turn.before), _view(turn.after)], -1) for turn in turns])
 
 
 def _turns(subject: Subject) -> list[tuple[Step, Step]]:
@@ -169,6 +172,34 @@ def horizon(subject: Subject) -> None:
         age[after.done] = 0
     if len(subject.random_play) < spec.horizon:
         raise Skipped(f"the horizon is longer than the {len(subject.random_play):,} steps played")
+
+
+def leaving(subject: Subject) -> str | None:
+    """Agents that have left stay away until the episode ends, unpaid, and their actions are ignored."""
+    if not subject.spec.agents_leave:
+        raise Skipped("no agent leaves")
+    name = f"{type(subject.env()).__name__}.step"
+    for before, _, after, _ in subject.random_play:
+        check_leaving(before, after, subject.spec, name)
+    absent = [transition.before.alive for transition in subject.random_play]
+    if all(alive is None or alive.all() for alive in absent):
+        return f"no agent left before the episode's end within {len(absent):,} steps"
+    _require_ignored(subject)
+    return None
+
+
+def _require_ignored(subject: Subject) -> None:
+    """Raise Broken if the game depends on the actions of agents that have left."""
+    last = torch.tensor(subject.spec.num_actions, device=subject.device) - 1
+    actions: list[Tensor] = []
+    for before, action, _, _ in subject.random_play:
+        assert before.alive is not None
+        actions.append(torch.where(before.alive, action, last))
+    seed_global_generators(0)
+    pairs = zip(subject.random_play, replay(subject.env(), actions), strict=True)
+    for index, (expected, seen) in enumerate(pairs):
+        where = f"after action {index + 1}, in which those that have left play others, "
+        require_same(expected.after, seen.after, where)
 
 
 def steps(subject: Subject) -> None:
@@ -214,15 +245,12 @@ def company(subject: Subject) -> None:
 def seed(subject: Subject) -> str | None:
     """The same seed gives the same game, another seed another."""
     _require_same_play(subject.random_play, subject.env())
-    # Where all copies play the same actions, only chance can tell them apart.
-    shape = subject.random_play[0].action.shape
-    actions = [transition.action[:1, :1].expand(shape) for transition in subject.random_play]
-    views = _views(subject.env(), actions)
+    # Where all copies choose alike, only chance can tell them apart.
+    views = _views(subject, subject.env())
     if torch.equal(views, views[:, :1, :1].expand_as(views)):
         return "nothing in it is random"
     other_seeds = range(subject.seeds[-1] + 1, subject.seeds[-1] + 1 + len(subject.seeds))
-    other_views = _views(subject.env(other_seeds), actions)
-    if torch.equal(views, other_views):
+    if torch.equal(views, _views(subject, subject.env(other_seeds))):
         raise Broken(
             "expected another game of other seeds, got the same, though chance plays in it"
         )
@@ -249,7 +277,7 @@ def _require_same_play(expected: list[Transition], env: Env, global_seed: int = 
 
 
 PROMISES = (
-    *(shapes, finite, bounds, padding, reset, restart, horizon, steps),
+    *(shapes, finite, bounds, padding, reset, restart, horizon, leaving, steps),
     *(state, company, seed, generators, declared),
 )
 """All of them; the others cannot be tried where the first is broken."""

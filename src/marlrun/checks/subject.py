@@ -170,19 +170,25 @@ class Subject:
 
 
 class RandomActions:
-    """Every agent chooses uniformly among its legal actions."""
+    """Every agent chooses uniformly among its legal actions.
 
-    def __init__(self, spec: Spec, seeds: Seeds, device: torch.device):
+    `together`: all copies of all replicas choose by the same numbers, those of the first seed.
+    """
+
+    def __init__(self, spec: Spec, seeds: Seeds, device: torch.device, *, together: bool = False):
+        self._together, seeds = together, seeds[:1] if together else seeds
         self._stream, self._counter = Stream(seeds, "checks/actions", device), 0
         sizes = torch.tensor(spec.num_actions, device=device)
         self._exists = torch.arange(max(spec.num_actions), device=device) < sizes[:, None]
 
     def __call__(self, step: Step) -> Tensor:
         """Return actions [R, E, N]."""
-        numbers = self._stream.uniform(self._counter, *step.first.shape[1:], *self._exists.shape)
+        copies = 1 if self._together else step.first.shape[1]
+        numbers = self._stream.uniform(self._counter, copies, *self._exists.shape)
         self._counter += 1
         legal = self._exists if step.action_mask is None else self._exists & step.action_mask
-        return torch.where(legal, numbers, -1.0).argmax(-1)
+        actions = torch.where(legal, numbers, -1.0).argmax(-1)
+        return actions.expand(step.reward.shape).contiguous()
 
 
 def play(

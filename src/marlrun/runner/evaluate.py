@@ -14,6 +14,7 @@ from marlrun import exact
 from marlrun.config.nested import Config
 from marlrun.config.unit import singular
 from marlrun.runner import console, documents
+from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import Node, build_env, resolve
 from marlrun.runner.device import set_up
 from marlrun.runner.elsewhere import differences
@@ -134,7 +135,10 @@ def play(
 
 
 def _checked_reward(rewarding: Rewarding, before: Step, action: Tensor, after: Step) -> Tensor:
-    """Return a learner's own rewards [R, E, N]; ValueError if their shape is another."""
+    """Return a learner's own rewards [R, E, N], 0 for agents that have left before.
+
+    ValueError if their shape is another.
+    """
     reward = rewarding.reward(before, action, after)
     if reward.shape != after.reward.shape:
         name, shape = type(rewarding).__name__, list(reward.shape)
@@ -142,7 +146,7 @@ def _checked_reward(rewarding: Rewarding, before: Step, action: Tensor, after: S
             f"{name}.reward returned a tensor of shape {shape}, "
             f"expected [R, E, N] = {list(after.reward.shape)}"
         )
-    return reward
+    return reward if before.alive is None else reward * before.alive
 
 
 def means(blocks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -267,6 +271,7 @@ def _load_moved(run: StoredRun, moved: StoredRun, game: Spec, checkpoint: str) -
     if problem := misfit(env.spec, game):
         changed = differences(run.config, moved.config, "env").values()
         raise ValueError(f"{', '.join(changed)}: {problem}")
+    refuse_unable(run.job.algo, run.job.env, game, run.plugins)
     job = replace(run.job, graph=moved.job.graph)
     return load_learner(replace(run, job=job), env, checkpoint)
 

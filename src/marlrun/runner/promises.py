@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from marlrun.nets.masks import missing_actions
 from marlrun.types import Env, Policy, Spec, Step
 
 
@@ -27,20 +28,98 @@ _FIELDS: dict[str, tuple[str, torch.dtype | None]] = {
 }
 """Axes and dtype of each field of a Step; None = any dtype."""
 
+_DECLARED = {"alive": "agents_leave", "action_mask": "has_action_mask"}
+"""Fields that a Step has exactly where its Spec says so."""
+
 
 def check_step(step: object, spec: Spec, num_replicas: int, num_envs: int, where: str) -> None:
     """Raise ContractError unless every field of `step` has its shape and dtype.
 
-    `where` names what returned it, `MyEnv.step`.
+    It has masks and who lives exactly where `spec` says so; see `_check_masks`. `where` names what
+    returned it, `MyEnv.step`.
     """
     if not isinstance(step, Step):
         raise ContractError(f"{where} returned {_kind(step)}, expected a Step (types.Step)")
     sizes = _sizes(spec, num_replicas, num_envs)
     for name, (axes, dtype) in _FIELDS.items():
         value: object = getattr(step, name)
+        if name in _DECLARED and (value is None) == getattr(spec, _DECLARED[name]):
+            spec_says = f"spec.{_DECLARED[name]} is {value is None} (types.Spec)"
+            given = "None" if value is None else f"no None, but {_kind(value)}"
+            raise ContractError(f"{where}: {name} is {given}, though {spec_says}")
         # The fields that have a default may be None.
         if value is not None or name not in Step._field_defaults:
             _check_tensor(f"{where}: {name}", value, axes, sizes, dtype, "types.Step")
+    _check_masks(step, spec, where)
+
+
+def _check_masks(step: Step, spec: Spec, where: str) -> None:
+    """Raise ContractError unless all live at a beginning, and who lives may do something."""
+    alive = torch.ones_like(step.reward, dtype=torch.bool) if step.alive is None else step.alive
+    absent = step.first.unsqueeze(-1) & ~alive
+    if absent.any():
+        name = _agent(absent, spec)
+        raise ContractError(
+            f"{where}: {name} does not live where an episode begins, expected all agents (types.Step)"
+        )
+    if step.action_mask is None:
+        return
+    goes_on = ~step.terminated.unsqueeze(-1)
+    stuck = goes_on & alive & ~_allowed(step.action_mask, spec).any(-1)
+    if stuck.any():
+        name = _agent(stuck, spec)
+        raise ContractError(
+            f"{where}: action_mask allows {name} nothing, "
+            "expected an action for each agent that lives (types.Step)"
+        )
+
+
+def check_leaving(before: Step, after: Step, spec: Spec, where: str) -> None:
+    """Raise ContractError if an agent that had left is back after one action, or is paid for it.
+
+    `where` names what returned `after`, `MyEnv.step`.
+    """
+    if before.alive is None or after.alive is None:
+        return
+    returned, paid = after.alive & ~before.alive, (after.reward != 0) & ~before.alive
+    if returned.any():
+        name = _agent(returned, spec)
+        raise ContractError(
+            f"{where}: {name} is back, expected that who has left stays away until the episode ends "
+            "(types.Step)"
+        )
+    if paid.any():
+        name, reward = _agent(paid, spec), after.reward[paid][0].item()
+        raise ContractError(
+            f"{where}: reward of {name} is {reward:g}, "
+            "expected 0 after the step in which it left (types.Step)"
+        )
+
+
+def check_allowed(action: Tensor, step: Step, spec: Spec) -> None:
+    """Raise ContractError if an agent that lives takes an action that `step.action_mask` forbids."""
+    if step.action_mask is None:
+        return
+    forbidden = ~step.action_mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    if step.alive is not None:
+        forbidden &= step.alive
+    if forbidden.any():
+        name, number = _agent(forbidden, spec), int(action[forbidden][0])
+        raise ContractError(
+            f"policy: action of {name} is {number}, "
+            "expected one that action_mask allows (types.Policy)"
+        )
+
+
+def _allowed(action_mask: Tensor, spec: Spec) -> Tensor:
+    """Return an action mask without what stands beyond an agent's own actions."""
+    missing = missing_actions(spec, action_mask.device)
+    return action_mask if missing is None else action_mask & ~missing
+
+
+def _agent(wrong: Tensor, spec: Spec) -> str:
+    """Return the name of the first agent of which something [R, E, N] is wrong."""
+    return spec.agent_names[int(wrong.nonzero()[0, 2])]
 
 
 def check_action(action: object, spec: Spec, num_replicas: int, num_envs: int) -> None:
@@ -51,11 +130,10 @@ def check_action(action: object, spec: Spec, num_replicas: int, num_envs: int) -
     counts = torch.tensor(spec.num_actions, device=actions.device)
     wrong = (actions < 0) | (actions >= counts)
     if wrong.any():
-        agent = int(wrong.nonzero()[0, 2])
-        action_seen = int(actions[wrong][0])
+        name, number = _agent(wrong, spec), int(actions[wrong][0])
+        last = spec.num_actions[spec.agent_names.index(name)] - 1
         raise ContractError(
-            f"policy: action of {spec.agent_names[agent]} is {action_seen}, "
-            f"expected 0 to {spec.num_actions[agent] - 1} (types.Policy)"
+            f"policy: action of {name} is {number}, expected 0 to {last} (types.Policy)"
         )
 
 
@@ -82,8 +160,10 @@ def check_first_step(env: Env, policy: Policy, num_replicas: int) -> None:
     check_step(step, *sizes, f"{name}.reset")
     action = policy(step)
     check_action(action, *sizes)
+    check_allowed(action, step, env.spec)
     after = env.step(action)
     check_step(after, *sizes, f"{name}.step")
+    check_leaving(step, after, env.spec, f"{name}.step")
     check_step(env.restart(after), *sizes, f"{name}.restart")
 
 

@@ -13,6 +13,7 @@ import torch
 from marlrun.config.nested import Config
 from marlrun.config.unit import Unit, unit_of
 from marlrun.runner import documents, inputs
+from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, load, restore
 from marlrun.runner.device import choose
@@ -81,6 +82,7 @@ def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
     the configuration.
     """
     job = run.job
+    refuse_unable(job.algo, job.env, env.spec, run.plugins)
     learner = build_learner(
         job.algo, env, job.seeds, run.device, run.plugins, job.num_envs, job.graph
     )

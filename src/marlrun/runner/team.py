@@ -13,6 +13,7 @@ from torch import Tensor
 
 from marlrun.config.schema import did_you_mean
 from marlrun.config.unit import singular
+from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.stored import StoredRun, load_learner, misfit, open_run, training_env
 from marlrun.streams import derive
 from marlrun.system.output import say
@@ -125,6 +126,7 @@ def _load_guest(guest: Guest, host: StoredRun, game: Spec) -> Player:
     env = training_env(run)
     if problem := misfit(env.spec, game):
         raise ValueError(problem)
+    refuse_unable(run.job.algo, host.job.env, game, run.plugins)
     learner, path, unit, done = load_learner(run, env, guest.checkpoint)
     say(f"guest {path}: {singular(unit)} {done}")
     target = run.job.algo["_target_"]

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from marlrun.config.schema import did_you_mean
 from marlrun.envs.pettingzoo.export import ParallelGame, RenderMode, one_thread
@@ -36,21 +37,11 @@ def load_policy(
         raise ValueError(f"replica={replica}: expected int [0, {len(seeds) - 1}], as the run has")
     with one_thread():
         env = build_env(run.job.env, seeds, run.device, plugins, num_envs=1)
-        _refuse_masks(env.reset())
         learner = load_learner(run, env, checkpoint).learner
     seed = seeds[replica] if seed is None else seed
     # The name under which mode=eval draws the numbers of its first episodes.
     policy = learner.policy(explore=False, seeds=[derive(seed, "mode=eval")] * len(seeds))
     return TrainedPolicy(run, env.spec, policy, replica)
-
-
-def _refuse_masks(step: Step) -> None:
-    """Raise ValueError for a game in which a policy depends on more than what its agents observe."""
-    if step.action_mask is not None or step.alive is not None:
-        knowledge = "which agents live and what they may do"
-        raise ValueError(
-            f"env: a policy of this game must know {knowledge}; act() takes observations alone"
-        )
 
 
 class TrainedPolicy:
@@ -80,22 +71,30 @@ class TrainedPolicy:
         """Begin an episode: what the agents remember of the one before is forgotten."""
         self._begins = True
 
-    def act(self, observations: Mapping[str, ArrayLike]) -> dict[str, int]:
+    def act(self, observations: Mapping[str, Any]) -> dict[str, int]:
         """Return an action of every agent, and remember what the agents have observed.
 
         `observations` has an array of numbers of every agent, as long as what the agent observes.
-        ValueError, in one line, for other observations, or if `reset` was not called before.
+        Where a game masks actions it has a dict, as PettingZoo does: that array as `observation`,
+        and 1 or 0 for each action of the agent as `action_mask`. Where agents leave, one of whom
+        nothing is observed has left, and has no action. ValueError, in one line, for other
+        observations, or if `reset` was not called before.
         """
         if self._begins is None:
             raise ValueError("act() before reset(): expected reset() first")
+        self._check_agents(observations)
+        masks = self._masks(observations) if self._spec.has_action_mask else None
         rows = self._rows(observations)
+        alive = np.array([agent in observations for agent in self.agents])
         with one_thread(), torch.no_grad():
-            actions = self._policy(self._step(rows, self._begins))[self._replica, 0].cpu()
+            step = self._step(rows, masks, alive, self._begins)
+            actions = self._policy(step)[self._replica, 0].cpu()
         self._begins = False
-        return dict(zip(self.agents, map(int, actions), strict=True))
+        pairs = zip(self.agents, map(int, actions), strict=True)
+        return {agent: action for agent, action in pairs if agent in observations}
 
-    def _rows(self, observations: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
-        """Return what the agents observe, [N, O], padded; ValueError if it cannot be."""
+    def _check_agents(self, observations: Mapping[str, Any]) -> None:
+        """Raise ValueError unless observations are of the agents that may be there."""
         if not isinstance(observations, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             given = type(observations).__name__
             raise ValueError(f"observations: got {given}, expected a dict by agent's name")
@@ -103,14 +102,31 @@ class TrainedPolicy:
             if agent not in self.agents:
                 guess = did_you_mean(str(agent), self.agents)
                 raise ValueError(f"no agent {agent!r}: expected {', '.join(self.agents)}{guess}")
-        sizes = self._spec.obs_sizes
-        rows = np.zeros((len(sizes), max(sizes)), np.float32)
-        for row, agent, size in zip(rows, self.agents, sizes, strict=True):
-            if agent not in observations:
+        may_be_missing = self._spec.agents_leave and not self._begins
+        for agent, size in zip(self.agents, self._spec.obs_sizes, strict=True):
+            if agent not in observations and not may_be_missing:
                 raise ValueError(
                     f"observation of {agent}: missing, expected an array of {size} numbers"
                 )
-            row[:size] = _checked(agent, observations[agent], size)
+
+    def _masks(self, observations: Mapping[str, Any]) -> NDArray[np.bool_]:
+        """Return what the agents may do, [N, A]; ValueError if an agent's mask is no good."""
+        counts = self._spec.num_actions
+        masks = np.zeros((len(counts), max(counts)), np.bool_)
+        for row, agent, count in zip(masks, self.agents, counts, strict=True):
+            if agent in observations:
+                row[:count] = _checked_mask(agent, observations[agent], count)
+        return masks
+
+    def _rows(self, observations: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Return what the agents observe, [N, O], padded; ValueError if it cannot be."""
+        sizes = self._spec.obs_sizes
+        rows = np.zeros((len(sizes), max(sizes)), np.float32)
+        for row, agent, size in zip(rows, self.agents, sizes, strict=True):
+            if agent in observations:
+                content = observations[agent]
+                array = content["observation"] if self._spec.has_action_mask else content
+                row[:size] = _checked(agent, array, size)
         if self._spec.num_states is not None:
             self._refuse_other_states(rows)
         return rows
@@ -123,13 +139,47 @@ class TrainedPolicy:
                 expected = "expected the state, one-hot, the same for all agents of this game"
                 raise ValueError(f"observation of {agent}: {expected}")
 
-    def _step(self, rows: NDArray[np.float32], first: bool) -> Step:
+    def _step(
+        self,
+        rows: NDArray[np.float32],
+        masks: NDArray[np.bool_] | None,
+        alive: NDArray[np.bool_],
+        first: bool,
+    ) -> Step:
         """Return the step that all replicas see."""
-        replicas = len(self._run.job.seeds)
-        obs = torch.from_numpy(rows).to(self._run.device).repeat(replicas, 1, 1, 1)
-        no = torch.zeros(replicas, 1, dtype=torch.bool, device=obs.device)
-        state = None if self._spec.num_states is None else obs[:, :, 0]
-        return Step(no | first, obs, torch.zeros_like(obs[..., 0]), no, no, state=state)
+
+        def repeated(array: NDArray[Any]) -> Tensor:
+            tensor = torch.from_numpy(array).to(self._run.device)
+            return tensor.repeat(len(self._run.job.seeds), 1, *(1,) * array.ndim)
+
+        obs = repeated(rows)
+        no = torch.zeros(obs.shape[:2], dtype=torch.bool, device=obs.device)
+        return Step(
+            no | first,
+            obs,
+            torch.zeros_like(obs[..., 0]),
+            no,
+            no,
+            alive=repeated(alive) if self._spec.agents_leave else None,
+            action_mask=None if masks is None else repeated(masks),
+            state=None if self._spec.num_states is None else obs[:, :, 0],
+        )
+
+
+def _checked_mask(agent: str, content: Any, count: int) -> NDArray[np.bool_]:
+    """Return which of its actions an agent may take; ValueError unless there is such a mask."""
+    keys = ("observation", "action_mask")
+    if not isinstance(content, Mapping) or any(key not in content for key in keys):
+        raise ValueError(f"observation of {agent}: expected a dict with {' and '.join(keys)}")
+    try:
+        mask = np.asarray(cast("Mapping[str, ArrayLike]", content)["action_mask"], np.float32)
+    except (TypeError, ValueError):
+        mask = np.empty(0)
+    if mask.shape != (count,) or not np.isin(mask, (0, 1)).all() or not mask.any():
+        raise ValueError(
+            f"action_mask of {agent}: expected {count} numbers that are 0 or 1, and a 1 among them"
+        )
+    return mask.astype(np.bool_)
 
 
 def _checked(agent: str, observation: ArrayLike, size: int) -> NDArray[np.float32]:

@@ -1,0 +1,47 @@
+"""Whether an algorithm handles what a game has: masked actions, agents that leave."""
+
+from collections.abc import Sequence
+
+from marlrun.config.schema import declared, options
+from marlrun.runner.build import Kind, Node, resolve
+from marlrun.types import Spec
+
+_ABILITIES = {
+    "has_action_mask": ("handles_action_masks", "masked actions"),
+    "agents_leave": ("handles_leaving", "agents that leave"),
+}
+"""What a Spec may say, the attribute of a learner's class that answers it, and its words."""
+
+
+def refuse_unable(algo: Node, env: Node, spec: Spec, plugins: Sequence[str]) -> None:
+    """Raise ValueError, in one line, unless the algorithm of a node handles the game of another."""
+    learner = resolve(algo.get("_target_"), "algo", plugins)
+    needs = [ability for name, ability in _ABILITIES.items() if getattr(spec, name)]
+    lacking = [words for attribute, words in needs if not getattr(learner, attribute, False)]
+    if lacking:
+        able = ", ".join(_able([attribute for attribute, _ in needs]))
+        raise ValueError(
+            f"algo={_name(algo, 'algo')}: does not handle {' and '.join(lacking)}, "
+            f"as env={_name(env, 'env')} has them; expected {able}"
+        )
+
+
+def _able(attributes: Sequence[str]) -> list[str]:
+    """Return the algorithms of conf/algo whose classes have all of these attributes."""
+    return [
+        name
+        for name in options("algo")
+        if all(
+            getattr(resolve(_target(name, "algo"), "algo", ()), key, False) for key in attributes
+        )
+    ]
+
+
+def _name(node: Node, kind: Kind) -> str:
+    """Return the name of the first file in conf/ that has the node's class; else the class."""
+    target = node["_target_"]
+    return next((name for name in options(kind) if _target(name, kind) == target), target)
+
+
+def _target(name: str, kind: Kind) -> str:
+    return declared(f"{kind}/{name}", kind).rules[f"{kind}._target_"].default
