@@ -1,6 +1,7 @@
 """Dec-HDRQN against plain autograd on `torch.nn` modules, one agent at a time."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,160 @@ def test_nothing_is_learned_of_actions_that_an_agent_lacks():
         assert torch.equal(plain.parameters["cell.bias"], biased.parameters["cell.bias"])
 
 
+MASKED = Spec(1, ("a",), (3,), (4,), 6, 1.0, has_action_mask=True, agents_leave=True)
+YES, NO = True, False
+
+
+def _transition(forbidden=(NO, NO, NO, NO), absent=(NO, NO), reward=3.0) -> tuple[Traces, DecHDRQN]:
+    """Return a trace of one step, action 0, and a learner whose values do not depend on it.
+
+    The online network says 1, 0, 5, 3 of the four actions, the target network 1, 2, 5, 0.
+    """
+    learner = _learner(spec=MASKED, trace=1, batch=1, gamma=0.5, episodes=1)
+    learner.rows.zero_()
+    learner.parameters["head.bias"][..., :4] = torch.tensor([1.0, 0.0, 5.0, 3.0])
+    learner.target_parameters["head.bias"][..., :4] = torch.tensor([1.0, 2.0, 5.0, 0.0])
+    no = torch.zeros(1, 1, dtype=torch.bool)
+    ends = [
+        Step(
+            *(no, torch.randn(1, 1, 1, 3), torch.zeros(1, 1, 1), no, no),
+            alive=~torch.tensor(left).view(1, 1, 1),
+            action_mask=~torch.tensor(mask).view(1, 1, 1, 4),
+        )
+        for left, mask in zip(absent, ((NO,) * 4, forbidden), strict=True)
+    ]
+    sights = torch.stack([learner.sight.of(step) for step in ends]).permute(1, 3, 0, 2, 4)
+    one = torch.ones(1, 1, 1, 1)
+    return Traces(sights, 0 * one.long(), reward * one, 0 * one, one), learner
+
+
+@pytest.mark.parametrize(
+    ("case", "double_q", "delta"),
+    [
+        # r + gamma max Q' - Q = 3 + .5 * 5 - 1, all actions being allowed.
+        ({}, False, 4.5),
+        # Action 2 is forbidden in the next state, so it is not worth 5 there: 3 + .5 * 2 - 1.
+        ({"forbidden": (NO, NO, YES, NO)}, False, 3.0),
+        ({"forbidden": (NO, YES, YES, NO)}, False, 2.5),
+        # The online network's best of those allowed is action 3, which the target network values 0.
+        ({"forbidden": (NO, NO, YES, NO)}, True, 2.0),
+        ({"forbidden": (NO, NO, YES, YES)}, True, 2.5),
+        # It leaves: 3 - 1. What it may do afterwards means nothing.
+        ({"absent": (NO, YES)}, False, 2.0),
+        ({"absent": (NO, YES), "forbidden": (YES,) * 4}, False, 2.0),
+        ({"absent": (NO, YES), "forbidden": (YES,) * 4}, True, 2.0),
+        # It left before: nothing is learned.
+        ({"absent": (YES, YES)}, False, 0.0),
+    ],
+)
+def test_targets_with_masks_and_leavers_by_hand(case, double_q, delta):
+    traces, learner = _transition(**case)
+    learner.double_q = double_q
+    loss, taken = learner.descend(traces, BETA)
+    assert loss.tolist() == [pytest.approx(delta**2)]
+    assert taken.tolist() == [0.0 if case.get("absent") == (YES, YES) else 1.0]
+    gradient = live_views(learner.net, learner.optimizer.gradient)["head.bias"].flatten()
+    assert gradient.tolist() == [pytest.approx(-2 * delta), 0, 0, 0]
+
+
+def _with_masks(learner: DecHDRQN, step: Step, allowed=1.0, alive=1.0) -> Step:
+    """Return a step with masks and leavers at random; at least action 1 is allowed."""
+    shape = *step.reward.shape, learner.net.num_actions
+    mask = torch.rand(shape) < allowed
+    mask[..., 1] = True
+    return step._replace(action_mask=mask, alive=torch.rand(step.reward.shape) < alive)
+
+
+BOTH = Spec(2, ("a", "b"), (3, 3), (2, 4), 6, 1.0, has_action_mask=True, agents_leave=True)
+
+
+def test_what_is_forbidden_is_never_chosen_and_the_rest_is_explored_uniformly():
+    learner = _learner(spec=BOTH, num_envs=500, eval_epsilon=0.0)
+    learner.parameters["head.bias"][..., 3] = 100.0
+    counts = torch.zeros(4)
+    for explore in (True, False):
+        policy = learner.policy(explore, seeds=learner.seeds)
+        for _ in range(20):
+            step = _with_masks(learner, _step(learner, True, False), allowed=0.5)
+            action = policy(step)
+            assert step.action_mask.gather(-1, action.unsqueeze(-1)).all()
+            assert action[..., 0].max() <= 1
+            # Agent b where it may do just 1 and 3: each half of the time, whatever their values.
+            two = (step.action_mask[0, :, 1] == torch.tensor([NO, YES, NO, YES])).all(-1)
+            if explore:
+                counts += action[0, two, 1].bincount(minlength=4)
+            else:
+                assert (action[0, two, 1] == 3).all()
+    assert counts[0] == counts[2] == 0 and counts.sum() > 500
+    assert abs(counts[1] / counts.sum() - 0.5) <= 2 / counts.sum() ** 0.5
+
+
+def test_who_has_left_does_something_that_it_has_and_anticipates_nothing():
+    learner = _learner(spec=BOTH, num_envs=50)
+    step = _with_masks(learner, _step(learner, False, False), alive=0.5)
+    step = step._replace(action_mask=step.action_mask & step.alive.unsqueeze(-1))
+    for explore in (True, False):
+        action = learner.policy(explore, seeds=learner.seeds)(step)
+        assert (action < torch.tensor(BOTH.num_actions)).all() and (action >= 0).all()
+    value = learner.policy(False, seeds=learner.seeds).value(step)
+    assert torch.equal(value == 0, ~step.alive)
+
+
+def _play(learner: DecHDRQN, num_steps: int, change) -> list[torch.Tensor]:
+    """Let a learner explore and learn; return its actions. `change(step, t)` changes each step."""
+    torch.manual_seed(0)
+    policy, actions = learner.policy(True, learner.seeds), []
+    before = change(_step(learner, True, False), 0)
+    for t in range(1, num_steps):
+        after = _step(learner, False, t % 6 == 0)
+        after = change(after._replace(reward=torch.randn(after.reward.shape)), t)
+        actions.append(policy(before))
+        learner.observe(before, actions[-1], after)
+        learner.update()
+        before = change(_step(learner, True, False), t) if after.done.all() else after
+    return actions
+
+
+def test_masks_that_forbid_nothing_change_nothing():
+    everything = torch.ones(1, 1, 2, 4, dtype=torch.bool)
+    plain = _learner(learning_starts=1)
+    masked = _learner(
+        spec=replace(SPEC, has_action_mask=True, agents_leave=True), learning_starts=1
+    )
+    actions = [
+        _play(plain, 150, lambda step, t: step),
+        _play(
+            masked,
+            150,
+            lambda step, t: step._replace(action_mask=everything, alive=everything[..., 0]),
+        ),
+    ]
+    assert plain.updates == masked.updates > 10
+    assert all(map(torch.equal, *actions))
+    assert torch.equal(plain.online, masked.online)
+
+
+def test_what_follows_an_agents_leaving_changes_nothing_that_it_learns():
+    """Its observations, its actions and what it may do: agent b leaves after the third step."""
+    learners, mask = [], torch.ones(1, 1, 2, 4, dtype=torch.bool)
+    for noise in (0.0, 1.0):
+
+        def change(step, t, noise=noise):
+            has_left = t % 6 in (4, 5, 0) and not step.first.all()
+            alive = torch.tensor([[[True, not has_left]]])
+            obs = torch.where(alive.unsqueeze(-1), step.obs, noise * step.obs)
+            reward = step.reward * (alive if t % 6 != 4 else 1.0)
+            allowed = mask & (alive.unsqueeze(-1) | torch.tensor(noise > 0))
+            return step._replace(obs=obs, reward=reward, alive=alive, action_mask=allowed)
+
+        spec = replace(SPEC, has_action_mask=True, agents_leave=True)
+        learners.append(_learner(spec=spec, learning_starts=1))
+        _play(learners[-1], 150, change)
+    assert learners[0].updates > 10
+    assert not torch.equal(learners[0].replay.records, learners[1].replay.records)
+    assert torch.equal(learners[0].online, learners[1].online)
+
+
 def test_noise_in_the_padding_of_observations_changes_nothing():
     spec = Spec(2, ("a", "b"), (1, 3), (4, 4), horizon=6, discount=1.0)
     clean, noisy = _learner(spec=spec), _learner(spec=spec)
@@ -308,6 +463,8 @@ def _filled(**changes: Any) -> DecHDRQN:
         for t in range(length):
             before, after = _step(learner, t == 0, False), _step(learner, False, t == length - 1)
             after = after._replace(reward=torch.randn(2, 1, 2))
+            if learner.spec.has_action_mask:
+                before, after = (_with_masks(learner, step, 0.6, 0.8) for step in (before, after))
             learner.observe(before, torch.randint(2, (2, 1, 2)), after)
     return learner
 
@@ -321,6 +478,8 @@ def _filled(**changes: Any) -> DecHDRQN:
         {"double_q": True, "target_history": "faithful"},
         {"target_history": "faithful", "trace": 1},
         {"spec": Spec(2, ("a", "b"), (3, 3), (2, 4), horizon=6, discount=1.0)},
+        {"spec": BOTH},
+        {"spec": BOTH, "double_q": True},
     ],
 )
 def test_recorded_updates_equal_plain_ones_bit_for_bit(changes):

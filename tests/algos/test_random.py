@@ -37,3 +37,15 @@ def test_a_policy_draws_by_the_seeds_it_is_given():
     one, two, again = (learner.policy(explore=False, seeds=[seed])(step) for seed in (1, 2, 1))
     assert torch.equal(one, again)
     assert not torch.equal(one, two)
+
+
+def test_what_is_allowed_is_equally_likely():
+    allowed = torch.tensor([[1, 0, 1, 1, 1], [0, 1, 1, 0, 1]]).bool().expand(1, 3000, 2, 5)
+    learner = Random(SPEC, [0], torch.device("cpu"), num_envs=3000)
+    no, reward = torch.zeros(1, 3000, dtype=torch.bool), torch.zeros(1, 3000, 2)
+    step = Step(no, reward[..., None], reward, no, no, action_mask=allowed)
+    actions = learner.policy(explore=True, seeds=[0])(step)[0]
+    assert (actions[:, 0] == 0).all(), "agent a has two actions"
+    counts = actions[:, 1].bincount(minlength=5)
+    assert counts[0] == counts[3] == 0
+    assert (counts[[1, 2, 4]] - 1000).abs().max() < 5 * (3000 * 2 / 9) ** 0.5

@@ -1,8 +1,21 @@
 """What a writer of algorithms and environments does wrong, each mistake in a class of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
-from checks.toys import Corridor, Gradient, GradientPolicy, Rollout, Tabular, TabularPolicy, Uneven
+from checks.toys import (
+    Corridor,
+    Gradient,
+    GradientPolicy,
+    GreedyPolicy,
+    Offline,
+    Rollout,
+    Tabular,
+    TabularPolicy,
+    Uneven,
+)
+from mymarl.envs.doors import Doors
 
 
 class OutOfBounds(Corridor):
@@ -102,6 +115,49 @@ class Noisy(Uneven):
         obs = super().seen()
         obs[..., 1, 1] = 0.5
         return obs
+
+
+class Locked(Doors):
+    """Allows nothing in the cell before the door."""
+
+    def _allowed(self):
+        return super()._allowed() & (self._cell != self._last - 1).unsqueeze(-1)
+
+
+class PaysGhosts(Doors):
+    """Goes on paying those that have left."""
+
+    def step(self, action):
+        was_alive = self._alive
+        step = super().step(action)
+        return step._replace(reward=step.reward + 0.25 * ~was_alive)
+
+
+class Resurrects(Doors):
+    """Brings back who has left, three steps before the clock runs out."""
+
+    def step(self, action):
+        step = super().step(action)
+        back = (self._clock == self.spec.horizon - 3) & ~step.terminated
+        self._alive = self._alive | back.unsqueeze(-1)
+        return step._replace(alive=self._alive, action_mask=self._allowed())
+
+
+class ObeysGhosts(Doors):
+    """What those do that have left moves the others."""
+
+    def step(self, action):
+        pushed = (~self._alive & (action > 0)).flip(-1) & (self._cell == 1)
+        self._cell = torch.where(self._alive & pushed, 0, self._cell)
+        return super().step(torch.where(pushed, 1, action))
+
+
+class Undeclared(Doors):
+    """Masks actions, and does not say so."""
+
+    def __init__(self, *args, **keys):
+        super().__init__(*args, **keys)
+        self.spec = replace(self.spec, has_action_mask=False)
 
 
 class Fails(Corridor):
@@ -219,6 +275,20 @@ class HiddenParameter(Tabular):
 
     def __init__(self, spec, seeds, device, *, num_envs, lr, gamma=0.9):
         super().__init__(spec, seeds, device, num_envs=num_envs, lr=lr)
+
+
+class AlwaysBack(Offline):
+    """Says that it handles masks, and goes back where that is forbidden."""
+
+    handles_action_masks = handles_leaving = True
+
+    def policy(self, explore, seeds):
+        return BackPolicy(self)
+
+
+class BackPolicy(GreedyPolicy):
+    def __call__(self, step):
+        return torch.zeros_like(step.reward, dtype=torch.int64)
 
 
 class OldViews(Gradient):

@@ -96,6 +96,7 @@ RIGHT += [
 def test_what_is_right_passes(env, algo, check):
     lines, summary, code, _ = check(env, algo)
     skipped = {"env/padding", "algo/padding"} if env == "Corridor" else set()
+    skipped |= {"env/leaving"}
     assert summary["failed"] == [] and code == 0, lines
     assert set(summary["skipped"]) == skipped & set(lines)
     assert summary["passed"] == len(lines) - len(summary["skipped"])
@@ -176,6 +177,55 @@ def test_a_mistake_is_named(env, algo, failed, text, check):
     assert set(summary["failed"]) == failed and code == 1, lines
     assert text in "\n".join(lines[name] for name in summary["failed"])
     assert all(lines[name].startswith("FAILED ") for name in summary["failed"])
+
+
+DOORS_YAML = """\
+# Agents that leave
+_target_: checks.mistakes.{name}
+num_envs: 1   # int [1, inf): copies of the game per replica
+length: 4     # int [2, 10]: cells
+near: 1.0     # float [0, 1]: what the hatch pays
+far: 3.0      # float [0, 10]: what the door pays
+slip: 0.1     # float [0, 1): probability that a step on fails
+horizon: 12   # int [1, inf): steps of an episode
+discount: 0.9 # float (0, 1]: the task's discount
+"""
+WITH_MASKS = [
+    ("Locked", "env/shapes", " nothing, expected an action for each agent that lives"),
+    (
+        "Undeclared",
+        "env/shapes",
+        "action_mask is no None, but a Tensor, though spec.has_action_mask",
+    ),
+    ("PaysGhosts", "env/leaving", "is 0.25, expected 0 after the step in which it left"),
+    ("Resurrects", "env/leaving", "is back, expected that who has left stays away"),
+    ("ObeysGhosts", "env/leaving", ", in which those that have left play others, "),
+]
+
+
+@pytest.mark.parametrize(("env", "failed", "text"), WITH_MASKS)
+def test_a_mistake_with_masks_and_leavers_is_named(env, failed, text, check):
+    lines, summary, code, _ = check(env, env_yaml=DOORS_YAML)
+    assert summary["failed"] == [failed] and code == 1, lines
+    assert text in lines[failed]
+
+
+def test_a_learner_that_takes_what_is_forbidden_is_named(check):
+    yaml = DOORS_YAML.replace("checks.mistakes.{name}", "mymarl.envs.doors.Doors")
+    lines, summary, code, _ = check("Doors", "AlwaysBack", "plugins=[checks,mymarl]", env_yaml=yaml)
+    assert summary["failed"] == ["algo/learning"] and code == 1, lines
+    line = "policy: action of walker is 0, expected one that action_mask allows (types.Policy)"
+    assert line in lines["algo/learning"]
+
+
+def test_a_learner_that_handles_no_masks_is_refused_by_name(check):
+    yaml = DOORS_YAML.replace("checks.mistakes.{name}", "mymarl.envs.doors.Doors")
+    *_, code, err = check("Doors", "Tabular", "plugins=[checks,mymarl]", env_yaml=yaml)
+    able = "dec_drqn, dec_hdrqn, random"
+    assert code == 2 and err == (
+        "marlrun: algo=checks.toys.Tabular: does not handle masked actions and agents that leave, "
+        f"as env=mymarl.envs.doors.Doors has them; expected {able}\n"
+    )
 
 
 NOT_ITS_SEEDS = [
@@ -302,5 +352,5 @@ def test_our_algorithms_ignore_padding(typed, marlrun, tmp_path):
 def assert_kept(code, out, err):
     assert code == 0 and json.loads(out[-1])["failed"] == [], out
     # All our games have agents that are alike, and algo=random learns nothing.
-    may_be_skipped = {"env/padding", "algo/padding", "algo/metrics", "algo/moves"}
+    may_be_skipped = {"env/padding", "env/leaving", "algo/padding", "algo/metrics", "algo/moves"}
     assert set(json.loads(out[-1])["skipped"]) <= may_be_skipped

@@ -3,7 +3,13 @@
 import torch
 
 from marlrun.nets.features import joint_observation, own_observation
-from marlrun.nets.masks import masked, missing_actions, missing_features
+from marlrun.nets.masks import (
+    forbidden_actions,
+    masked,
+    missing_actions,
+    missing_features,
+    uniform_action,
+)
 from marlrun.nets.policies import Actor, PolicySettings
 from marlrun.ops.average_reward import score
 from marlrun.types import Spec, Step
@@ -19,6 +25,27 @@ STEP = Step(NO, OBS, torch.zeros(1, 1, 2), NO, NO)
 def test_masks_by_hand():
     assert missing_features(SPEC, CPU).tolist() == [[False] * 3, [False, True, True]]
     assert missing_actions(SPEC, CPU).tolist() == [[False, False, True, True], [False] * 4]
+
+
+def test_what_an_agent_lacks_is_forbidden_whatever_its_mask_says():
+    assert forbidden_actions(STEP, missing_actions(SPEC, CPU)) is None
+    allowed = torch.tensor([[[[1, 0, 1, 0], [1, 0, 1, 0]]]]).bool()
+    step = STEP._replace(action_mask=allowed)
+    expected = [[[[0, 1, 1, 1], [0, 1, 0, 1]]]]
+    assert forbidden_actions(step, missing_actions(SPEC, CPU)).int().tolist() == expected
+    assert torch.equal(forbidden_actions(step, None), ~allowed)
+
+
+def test_numbers_choose_uniformly_among_what_is_allowed():
+    numbers = torch.tensor([0.0, 0.24, 0.25, 0.5, 0.75, 1 - 2.0**-24])
+
+    def chosen(*forbidden):
+        return uniform_action(numbers, torch.tensor(forbidden).bool().expand(6, 4)).tolist()
+
+    assert chosen(0, 0, 0, 0) == [0, 0, 1, 2, 3, 3]
+    assert chosen(1, 0, 1, 0) == [1, 1, 1, 3, 3, 3]
+    assert chosen(1, 1, 0, 1) == [2] * 6
+    assert chosen(1, 1, 1, 1) == [0] * 6
 
 
 def test_agents_that_are_alike_need_no_mask_and_cost_no_copy():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -77,11 +78,25 @@ class Blind(Walk):
 
 
 class Masked(Walk):
-    """Says which actions may be taken."""
+    """Says which actions may be taken, if it is asked to: no 2 on odd places."""
+
+    def __init__(self, seeds, device, *, masked=True, **keys):
+        super().__init__(seeds, device, **keys)
+        self.masked = masked
+        self.spec = replace(self.spec, has_action_mask=masked)
+
+    def step(self, action):
+        return super().step(action)._replace(action_mask=self._mask())
 
     def _begin(self, first):
+        return super()._begin(first)._replace(action_mask=self._mask())
+
+    def _mask(self):
+        if not self.masked:
+            return None
         mask = torch.ones(*self.places.shape, 3, dtype=torch.bool)
-        return super()._begin(first)._replace(action_mask=mask)
+        mask[..., 2] = self.places % 2 == 0
+        return mask
 
 
 class Few(Walk):

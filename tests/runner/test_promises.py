@@ -3,10 +3,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from marlrun.runner.promises import ContractError, check_action, check_metrics, check_step
+from marlrun.runner.promises import (
+    ContractError,
+    check_action,
+    check_allowed,
+    check_leaving,
+    check_metrics,
+    check_step,
+)
 from marlrun.types import Spec, Step
 
 SPEC = Spec(3, ("a", "b", "c"), (5, 4, 5), (2, 3, 2), horizon=10, discount=1.0)
+MASKS = replace(SPEC, has_action_mask=True)
+LEAVERS = replace(SPEC, agents_leave=True)
+ALL_LIVE = torch.ones(2, 4, 3, dtype=torch.bool)
+B_LEFT = torch.tensor([True, False, True]).expand(2, 4, 3)
 
 
 def step(**changes):
@@ -23,8 +34,6 @@ def check(value, spec=SPEC):
 def test_a_good_step_passes_with_and_without_what_may_be_left_out():
     check(step())
     optional = {
-        "alive": torch.ones(2, 4, 3, dtype=torch.bool),
-        "action_mask": torch.ones(2, 4, 3, 3, dtype=torch.bool),
         "state": torch.zeros(2, 4, 7),
         "adjacency": torch.ones(2, 4, 3, 3, dtype=torch.bool),
         "task": torch.zeros(2, 4, dtype=torch.int64),
@@ -61,9 +70,8 @@ def test_a_good_step_passes_with_and_without_what_may_be_left_out():
             "MyEnv.step: first is a list, expected [R, E] = [2, 4] (types.Step)",
         ),
         (
-            {"action_mask": torch.ones(2, 4, 3, 2, dtype=torch.bool)},
-            "MyEnv.step: action_mask has shape [2, 4, 3, 2], "
-            "expected [R, E, N, A] = [2, 4, 3, 3] (types.Step)",
+            {"alive": ALL_LIVE},
+            "MyEnv.step: alive is no None, but a Tensor, though spec.agents_leave is False (types.Spec)",
         ),
         (
             {"state": torch.zeros(2, 7)},
@@ -75,6 +83,77 @@ def test_a_wrong_step_is_one_sentence(changes, message):
     with pytest.raises(ContractError) as refused:
         check(step(**changes))
     assert str(refused.value) == message
+
+
+def test_masks_and_leavers_are_where_the_spec_says_so():
+    both = replace(MASKS, agents_leave=True)
+    mask = torch.ones(2, 4, 3, 3, dtype=torch.bool)
+    check(step(alive=ALL_LIVE, action_mask=mask), both)
+    for field, spec_field in (("alive", "agents_leave"), ("action_mask", "has_action_mask")):
+        given = step(alive=ALL_LIVE, action_mask=mask)._replace(**{field: None})
+        with pytest.raises(ContractError) as refused:
+            check(given, both)
+        line = f"MyEnv.step: {field} is None, though spec.{spec_field} is True (types.Spec)"
+        assert str(refused.value) == line
+
+
+def some(*rows):
+    """Return a mask [2, 4, 3, 3] of these rows, one for each agent."""
+    return torch.tensor(rows, dtype=torch.bool).expand(2, 4, 3, 3)
+
+
+def test_who_lives_may_do_something():
+    mask = some([1, 0, 0], [0, 0, 1], [0, 1, 0])
+    check(step(action_mask=mask), MASKS)
+    # a and c have two actions: what the third says means nothing.
+    stuck = step(action_mask=some([0, 0, 1], [0, 0, 1], [0, 1, 0]))
+    line = "MyEnv.step: action_mask allows a nothing, expected an action for each agent that lives"
+    with pytest.raises(ContractError, match=line):
+        check(stuck, MASKS)
+    ended = torch.ones(2, 4, dtype=torch.bool)
+    check(stuck._replace(terminated=ended), MASKS)
+    with pytest.raises(ContractError, match=line):
+        check(stuck._replace(truncated=ended), MASKS)
+    both = replace(MASKS, agents_leave=True)
+    check(stuck._replace(alive=torch.tensor([False, True, True]).expand(2, 4, 3)), both)
+    with pytest.raises(ContractError, match=line):
+        check(stuck._replace(alive=B_LEFT), both)
+
+
+def test_all_live_where_an_episode_begins():
+    check(step(alive=B_LEFT), LEAVERS)
+    line = "b does not live where an episode begins, expected all agents"
+    with pytest.raises(ContractError, match=line):
+        check(step(alive=B_LEFT, first=torch.ones(2, 4, dtype=torch.bool)), LEAVERS)
+
+
+def test_who_has_left_stays_away_and_is_not_paid():
+    paid = torch.tensor([0.0, 0.5, 0.0]).expand(2, 4, 3)
+    before, left = step(alive=ALL_LIVE), step(alive=B_LEFT)
+    check_leaving(step(), step(), SPEC, "MyEnv.step")
+    check_leaving(before, left._replace(reward=paid), LEAVERS, "MyEnv.step")
+    check_leaving(left, left, LEAVERS, "MyEnv.step")
+    wrong = {
+        "MyEnv.step: b is back, expected that who has left stays away until the episode ends "
+        "(types.Step)": before,
+        "MyEnv.step: reward of b is 0.5, expected 0 after the step in which it left "
+        "(types.Step)": left._replace(reward=paid),
+    }
+    for line, after in wrong.items():
+        with pytest.raises(ContractError) as refused:
+            check_leaving(left, after, LEAVERS, "MyEnv.step")
+        assert str(refused.value) == line
+
+
+def test_who_lives_does_what_is_allowed():
+    given = step(action_mask=some([1, 0, 0], [0, 0, 1], [0, 1, 0]))
+    check_allowed(torch.tensor([0, 2, 1]).expand(2, 4, 3), given, MASKS)
+    action = torch.tensor([0, 1, 1]).expand(2, 4, 3)
+    with pytest.raises(ContractError) as refused:
+        check_allowed(action, given, MASKS)
+    line = "policy: action of b is 1, expected one that action_mask allows (types.Policy)"
+    assert str(refused.value) == line
+    check_allowed(action, given._replace(alive=B_LEFT), MASKS)
 
 
 def test_a_one_hot_state_has_the_size_that_the_spec_says():

@@ -256,17 +256,6 @@ def test_where_all_agents_see_the_state_they_see_the_same(stored):
                 policy.act(every)
 
 
-def test_a_policy_that_needs_more_than_observations_says_so(tmp_path):
-    node = {"_target_": "runner.fakes.Masked", "num_envs": 2}
-    train(config(env=node, env_steps=0), tmp_path / "run", [])
-    line = (
-        "env: a policy of this game must know which agents live and what they may do; "
-        "act() takes observations alone"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
-        marlrun.load(tmp_path / "run", plugins=["runner"])
-
-
 def test_damaged_results(stored, tmp_path):
     run = Path(shutil.copytree(stored["random"], tmp_path / "run"))
     content = record(run)

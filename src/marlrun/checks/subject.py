@@ -17,7 +17,7 @@ from marlrun.config.unit import plural
 from marlrun.runner.build import build_env, build_learner, resolve
 from marlrun.runner.checkpoint import Checkpoints, load
 from marlrun.runner.job import Job
-from marlrun.runner.promises import check_action
+from marlrun.runner.promises import check_action, check_allowed
 from marlrun.streams import Stream
 from marlrun.types import AnyLearner, Env, Learner, Metrics, Policy, Seeds, Spec, StateDict, Step
 
@@ -199,12 +199,14 @@ def play(
 ) -> Iterator[Transition]:
     """Yield a copy of every transition, as the loop of training makes them, from `start` or reset.
 
-    The learner learns. ContractError for an action that no agent has, before the game fails of it.
+    The learner learns. ContractError for an action that its agent lacks or may not take, before the
+    game fails of it.
     """
     step = env.reset() if start is None else start
     while True:
         before, action = copied(step), policy(step)
         check_action(action, env.spec, *step.first.shape)
+        check_allowed(action, step, env.spec)
         after = env.step(action)
         metrics: Metrics = {}
         if learner is not None:
