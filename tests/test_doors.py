@@ -196,65 +196,52 @@ def test_it_is_evaluated_also_in_a_changed_game(stored, capsys):
     assert record(stored)["exact"]["optimum"] > record(stored)["exact"]["random"]
 
 
-def observations(step) -> dict:
-    """Return what the agents that live see, as PettingZoo has it."""
-    seen = {}
-    for agent, (name, size, actions) in enumerate((("walker", 5, 4), ("follower", 4, 2))):
-        if step.alive[0, 0, agent]:
-            mask = step.action_mask[0, 0, agent, :actions].numpy().astype("int8")
-            seen[name] = {"observation": step.obs[0, 0, agent, :size], "action_mask": mask}
-    return seen
-
-
 @pytest.mark.parametrize("replica", [0, 1])
 def test_a_loaded_policy_acts_as_in_its_evaluation(stored, replica):
     run = open_run(stored, "cpu", PLUGINS)
     seeds = [derive(seed, "mode=eval") for seed in (0, 1)]
-    rules = {key: run.job.env[key] for key in RULES}
-    all_games, game = make(seeds, **rules), make(seeds[replica : replica + 1], **rules)
+    all_games = make(seeds, **{key: run.job.env[key] for key in RULES})
     evaluated = load_learner(run, all_games, "best").learner.policy(False, seeds)
     policy = marlrun.load(stored, replica=replica, plugins=PLUGINS)
+    game = policy.env()
+    num_left, step = 0, all_games.reset()
+    observations, infos = game.reset(seed=seeds[replica])
     policy.reset()
-    step_of_all, step, num_left = all_games.reset(), game.reset(), 0
-    while not step.done.any():
-        expected = evaluated(step_of_all)
-        actions = policy.act(observations(step))
+    while game.agents:
+        expected, actions = evaluated(step), policy.act(observations, infos)
+        assert set(actions) == set(game.agents)
         for agent, name in enumerate(("walker", "follower")):
-            assert (name in actions) == bool(step.alive[0, 0, agent])
             assert actions.get(name) in (None, int(expected[replica, 0, agent]))
         num_left += len(actions) < 2
-        step = game.step(expected[replica : replica + 1])
-        step_of_all = all_games.step(expected)
-        assert torch.equal(step.obs[0], step_of_all.obs[replica])
-    assert num_left > 0 or replica == 0
+        observations, _, _, _, infos = game.step(actions)
+        step = all_games.step(expected)
+    assert step.done[replica].all() and num_left > 0
 
 
 def test_wrong_masks_are_one_line(stored):
     policy = marlrun.load(stored, plugins=PLUGINS)
     policy.reset()
-    good = observations(make().reset())
-    wrong = {
-        "observation of walker: expected a dict with observation and action_mask": {
-            **good,
-            "walker": [0] * 5,
-        },
-        "action_mask of walker: expected 4 numbers that are 0 or 1, and a 1 among them": {
-            **good,
-            "walker": good["walker"] | {"action_mask": [1, 1]},
-        },
-        "action_mask of follower: expected 2 numbers that are 0 or 1, and a 1 among them": {
-            **good,
-            "follower": good["follower"] | {"action_mask": [0, 0]},
-        },
-        "observation of follower: missing, expected an array of 4 numbers": {
-            "walker": good["walker"]
-        },
-    }
-    for line, given in wrong.items():
+    good, masks = policy.env().reset()
+    line = "infos of walker: expected an action_mask of 4 numbers that are 0 or 1"
+    for wrong in (
+        None,
+        {},
+        {"walker": {}},
+        {"walker": 3},
+        {"walker": {"action_mask": [1, 2, 0, 0]}},
+    ):
         with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
-            policy.act(given)
-    assert set(policy.act(good)) == {"walker", "follower"}
-    assert set(policy.act({"follower": good["follower"]})) == {"follower"}
+            policy.act(good, wrong)
+    line = "infos of follower: expected an action_mask of 2 numbers that are 0 or 1"
+    with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
+        policy.act(good, masks | {"follower": masks["walker"]})
+    line = "observation of follower: missing, expected an array of 4 numbers"
+    with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
+        policy.act({"walker": good["walker"]}, masks)
+    assert set(policy.act(good, masks)) == {"walker", "follower"}
+    left = {**masks, "walker": {"action_mask": [0, 0, 0, 0]}}
+    assert set(policy.act(good, left)) == {"follower"}
+    assert set(policy.act({"follower": good["follower"]}, masks)) == {"follower"}
 
 
 REFUSED = (

@@ -256,6 +256,20 @@ def test_where_all_agents_see_the_state_they_see_the_same(stored):
                 policy.act(every)
 
 
+def test_a_game_that_masks_actions_needs_infos(tmp_path):
+    node = {"_target_": "runner.fakes.Masked", "num_envs": 2}
+    algo = {"_target_": "marlrun.algos.random.Random"}
+    train(config(env=node, algo=algo, env_steps=0), tmp_path / "run", [])
+    policy = marlrun.load(tmp_path / "run", plugins=["runner"])
+    policy.reset()
+    observations, infos = policy.env().reset()
+    assert set(policy.act(observations, infos)) == {"left", "right"}
+    nothing = infos | {"right": {"action_mask": np.zeros(3)}}
+    line = "infos of right: action_mask allows nothing, expected an action"
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        policy.act(observations, nothing)
+
+
 def test_damaged_results(stored, tmp_path):
     run = Path(shutil.copytree(stored["random"], tmp_path / "run"))
     content = record(run)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,27 +71,31 @@ class TrainedPolicy:
         """Begin an episode: what the agents remember of the one before is forgotten."""
         self._begins = True
 
-    def act(self, observations: Mapping[str, Any]) -> dict[str, int]:
+    def act(
+        self, observations: Mapping[str, ArrayLike], infos: Mapping[str, Any] | None = None
+    ) -> dict[str, int]:
         """Return an action of every agent, and remember what the agents have observed.
 
-        `observations` has an array of numbers of every agent, as long as what the agent observes.
-        Where a game masks actions it has a dict, as PettingZoo does: that array as `observation`,
-        and 1 or 0 for each action of the agent as `action_mask`. Where agents leave, one of whom
-        nothing is observed has left, and has no action. ValueError, in one line, for other
-        observations, or if `reset` was not called before.
+        `observations` has an array of numbers of every agent, as long as what the agent observes;
+        where agents leave, none of those that have left, who get no action. Where the game masks
+        actions, `infos[agent]["action_mask"]` has 1 or 0 for each action of the agent; who may do
+        nothing has left. ValueError, in one line, for other observations or masks, or if `reset` was
+        not called before.
         """
         if self._begins is None:
             raise ValueError("act() before reset(): expected reset() first")
         self._check_agents(observations)
-        masks = self._masks(observations) if self._spec.has_action_mask else None
         rows = self._rows(observations)
+        masks = self._masks(observations, infos or {}) if self._spec.has_action_mask else None
         alive = np.array([agent in observations for agent in self.agents])
+        if masks is not None:
+            alive &= masks.any(-1)
         with one_thread(), torch.no_grad():
             step = self._step(rows, masks, alive, self._begins)
             actions = self._policy(step)[self._replica, 0].cpu()
         self._begins = False
-        pairs = zip(self.agents, map(int, actions), strict=True)
-        return {agent: action for agent, action in pairs if agent in observations}
+        agents = zip(self.agents, map(int, actions), alive, strict=True)
+        return {agent: action for agent, action, lives in agents if lives}
 
     def _check_agents(self, observations: Mapping[str, Any]) -> None:
         """Raise ValueError unless observations are of the agents that may be there."""
@@ -109,24 +113,27 @@ class TrainedPolicy:
                     f"observation of {agent}: missing, expected an array of {size} numbers"
                 )
 
-    def _masks(self, observations: Mapping[str, Any]) -> NDArray[np.bool_]:
+    def _masks(
+        self, observations: Mapping[str, Any], infos: Mapping[str, Any]
+    ) -> NDArray[np.bool_]:
         """Return what the agents may do, [N, A]; ValueError if an agent's mask is no good."""
         counts = self._spec.num_actions
         masks = np.zeros((len(counts), max(counts)), np.bool_)
         for row, agent, count in zip(masks, self.agents, counts, strict=True):
             if agent in observations:
-                row[:count] = _checked_mask(agent, observations[agent], count)
+                row[:count] = _checked_mask(agent, infos, count)
+        if not self._spec.agents_leave and not masks.any(-1).all():
+            agent = self.agents[int(masks.any(-1).argmin())]
+            raise ValueError(f"infos of {agent}: action_mask allows nothing, expected an action")
         return masks
 
-    def _rows(self, observations: Mapping[str, Any]) -> NDArray[np.float32]:
+    def _rows(self, observations: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
         """Return what the agents observe, [N, O], padded; ValueError if it cannot be."""
         sizes = self._spec.obs_sizes
         rows = np.zeros((len(sizes), max(sizes)), np.float32)
         for row, agent, size in zip(rows, self.agents, sizes, strict=True):
             if agent in observations:
-                content = observations[agent]
-                array = content["observation"] if self._spec.has_action_mask else content
-                row[:size] = _checked(agent, array, size)
+                row[:size] = _checked(agent, observations[agent], size)
         if self._spec.num_states is not None:
             self._refuse_other_states(rows)
         return rows
@@ -166,18 +173,15 @@ class TrainedPolicy:
         )
 
 
-def _checked_mask(agent: str, content: Any, count: int) -> NDArray[np.bool_]:
-    """Return which of its actions an agent may take; ValueError unless there is such a mask."""
-    keys = ("observation", "action_mask")
-    if not isinstance(content, Mapping) or any(key not in content for key in keys):
-        raise ValueError(f"observation of {agent}: expected a dict with {' and '.join(keys)}")
+def _checked_mask(agent: str, infos: Mapping[str, Any], count: int) -> NDArray[np.bool_]:
+    """Return which of its actions an agent may take; ValueError unless `infos` says so."""
     try:
-        mask = np.asarray(cast("Mapping[str, ArrayLike]", content)["action_mask"], np.float32)
-    except (TypeError, ValueError):
+        mask = np.asarray(infos[agent]["action_mask"], np.float32)
+    except (TypeError, ValueError, LookupError):
         mask = np.empty(0)
-    if mask.shape != (count,) or not np.isin(mask, (0, 1)).all() or not mask.any():
+    if mask.shape != (count,) or not np.isin(mask, (0, 1)).all():
         raise ValueError(
-            f"action_mask of {agent}: expected {count} numbers that are 0 or 1, and a 1 among them"
+            f"infos of {agent}: expected an action_mask of {count} numbers that are 0 or 1"
         )
     return mask.astype(np.bool_)
 

@@ -22,6 +22,8 @@ class Doors:
     The episode terminates when both have left. Who has left sees what stands in cell 0.
     """
 
+    obs_bounds = 0.0, 1.0
+
     def __init__(
         self,
         seeds: Seeds,
