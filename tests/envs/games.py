@@ -22,7 +22,17 @@ VARIANTS = [
     ("networked_mdp", {"num_agents": 3, "num_states": 6, "num_actions": 3, "horizon": 7}),
     ("public_goods", {}),
     ("public_goods", {"num_agents": 50, "num_states": 2, "horizon": 3}),
+    ("spread", {}),
+    ("spread", {"num_agents": 4, "rules": "ma_airl", "horizon": 7}),
+    ("speaker_listener", {}),
+    ("speaker_listener", {"rules": "ma_airl"}),
+    ("push", {}),
+    ("push", {"rules": "ma_airl", "max_speed": 0.3}),
+    ("tag", {"num_good": 2, "early_end": True}),
+    ("adversary", {"mass": 2.0, "force": 3.0}),
 ]
+PARTICLES = {"spread", "speaker_listener", "push", "tag", "adversary"}
+"""Games without a bound of what is observed, whose agents have names of their own."""
 IDS = [f"{name}-{','.join(changes)}" for name, changes in VARIANTS]
 
 GAMES = sorted(

@@ -1,0 +1,140 @@
+"""The game that all particle worlds share: reset, step, restart, and the state of it."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from marlrun.envs.common.episodes import Episodes
+from marlrun.envs.common.render import Mode, Pixels, draw_grid
+from marlrun.envs.particle.bodies import Body
+from marlrun.envs.particle.physics import RULES, RuleSet
+from marlrun.envs.particle.rows import Number, Rows
+from marlrun.envs.particle.world import World
+from marlrun.streams import Stream
+from marlrun.system import capacity
+from marlrun.types import Seeds, Spec, StateDict, Step
+
+
+class ParticleGame:
+    """What is common to all scenarios; each is a class that says the rest.
+
+    A scenario names its bodies, and says what an agent observes (`_observed`), what agents are paid
+    and whether the episode has ended before its time (`_outcome`). An agent that speaks chooses one
+    of its words, any other agent rest (0) or a push: 1 to 4 are to -x, +x, -y, +y under mpe2's rules,
+    to +x, -x, +y, -y under ma_airl's.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        rules: RuleSet,
+        agents: Sequence[Body],
+        landmarks: Sequence[Body],
+        has_goal: bool = False,
+        pairs: Sequence[tuple[int, int]] = (),
+        horizon: int | None,
+        discount: float,
+    ):
+        """`pairs` are bodies whose distance the scenario asks for; `horizon` None is the rules' own."""
+        self.num_envs = num_envs
+        rows = Rows(agents, landmarks, has_goal)
+        seen = [self._observed(rows, number) for number in range(len(agents))]
+        self.spec = Spec(
+            num_agents=len(agents),
+            agent_names=tuple(agent.name for agent in agents),
+            obs_sizes=tuple(map(len, seen)),
+            num_actions=tuple(agent.num_actions for agent in agents),
+            horizon=RULES[rules].horizon if horizon is None else horizon,
+            discount=discount,
+        )
+        capacity.check_steps(self.spec, len(seeds), num_envs, device)
+        self.world = World(
+            agents,
+            landmarks,
+            has_goal=has_goal,
+            pairs=pairs,
+            rules=RULES[rules],
+            copies=len(seeds) * num_envs,
+            device=device,
+        )
+        size = max(self.spec.obs_sizes)
+        numbers = [
+            number for seen_by in seen for number in [*seen_by, *[{}] * (size - len(seen_by))]
+        ]
+        self._matrix = self.world.matrix(numbers)
+        self._shape = (len(seeds), num_envs, len(agents), size)
+        self._starts = Stream(seeds, "env/start", device)
+        self._episodes = Episodes(self._observe(), self.spec.horizon)
+
+    def reset(self) -> Step:
+        """Begin an episode in every copy: all bodies at rest at random places."""
+        self._episodes.tick()
+        return self.restart(self._episodes.over)
+
+    def step(self, action: Tensor) -> Step:
+        """Play `action` [R, E, N]; a message is seen in the observation of this step."""
+        self._episodes.tick()
+        self.world.move(action.flatten(0, 1))
+        reward, ended = self._outcome()
+        obs, reward = self._observe(), self._per_agent(reward)
+        if ended is None:
+            return self._episodes.after_endless(obs, reward)
+        return self._episodes.after(obs, reward, ended[: self.world.copies].view(self._shape[:2]))
+
+    def restart(self, step: Step) -> Step:
+        """Begin a new episode where `step` is done."""
+        if self._episodes.nothing_to_begin(step):
+            return step
+        self._begin(step.terminated | step.truncated)
+        # The observations are exact, so those of the other copies are what they were.
+        return self._episodes.go_on(step._replace(obs=self._observe()))
+
+    def state_dict(self) -> StateDict:
+        """Return all that decides how the game goes on."""
+        return {"episodes": self._episodes.state_dict(), "world": self.world.state.clone()}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+        self._episodes.load_state_dict(state["episodes"])
+        self.world.state.copy_(state["world"])
+        self.world.measure()
+
+    def render(self, mode: Mode, replica: int = 0, copy: int = 0) -> str | Pixels:
+        """Return a picture or text of one copy on a grid, whose border holds what is far out."""
+        place = self.world.position[..., replica * self.num_envs + copy]
+        cells = place.mul(10).add(15).round().clamp(0, 30).long()
+        points = list(zip(*cast(list[list[int]], cells.tolist()), strict=True))
+        number = self.spec.num_agents
+        return draw_grid(mode, 31, points[:number], points[number:], walls=False)
+
+    def _observed(self, rows: Rows, agent: int) -> list[Number]:
+        """Return the numbers that an agent observes, in order."""
+        raise NotImplementedError
+
+    def _outcome(self) -> tuple[Tensor, Tensor | None]:
+        """Return what agents are paid for the present state, and where it ends the episode.
+
+        The rewards are [N, M'], or [1, M'] if all agents are paid the same; the ends are bool [M'],
+        or None where no state ends an episode.
+        """
+        raise NotImplementedError
+
+    def _begin(self, begins: Tensor) -> None:
+        """Place the bodies anew in the copies [R, E] that begin; draw numbers for all copies."""
+        num_chances = self.world.num_chances
+        chance = self._starts.uniform(self._episodes.steps, self.num_envs, num_chances)
+        self.world.begin(begins.flatten(), chance.flatten(0, 1))
+
+    def _observe(self) -> Tensor:
+        """Return the observations [R, E, N, O] of the present state."""
+        return self.world.seen(self._matrix).view(self._shape)
+
+    def _per_agent(self, numbers: Tensor) -> Tensor:
+        """Return the copies' numbers [N, M'], or [1, M'] for all agents, as a tensor [R, E, N]."""
+        numbers = numbers[:, : self.world.copies].expand(self._shape[2], -1)
+        return numbers.T.contiguous().view(self._shape[:3])

@@ -1,0 +1,137 @@
+"""How bodies move: forces of contact, integration, and two sets of rules (Lowe et al. 2017).
+
+Tensors are [.., M], a column for each copy of the world. No column depends on another one: sums of
+more than two numbers are additions in a fixed order, and `unshared` takes care of exp and log.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marlrun.envs.particle.bodies import Body
+
+TIME_STEP = 0.1
+DAMPING = 0.25
+CONTACT_FORCE = 100.0
+CONTACT_MARGIN = 1e-3
+"""The length over which a contact becomes hard."""
+
+COLUMNS = 32
+"""The number of columns is a multiple of it: PyTorch takes so many float32 at a time (AVX-512)."""
+_ONE_THREAD = 1 << 15
+"""So many numbers, or fewer, PyTorch gives to one thread."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What differs between the particle worlds for which papers were written."""
+
+    horizon: int
+    velocity_first: bool
+    """A velocity changes before it moves its body, or else after."""
+    direction: int
+    """Where action 1 pushes along x and action 3 along y; 2 and 4 push the other way."""
+
+
+RuleSet = Literal["mpe2", "ma_airl"]
+RULES: dict[RuleSet, Rules] = {
+    "mpe2": Rules(horizon=25, velocity_first=False, direction=-1),
+    "ma_airl": Rules(horizon=50, velocity_first=True, direction=1),
+}
+
+
+def directions(rules: Rules) -> Tensor:
+    """Return where actions 0 to 4 push: x and y, [2, 5]."""
+    to, fro = float(rules.direction), float(-rules.direction)
+    return torch.tensor([[0, to, fro, 0, 0], [0, 0, 0, to, fro]])
+
+
+def contact_forces(delta: Tensor, distance: Tensor, reach: Tensor) -> Tensor:
+    """Return the forces [2, P, M] on the first bodies of P pairs; the second ones feel the opposite.
+
+    `delta` [2, P, M] is the first body's position minus the second's, `distance` [P, M] its length,
+    `reach` [P, 1] the sum of the radii. With the margin of contact k, the force along delta is
+    100 k log(1 + exp((reach - distance) / k)).
+    """
+    depth = (reach - distance).div_(CONTACT_MARGIN)
+    force = softplus(depth).mul_(CONTACT_MARGIN * CONTACT_FORCE)
+    return delta * force.div_(distance)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Return log(1 + exp(x)) to within the last place of 1 + x."""
+    # Beyond +-80 it is x, or 0, and exp is slow where it underflows.
+    one_more = unshared(torch.exp, x.clamp(-80, 80)).add_(1)
+    return torch.maximum(x, unshared(torch.log, one_more))
+
+
+def unshared(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a transcendental function to `x` [.., M], contiguous, M a multiple of `COLUMNS`.
+
+    PyTorch takes numbers by vectors and rounds the rest of a tensor otherwise. Threads that share
+    a tensor cut it anywhere, so that there are such rests in its middle: therefore none does.
+    """
+    if x.numel() <= _ONE_THREAD or x.device.type != "cpu":
+        return function(x)
+    return torch.cat([function(part) for part in torch.split(x.view(-1), _ONE_THREAD)]).view_as(x)
+
+
+Block = tuple[slice, slice | None]
+"""Pairs of bodies: as many as slice 1 of those that move is long, each with one of slice 2, or all
+with the same body that stays (None)."""
+
+
+def contacts(bodies: Sequence[Body], movers: range) -> tuple[list[tuple[int, int]], list[Block]]:
+    """Return the pairs of bodies that may collide, and the blocks that they make.
+
+    Mover i meets mover i + 1, for all i, then mover i + 2, and so on; then the bodies that stay.
+    """
+    assert len({bodies[mover].collides for mover in movers}) == 1
+    pairs, blocks = list[tuple[int, int]](), list[Block]()
+    if not bodies[movers.start].collides:
+        return pairs, blocks
+    count = len(movers)
+    for shift in range(1, count):
+        pairs += [(mover, mover + shift) for mover in movers[:-shift]]
+        blocks.append((slice(0, count - shift), slice(shift, count)))
+    for number, body in enumerate(bodies):
+        if body.collides and not body.moves:
+            pairs += [(mover, number) for mover in movers]
+            blocks.append((slice(0, count), None))
+    return pairs, blocks
+
+
+def add_contacts(force: Tensor, contact: Tensor, blocks: Sequence[Block]) -> None:
+    """Add the forces [2, P, M] of all pairs to those of the bodies that move, [2, n, M], in place."""
+    begin = 0
+    for first, second in blocks:
+        end = begin + first.stop - first.start
+        force[:, first].add_(contact[:, begin:end])
+        if second is not None:
+            force[:, second].sub_(contact[:, begin:end])
+        begin = end
+
+
+def integrate(
+    position: Tensor, velocity: Tensor, acceleration: Tensor, max_speed: Tensor | None, rules: Rules
+) -> None:
+    """Let a time step pass: change position and velocity [2, n, M] in place.
+
+    A velocity loses a quarter, gains acceleration * 0.1, and is held to `max_speed` [n, 1].
+    """
+    if not rules.velocity_first:
+        position.add_(velocity * TIME_STEP)
+    velocity.mul_(1 - DAMPING).add_(acceleration * TIME_STEP)
+    if max_speed is not None:
+        velocity.mul_((max_speed / length(velocity)).clamp_(max=1))
+    if rules.velocity_first:
+        position.add_(velocity * TIME_STEP)
+
+
+def length(vector: Tensor) -> Tensor:
+    """Return the lengths [n, M] of vectors [2, n, M]."""
+    x, y = vector.square()
+    return x.add_(y).sqrt_()
