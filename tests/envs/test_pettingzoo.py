@@ -1,6 +1,7 @@
 """Our games as PettingZoo games are what they are elsewhere; test_pettingzoo_api.py has its tests."""
 
 import copy
+import json
 import multiprocessing
 import pickle
 import re
@@ -29,7 +30,7 @@ def played(game, steps=40, seed=None):
             agent: (time + i) % game.action_space(agent).n for i, agent in enumerate(game.agents)
         }
         said.append((game.step(actions), game.state()))
-    return str(said)
+    return json.dumps(said, default=np.ndarray.tolist)
 
 
 def play_and_tell(game, queue):
@@ -67,8 +68,7 @@ class TestEveryGame:
         "copied", [copy.deepcopy, lambda game: pickle.loads(pickle.dumps(game))]
     )
     def test_a_copy_goes_on_with_the_same_numbers(self, name, changes, copied):
-        modes = parallel_env(name, **changes).metadata["render_modes"]
-        game = parallel_env(name, render_mode="ansi" if modes else None, **changes)
+        game = parallel_env(name, render_mode="ansi", **changes)
         fresh = copied(game)
         assert str(fresh.reset()) == str(game.reset())
         played(game, 7, seed=5)
@@ -123,12 +123,10 @@ class TestEveryGame:
 
     @pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
     def test_renders(self, name, changes, mode):
-        if mode not in parallel_env(name, **changes).metadata["render_modes"]:
-            pytest.skip("cannot be drawn")
         game = parallel_env(name, render_mode=mode, **changes)
         game.reset(seed=0)
         pictures = [game.render()]
-        while game.agents:
+        while game.agents and len(pictures) < 20:
             game.step({agent: game.action_space(agent).sample() for agent in game.agents})
             pictures.append(game.render())
         if mode == "ansi":
