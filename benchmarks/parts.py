@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks import reference_games
+from benchmarks.particle import spread
 from benchmarks.reports import report
 from benchmarks.scale import scale
 from benchmarks.setting import CPU, GAME, PERIOD, Call, game, ours, plain, update_flops
@@ -86,7 +87,15 @@ def replicas(effort: Effort) -> list[Row]:
     return rows
 
 
-PARTS = {"a": training, "b": update, "c": stepping, "d": replicas, "e": report, "f": scale}
+PARTS = {
+    "a": training,
+    "b": update,
+    "c": stepping,
+    "d": replicas,
+    "e": report,
+    "f": scale,
+    "g": spread,
+}
 
 
 def _compared(numerator: list[float], denominator: list[float]) -> Row:

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,35 @@ def test_many_agents_are_timed_beside_the_bare_step(monkeypatch):
     assert all(row["bare_ms"] > 0 and 0 < row["quartiles"][0] <= row["ratio"] for row in rows)
 
 
+def test_particle_worlds_play_in_turn(monkeypatch):
+    """mpe2 has one copy only; a peer that cannot be had is left out."""
+    particle = room("particle")
+    pythons = {"spread_mpe2": sys.executable}
+    monkeypatch.setattr(particle, "interpreter", lambda peer: pythons.get(peer.script))
+    monkeypatch.setattr(particle, "COPIES", (33,))
+    rows = particle.spread(room("timing").Effort(rounds=2, seconds=0.001))
+    assert [(row["of"], row["its_copies"]) for row in rows] == [("marlrun", 33), ("mpe2==1.1.1", 1)]
+    assert rows[0]["ratio"] == 1 < rows[1]["worst_and_best"][0] <= rows[1]["ratio"]
+    speed, (worst, best) = rows[1]["env_steps_per_s"], rows[1]["from_to"]
+    assert 0 < worst <= speed <= best
+
+
+def test_a_peer_that_cannot_be_installed_is_left_out(monkeypatch, tmp_path, capfd):
+    """Here it is pip that cannot be had."""
+    particle, create = room("particle"), venv.create
+    monkeypatch.setattr(particle, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setattr(particle.venv, "create", lambda place, **_: create(place))
+    assert particle.interpreter(particle.Peer("spread_none", ("numpy",))) is None
+    assert "spread_none is left out" in capfd.readouterr().err
+
+
+def test_a_player_that_dies_is_named():
+    particle = room("particle")
+    with particle.Player(sys.executable, "no_such_peer", 1) as player:
+        with pytest.raises(ChildProcessError, match="no_such_peer"):
+            player.seconds(0.0)
+
+
 def test_the_command_writes_a_report(tmp_path):
     out = tmp_path / "outputs/bench.json"
     done = bench("--only", "a", "--quick", "--out", str(out))
@@ -211,7 +241,7 @@ def test_the_command_writes_a_report(tmp_path):
 def test_an_unknown_part_is_refused():
     done = bench("--only", "az")
     assert done.returncode == 2
-    assert "--only=az: no part z, expected some of abcdef" in done.stderr
+    assert "--only=az: no part z, expected some of abcdefg" in done.stderr
 
 
 def bench(*words: str):
