@@ -10,7 +10,6 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import jax  # noqa: E402
-
 from jaxmarl import make  # noqa: E402
 
 # Its episodes last a step longer than `max_steps`.

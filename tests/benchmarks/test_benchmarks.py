@@ -224,9 +224,9 @@ def test_a_peer_that_cannot_be_installed_is_left_out(monkeypatch, tmp_path, capf
 
 def test_a_player_that_dies_is_named():
     particle = room("particle")
-    with particle.Player(sys.executable, "no_such_peer", 1) as player:
-        with pytest.raises(ChildProcessError, match="no_such_peer"):
-            player.seconds(0.0)
+    player = particle.Player(sys.executable, "no_such_peer", 1)
+    with player, pytest.raises(ChildProcessError, match="no_such_peer"):
+        player.seconds(0.0)
 
 
 def test_the_command_writes_a_report(tmp_path):
