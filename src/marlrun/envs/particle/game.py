@@ -12,6 +12,7 @@ from marlrun.envs.particle.bodies import Body
 from marlrun.envs.particle.physics import RULES, RuleSet
 from marlrun.envs.particle.rows import Number, Rows
 from marlrun.envs.particle.world import World
+from marlrun.nets.captured import captured
 from marlrun.streams import Stream
 from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
@@ -68,6 +69,8 @@ class ParticleGame:
         ]
         self._matrix = self.world.matrix(numbers)
         self._shape = (len(seeds), num_envs, len(agents), size)
+        self._shares = {1: torch.ones(1, len(agents), device=device)}
+        self._shares[len(agents)] = torch.eye(len(agents), device=device)
         self._starts = Stream(seeds, "env/start", device)
         self._episodes = Episodes(self._observe(), self.spec.horizon)
 
@@ -79,12 +82,12 @@ class ParticleGame:
     def step(self, action: Tensor) -> Step:
         """Play `action` [R, E, N]; a message is seen in the observation of this step."""
         self._episodes.tick()
-        self.world.move(action.flatten(0, 1))
-        reward, ended = self._outcome()
+        reward, *ends = self._play(action)
         obs, reward = self._observe(), self._per_agent(reward)
-        if ended is None:
+        if not ends:
             return self._episodes.after_endless(obs, reward)
-        return self._episodes.after(obs, reward, ended[: self.world.copies].view(self._shape[:2]))
+        ended = ends[0][: self.world.copies].clone()
+        return self._episodes.after(obs, reward, ended.view(self._shape[:2]))
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""
@@ -124,6 +127,12 @@ class ParticleGame:
         """
         raise NotImplementedError
 
+    @captured
+    def _play(self, action: Tensor) -> Sequence[Tensor]:
+        """Move the world by `action` [R, E, N] and return the outcome, without ends where it is None."""
+        self.world.move(action.flatten(0, 1))
+        return [part for part in self._outcome() if part is not None]
+
     def _begin(self, begins: Tensor) -> None:
         """Place the bodies anew in the copies [R, E] that begin; draw numbers for all copies."""
         num_chances = self.world.num_chances
@@ -136,5 +145,4 @@ class ParticleGame:
 
     def _per_agent(self, numbers: Tensor) -> Tensor:
         """Return the copies' numbers [N, M'], or [1, M'] for all agents, as a tensor [R, E, N]."""
-        numbers = numbers[:, : self.world.copies].expand(self._shape[2], -1)
-        return numbers.T.contiguous().view(self._shape[:3])
+        return (numbers[:, : self.world.copies].T @ self._shares[len(numbers)]).view(self._shape[:3])

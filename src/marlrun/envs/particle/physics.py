@@ -43,22 +43,19 @@ RULES: dict[RuleSet, Rules] = {
 }
 
 
-def directions(rules: Rules) -> Tensor:
-    """Return where actions 0 to 4 push: x and y, [2, 5]."""
-    to, fro = float(rules.direction), float(-rules.direction)
-    return torch.tensor([[0, to, fro, 0, 0], [0, 0, 0, to, fro]])
+def pushes(rules: Rules) -> list[int]:
+    """Return the actions that push to +x, +y, -x and -y."""
+    return [1, 3, 2, 4] if rules.direction > 0 else [2, 4, 1, 3]
 
 
-def contact_forces(delta: Tensor, distance: Tensor, reach: Tensor) -> Tensor:
-    """Return the forces [2, P, M] on the first bodies of P pairs; the second ones feel the opposite.
+def stiffness(distance: Tensor, reach: Tensor) -> Tensor:
+    """Return the forces between P pairs of bodies [P, M], over their `distance` and over 100 k.
 
-    `delta` [2, P, M] is the first body's position minus the second's, `distance` [P, M] its length,
-    `reach` [P, 1] the sum of the radii. With the margin of contact k, the force along delta is
+    `reach` [P, 1] is the sum of the radii. With the margin of contact k, a force is
     100 k log(1 + exp((reach - distance) / k)).
     """
-    depth = (reach - distance).div_(CONTACT_MARGIN)
-    force = softplus(depth).mul_(CONTACT_MARGIN * CONTACT_FORCE)
-    return delta * force.div_(distance)
+    depth = torch.add(reach / CONTACT_MARGIN, distance, alpha=-1 / CONTACT_MARGIN)
+    return softplus(depth).div_(distance)
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -104,34 +101,44 @@ def contacts(bodies: Sequence[Body], movers: range) -> tuple[list[tuple[int, int
     return pairs, blocks
 
 
-def add_contacts(force: Tensor, contact: Tensor, blocks: Sequence[Block]) -> None:
-    """Add the forces [2, P, M] of all pairs to those of the bodies that move, [2, n, M], in place."""
-    begin = 0
+def add_contacts(force: Tensor, delta: Tensor, stiff: Tensor, blocks: Sequence[Block]) -> None:
+    """Add the forces of all P pairs to those of the bodies that move, [2, n, M], in place.
+
+    `delta` [2, P, M] is the first body's position minus the second's: the first is pushed along it,
+    the second the other way. `stiff` [P, M] is their `stiffness`.
+    """
+    begin, unit = 0, CONTACT_MARGIN * CONTACT_FORCE
     for first, second in blocks:
         end = begin + first.stop - first.start
-        force[:, first].add_(contact[:, begin:end])
+        vectors, lengths = delta[:, begin:end], stiff[begin:end]
+        force[:, first].addcmul_(vectors, lengths, value=unit)
         if second is not None:
-            force[:, second].sub_(contact[:, begin:end])
+            force[:, second].addcmul_(vectors, lengths, value=-unit)
         begin = end
 
 
 def integrate(
-    position: Tensor, velocity: Tensor, acceleration: Tensor, max_speed: Tensor | None, rules: Rules
+    position: Tensor,
+    velocity: Tensor,
+    force: Tensor,
+    inverse_mass: Tensor,
+    max_speed: Tensor | None,
+    rules: Rules,
 ) -> None:
     """Let a time step pass: change position and velocity [2, n, M] in place.
 
-    A velocity loses a quarter, gains acceleration * 0.1, and is held to `max_speed` [n, 1].
+    A velocity loses a quarter, gains force / mass * 0.1, and is held to `max_speed` [n, 1].
     """
     if not rules.velocity_first:
-        position.add_(velocity * TIME_STEP)
-    velocity.mul_(1 - DAMPING).add_(acceleration * TIME_STEP)
+        position.add_(velocity, alpha=TIME_STEP)
+    velocity.mul_(1 - DAMPING).addcmul_(force, inverse_mass, value=TIME_STEP)
     if max_speed is not None:
         velocity.mul_((max_speed / length(velocity)).clamp_(max=1))
     if rules.velocity_first:
-        position.add_(velocity * TIME_STEP)
+        position.add_(velocity, alpha=TIME_STEP)
 
 
-def length(vector: Tensor) -> Tensor:
-    """Return the lengths [n, M] of vectors [2, n, M]."""
-    x, y = vector.square()
-    return x.add_(y).sqrt_()
+def length(vector: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return the lengths [n, M] of vectors [2, n, M], in `out` if that is given."""
+    x, y = vector.unbind()
+    return torch.mul(x, x, out=out).addcmul_(y, y).sqrt_()

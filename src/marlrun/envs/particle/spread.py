@@ -92,7 +92,7 @@ class Spread(ParticleGame):
     def _mpe2_reward(self, way: Tensor) -> Tensor:
         """Return a mean of the team's reward, -way, and each agent's, -1 for every agent it touches."""
         touches = self.world.count_touches()
-        return -(way * (1 - self._local_ratio) + touches * self._local_ratio)
+        return touches.mul_(-self._local_ratio).sub_(way, alpha=1 - self._local_ratio)
 
     def _ma_airl_reward(self, way: Tensor) -> Tensor:
         """Return the sum of all agents' own rewards, -way - depth, [1, M'].

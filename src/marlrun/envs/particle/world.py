@@ -48,6 +48,11 @@ class World:
         self.contacts, self._blocks = physics.contacts(self.bodies, movers)
         differences = self.rows.differences([*self.contacts, *pairs])
         self._differences = self.rows.matrix(differences, device)
+        self.delta = torch.empty(2, len(differences) // 2, num_columns, device=device)
+        self.distance = torch.empty_like(self.delta[0])
+        self._chosen = torch.zeros(len(movers), num_columns, device=device)
+        self._pushes = torch.empty(4, *self._chosen.shape, device=device)
+        self._touches = torch.empty(len(self.contacts), num_columns, device=device)
         self._set_constants(device)
         self.measure()
 
@@ -74,7 +79,9 @@ class World:
         speeds = [torch.inf if body.max_speed is None else body.max_speed for body in movers]
         self._max_speed = column(speeds) if is_limited else None
         self._start_reach = column([body.reach for body in self.bodies[: self.rows.num_placed]])
-        self._directions = physics.directions(self.rules).to(device)
+        pushes = torch.tensor(physics.pushes(self.rules), device=device)
+        self._push_actions = pushes.to(self.state.dtype).view(4, 1, 1)
+        self._choices = torch.eye(len(self.agents), device=device)[self.rows.movers]
 
     @property
     def num_chances(self) -> int:
@@ -101,15 +108,13 @@ class World:
 
     def move(self, action: Tensor) -> None:
         """Let all agents act, `action` [M, N] int64, and a time step pass."""
-        force = self._act(action.T)
+        force = self._act(action)
         if self.contacts:
-            number = len(self.contacts)
-            contact = physics.contact_forces(
-                self.delta[:, :number], self.distance[:number], self.reach
-            )
-            physics.add_contacts(force, contact, self._blocks)
-        acceleration = force.mul_(self._inverse_mass)
-        physics.integrate(self._moving, self.velocity, acceleration, self._max_speed, self.rules)
+            stiff = physics.stiffness(self.distance[: len(self.contacts)], self.reach)
+            physics.add_contacts(force, self.delta, stiff, self._blocks)
+        physics.integrate(
+            self._moving, self.velocity, force, self._inverse_mass, self._max_speed, self.rules
+        )
         self.measure()
 
     def _act(self, action: Tensor) -> Tensor:
@@ -117,19 +122,19 @@ class World:
         row = 0
         for number, agent in enumerate(self.agents):
             for word in range(agent.words):
-                self.words[row, : self.copies] = action[number] == word
+                self.words[row, : self.copies] = action[:, number] == word
                 row += 1
-        movers = self.rows.movers
-        action = action[movers.start : movers.stop].contiguous()
-        direction = self._directions.index_select(1, action.view(-1)).view(2, *action.shape)
-        force = torch.zeros_like(self.velocity)
-        torch.mul(direction, self._force, out=force[..., : self.copies])
-        return force
+        # A product turns rows into columns several times faster than a copy does.
+        action = action.to(self.state.dtype)
+        torch.mm(self._choices, action.T, out=self._chosen[:, : self.copies])
+        torch.eq(self._chosen, self._push_actions, out=self._pushes)
+        forth, back = self._pushes.view(2, 2, *self._chosen.shape)
+        return (forth - back).mul_(self._force)
 
     def measure(self) -> None:
         """Measure the distances of all pairs, of which a step makes use after the state has changed."""
-        self.delta = (self._differences @ self.state).view(2, -1, self.state.shape[1])
-        self.distance = physics.length(self.delta)
+        torch.mm(self._differences, self.state, out=self.delta.view(-1, self.state.shape[1]))
+        physics.length(self.delta, out=self.distance)
 
     def overlap(self) -> Tensor:
         """Return how far the bodies of each pair that may collide reach into each other, [C, M']."""
@@ -137,8 +142,8 @@ class World:
 
     def count_touches(self) -> Tensor:
         """Return how many bodies each agent touches, [N, M']."""
-        touches = self.distance[: len(self.contacts)] < self.reach
-        return self._ends_of_contacts @ touches.to(self.state.dtype)
+        torch.lt(self.distance[: len(self.contacts)], self.reach, out=self._touches)
+        return self._ends_of_contacts @ self._touches
 
     def matrix(self, numbers: Sequence[Number]) -> Tensor:
         """Return the matrix [K, F] with which these F numbers are `seen`."""
