@@ -43,7 +43,7 @@ class RandomPolicy:
 
     def __init__(self, spec: Spec, stream: Stream):
         self._stream, self._counter = stream, 0
-        self._num_actions = torch.tensor(spec.num_actions, device=stream.device)
+        self._num_actions = torch.tensor(spec.num_actions, dtype=torch.float32, device=stream.device)
         self._missing = missing_actions(spec, stream.device)
         self._draws: Blocks | None = None
 
@@ -52,8 +52,10 @@ class RandomPolicy:
         forbidden = forbidden_actions(step, self._missing)
         if self._draws is None:
             prepare = self._choose if forbidden is None else None
-            self._draws = Blocks(self._stream, *step.reward.shape[1:], prepare=prepare)
-        draws = self._draws(self._counter)
+            # Long rows are drawn and multiplied in half of the time that rows of a few agents take.
+            self._num_actions = self._num_actions.expand_as(step.reward[0]).flatten()
+            self._draws = Blocks(self._stream, len(self._num_actions), prepare=prepare)
+        draws = self._draws(self._counter).view_as(step.reward)
         self._counter += 1
         return draws if forbidden is None else uniform_action(draws, forbidden)
 

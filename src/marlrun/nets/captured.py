@@ -51,7 +51,8 @@ class Captured:
                     call()
             else:
                 self._record(arguments)
-            return [output.clone() for output in self._outputs]
+        # Outside, these are ordinary tensors, which autograd may keep.
+        return [output.clone() for output in self._outputs]
 
     def _record(self, arguments: Sequence[Argument]) -> None:
         """Make room for the arguments, once for those that come twice, and run the function."""

@@ -82,12 +82,10 @@ class ParticleGame:
     def step(self, action: Tensor) -> Step:
         """Play `action` [R, E, N]; a message is seen in the observation of this step."""
         self._episodes.tick()
-        reward, *ends = self._play(action)
-        obs, reward = self._observe(), self._per_agent(reward)
-        if not ends:
-            return self._episodes.after_endless(obs, reward)
-        ended = ends[0][: self.world.copies].clone()
-        return self._episodes.after(obs, reward, ended.view(self._shape[:2]))
+        reward, *ended = self._play(action)
+        if not ended:
+            return self._episodes.after_endless(self._observe(), reward)
+        return self._episodes.after(self._observe(), reward, *ended)
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""
@@ -129,9 +127,12 @@ class ParticleGame:
 
     @captured
     def _play(self, action: Tensor) -> Sequence[Tensor]:
-        """Move the world by `action` [R, E, N] and return the outcome, without ends where it is None."""
+        """Play `action` [R, E, N]; return the reward [R, E, N] and, if there is an early end, [R, E]."""
         self.world.move(action.flatten(0, 1))
-        return [part for part in self._outcome() if part is not None]
+        reward, ended = self._outcome()
+        if ended is None:
+            return [self._per_agent(reward)]
+        return [self._per_agent(reward), ended[: self.world.copies].view(self._shape[:2])]
 
     def _begin(self, begins: Tensor) -> None:
         """Place the bodies anew in the copies [R, E] that begin; draw numbers for all copies."""

@@ -48,13 +48,13 @@ def pushes(rules: Rules) -> list[int]:
     return [1, 3, 2, 4] if rules.direction > 0 else [2, 4, 1, 3]
 
 
-def stiffness(distance: Tensor, reach: Tensor) -> Tensor:
+def stiffness(distance: Tensor, margins: Tensor) -> Tensor:
     """Return the forces between P pairs of bodies [P, M], over their `distance` and over 100 k.
 
-    `reach` [P, 1] is the sum of the radii. With the margin of contact k, a force is
-    100 k log(1 + exp((reach - distance) / k)).
+    `margins` [P, 1] is the sum of the radii, r, over the margin of contact, k. A force is
+    100 k log(1 + exp((r - distance) / k)).
     """
-    depth = torch.add(reach / CONTACT_MARGIN, distance, alpha=-1 / CONTACT_MARGIN)
+    depth = torch.add(margins, distance, alpha=-1 / CONTACT_MARGIN)
     return softplus(depth).div_(distance)
 
 

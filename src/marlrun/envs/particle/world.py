@@ -68,6 +68,7 @@ class World:
             [self.bodies[one].radius + self.bodies[other].radius for one, other in self.contacts]
         )
         """[contacts, 1]: at which distance bodies touch."""
+        self._margins = self.reach / physics.CONTACT_MARGIN
         self._ends_of_contacts = torch.zeros(len(self.agents), len(self.contacts), device=device)
         for index, contact in enumerate(self.contacts):
             for number in contact:
@@ -110,7 +111,7 @@ class World:
         """Let all agents act, `action` [M, N] int64, and a time step pass."""
         force = self._act(action)
         if self.contacts:
-            stiff = physics.stiffness(self.distance[: len(self.contacts)], self.reach)
+            stiff = physics.stiffness(self.distance[: len(self.contacts)], self._margins)
             physics.add_contacts(force, self.delta, stiff, self._blocks)
         physics.integrate(
             self._moving, self.velocity, force, self._inverse_mass, self._max_speed, self.rules
