@@ -43,7 +43,9 @@ class RandomPolicy:
 
     def __init__(self, spec: Spec, stream: Stream):
         self._stream, self._counter = stream, 0
-        self._num_actions = torch.tensor(spec.num_actions, dtype=torch.float32, device=stream.device)
+        self._num_actions = torch.tensor(
+            spec.num_actions, dtype=torch.float32, device=stream.device
+        )
         self._missing = missing_actions(spec, stream.device)
         self._draws: Blocks | None = None
 

@@ -146,4 +146,6 @@ class ParticleGame:
 
     def _per_agent(self, numbers: Tensor) -> Tensor:
         """Return the copies' numbers [N, M'], or [1, M'] for all agents, as a tensor [R, E, N]."""
-        return (numbers[:, : self.world.copies].T @ self._shares[len(numbers)]).view(self._shape[:3])
+        return (numbers[:, : self.world.copies].T @ self._shares[len(numbers)]).view(
+            self._shape[:3]
+        )
