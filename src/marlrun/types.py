@@ -133,7 +133,11 @@ class Env(Protocol):
 
 
 class Drawable(Protocol):
-    """An environment that can show itself."""
+    """An environment that can show itself.
+
+    It may have `begin_drawing()`, which is called before the reset of a game that will be drawn, and
+    raises ValueError where that is not possible.
+    """
 
     def render(
         self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0

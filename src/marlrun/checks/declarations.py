@@ -7,7 +7,7 @@ from marlrun.checks.compare import Broken
 from marlrun.checks.subject import Subject
 
 _HANDED_OVER = {
-    "env": {"seeds", "device", "num_envs"},
+    "env": {"seeds", "device", "num_envs", "plugins"},
     "algo": {"spec", "seeds", "device", "num_envs", "graph"},
 }
 """What the runner gives to every class, besides the keys of its YAML."""

@@ -25,7 +25,7 @@ def complete(loader: Loader, line: str) -> list[str]:
     key, equals, value = word.partition("=")
     group = key.lstrip("+")
     if not equals:
-        offers = _names(_schema(loader, mode, words), mode, groups)
+        offers = _names(_schema(loader, mode, words), groups)
     elif group in groups:
         options = loader.repository_of(mode.root, []).get_group_options(group)
         # In a sweep, options stand between commas.
@@ -50,11 +50,11 @@ def _schema(loader: Loader, mode: Mode, words: Iterable[str]) -> Schema:
         return Schema()
 
 
-def _names(schema: Schema, mode: Mode, groups: Sequence[str]) -> list[str]:
+def _names(schema: Schema, groups: Sequence[str]) -> list[str]:
     """Return all that can stand before a value, with the `=` or `.` behind it."""
-    keys = [key for key in schema.rules if key not in mode.open_nodes]
+    keys = [key for key in schema.rules if key not in schema.dicts]
     names = ["+experiment" if group == "experiment" else group for group in groups]
-    return [*(f"{name}=" for name in [*keys, *names]), *(f"{node}." for node in mode.open_nodes)]
+    return [*(f"{name}=" for name in [*keys, *names]), *(f"{key}." for key in schema.dicts)]
 
 
 def _values(schema: Schema, key: str, start: str) -> list[str]:

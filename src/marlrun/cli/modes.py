@@ -37,8 +37,6 @@ class Mode:
     """Whether a job has a run directory of its own, so that jobs can be swept."""
     only_says: bool = False
     """Whether the results stand on stdout alone."""
-    open_nodes: tuple[str, ...] = ()
-    """Nodes of the root YAML to which any keys may be added; the mode itself checks them."""
     newest: Callable[[], Path] | None = None
     """Returns the run that `run=latest` means."""
     asks_for_types: bool = False
@@ -155,7 +153,6 @@ MODES = {
         evaluate,
         may_take=("graph",),
         only_says=True,
-        open_nodes=("env", "graph", "agents"),
         newest=newest_to_measure,
     ),
     "resume": Mode("resume", (), resume, newest=newest_to_resume),

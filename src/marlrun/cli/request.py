@@ -91,5 +91,5 @@ def read_request(argv: list[str], flags: argparse.Namespace, hydra: Hydra) -> Re
     ]
     schema = checker.check(overrides)
     loader.paths = checker.paths
-    flags.overrides = adding(flags.overrides, mode)
+    flags.overrides = adding(flags.overrides, schema.dicts)
     return Request(argv, flags, mode, root, hydra, repository, schema, list(dict.fromkeys(swept)))

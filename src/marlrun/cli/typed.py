@@ -41,9 +41,9 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def adding(overrides: list[str], mode: Mode) -> list[str]:
-    """Return overrides as Hydra wants them where a mode has nodes to which keys may be added."""
-    starts = tuple(f"{node}{mark}" for node in mode.open_nodes for mark in (".", "={"))
+def adding(overrides: list[str], dicts: list[str]) -> list[str]:
+    """Return overrides as Hydra wants them where further keys may be added to `dicts`."""
+    starts = tuple(f"{node}{mark}" for node in dicts for mark in (".", "={"))
     return [f"++{word}" if word.startswith(starts) else word for word in overrides]
 
 

@@ -5,9 +5,11 @@ A kind, in those comments TYPE, is one alternative, or several joined by " or ":
     null    bool    str    list    dict      a value of that kind; a dict takes any keys
     text    path                             a str that is not empty; a path names a file or a
                                              directory, and may begin with `~`
+    plain                                    a bool, a number, a str, or a list of such values
     int     int [1, inf)    float (0, 1]     a number, perhaps of a range; an int is a float too
     list of TYPE    list of 4 TYPE           any number of elements, or so many
     [TYPE, TYPE]                             exactly these elements, none of a range
+    dict of TYPE                             any keys, each with a value of that kind
     a | b | c                                one of these words
 
 Whatever its range, a whole number has at most 64 bits, and any other is one that single precision
@@ -21,6 +23,7 @@ _PLAIN: dict[str, type] = {"null": type(None), "bool": bool, "str": str, "list":
 _TEXTS = ("text", "path")
 _NUMBER = re.compile(r"(int|float)(?: ([\[(])(\S+), (\S+)([\])]))?")
 _LIST = re.compile(r"list of (?:(\d+) )?(.+)")
+_DICT = re.compile(r"dict of (.+)")
 _WORDS = re.compile(r"[\w-]+( \| [\w-]+)*")
 _MAX_INT = 2**63 - 1
 _MIN_FLOAT, _MAX_FLOAT = 1.2e-38, 3.4e38
@@ -36,11 +39,31 @@ def _fits(kind: str, value: Any) -> bool:
         return isinstance(value, _PLAIN[kind])
     if kind in _TEXTS:
         return isinstance(value, str) and value != ""
+    if kind == "plain":
+        return _is_plain(value)
     if number := _NUMBER.fullmatch(kind):
         return _in_range(number, value)
+    if dict_of := _DICT.fullmatch(kind):
+        inner = dict_of[1]
+        return isinstance(value, dict) and all(
+            _fits(inner, element) for element in cast(dict[Any, Any], value).values()
+        )
     if kind.startswith("[") or _LIST.fullmatch(kind):
         return isinstance(value, list) and _fit_all(kind, cast(list[Any], value))
     return not isinstance(value, bool) and str(value) in kind.split(" | ")
+
+
+def inner_kind(kind: str) -> str | None:
+    """Return what the keys of a dict take: `TYPE` of a `dict of TYPE`; None for any other kind."""
+    dicts = filter(None, map(_DICT.fullmatch, kind.split(" or ")))
+    return next((dict_of[1] for dict_of in dicts), None)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, cast(list[Any], value)))
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return _is_held(value) if is_number else isinstance(value, bool | str)
 
 
 def _fit_all(kind: str, elements: list[Any]) -> bool:
@@ -104,6 +127,8 @@ def is_kind(text: str) -> bool:
 def _is_kind(text: str) -> bool:
     if list_of := _LIST.fullmatch(text):
         return _is_kind(list_of[2])
+    if dict_of := _DICT.fullmatch(text):
+        return _is_kind(dict_of[1])
     if text.startswith("[") and text.endswith("]"):
         return all(map(_is_kind, text[1:-1].split(", ")))
     return any(form.fullmatch(text) for form in (_NUMBER, _WORDS))

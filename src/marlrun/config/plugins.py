@@ -1,7 +1,9 @@
-"""Packages of the user, which `plugins=[..]` on the command line names."""
+"""Packages of the user, which `plugins=[..]` on the command line names, and the code they define."""
 
 import importlib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from marlrun.system.errors import with_type
 
@@ -22,3 +24,27 @@ def import_plugins(packages: Iterable[str]) -> None:
                 raise ValueError(f"plugins=[{package}]: no such package, {places}") from error
             reason = f"cannot be imported: {with_type(error)}"
             raise ValueError(f"plugins=[{package}]: {reason}") from error
+
+
+def lies_in(module_name: str, packages: Iterable[str]) -> bool:
+    """Say whether a module is one of these packages, or lies in one."""
+    return any(
+        module_name == package or module_name.startswith(f"{package}.") for package in packages
+    )
+
+
+def code_of(module_name: str, name: str, key: str) -> Callable[..., Any]:
+    """Import a module; return the class or function `name` that is defined in it, not imported there.
+
+    ValueError, in one line that begins with `key`, if there is none, or if the import fails.
+    """
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        reason = f"{module_name} cannot be imported: {with_type(error)}"
+        raise ValueError(f"{key}: {reason}") from error
+    constructor: Any = vars(module).get(name)
+    is_code = inspect.isclass(constructor) or inspect.isfunction(constructor)
+    if not is_code or constructor.__module__ != module_name or name.startswith("_"):
+        raise ValueError(f"{key}: expected a class or function defined in {module_name}")
+    return constructor

@@ -13,7 +13,7 @@ from typing import Any, cast
 import yaml
 
 from marlrun.config.comments import Entry, entries
-from marlrun.config.kinds import fits, kind_of, limit, words_of
+from marlrun.config.kinds import fits, inner_kind, kind_of, limit, words_of
 from marlrun.config.nested import leaves
 from marlrun.config.older import RENAMED
 from marlrun.system.paths import expand_home
@@ -79,6 +79,11 @@ class Schema:
         return {key for key, rule in self.rules.items() if rule.is_path}
 
     @property
+    def dicts(self) -> list[str]:
+        """The keys to which further keys may be added."""
+        return [key for key, rule in self.rules.items() if rule.kind.startswith("dict")]
+
+    @property
     def untyped(self) -> list[str]:
         """The keys that no comment declares: any value of the default's kind passes."""
         names = (key for key, rule in self.rules.items() if not rule.meaning)
@@ -127,8 +132,10 @@ class Schema:
     def _check_branch(self, key: str, value: Any, is_final: bool) -> None:
         """Check a key without a rule: it may have keys below it, or lie in a dict of any keys."""
         parents = [key.rsplit(".", depth)[0] for depth in range(1, key.count(".") + 1)]
-        if any(fits(self.rules[parent].kind, {}) for parent in parents if parent in self.rules):
-            return
+        for parent in (parent for parent in parents if parent in self.rules):
+            if fits(self.rules[parent].kind, {}):
+                _check_inner(self.rules[parent], key.removeprefix(f"{parent}."), key, value)
+                return
         inner = [name.removeprefix(f"{key}.") for name in self.rules if name.startswith(f"{key}.")]
         if not inner:
             raise ValueError(f"{key}: {self._unknown(key)}")
@@ -148,6 +155,13 @@ class Schema:
         guess = did_you_mean(key, self.rules if inner and dot else [*self.rules, *self._groups])
         takes = f"; {group} takes {', '.join(inner)}" if inner and dot and not guess else ""
         return f"no such key{self._where}{guess}{takes.replace(' _target_,', '')}"
+
+
+def _check_inner(rule: Rule, name: str, key: str, value: Any) -> None:
+    """Check a key `name` within a dict, whose rule may say what its keys take."""
+    kind = inner_kind(rule.kind)
+    if kind is not None and ("." in name or not fits(kind, value)):
+        raise ValueError(f"{key}={show(value)}: expected {kind}, for {rule.meaning}")
 
 
 def _how_to_write(key: str, kind: str, value: Any, unquoted: str | None) -> str:

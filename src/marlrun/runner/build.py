@@ -4,7 +4,6 @@ A configuration may come from a stranger's run directory. So a `_target_` must n
 function that is defined in a module of marlrun's own, or of a package the command line vouches for.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,10 +13,11 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import torch
 
 from marlrun.config.nested import leaves
+from marlrun.config.plugins import code_of, lies_in
 from marlrun.config.schema import did_you_mean
 from marlrun.graphs.network import Network
 from marlrun.system import capacity
-from marlrun.system.errors import one_line, with_type
+from marlrun.system.errors import one_line
 from marlrun.system.output import say
 from marlrun.types import AnyLearner, Env, Seeds
 
@@ -35,9 +35,14 @@ def build_env(
     *,
     num_envs: int | None = None,
 ) -> Env:
-    """Build the environment of `node`, with `num_envs` copies a replica if given."""
-    changed = {} if num_envs is None else {"num_envs": num_envs}
-    return build(node, "env", plugins, seeds, device, **changed)
+    """Build the environment of `node`, with `num_envs` copies a replica if given.
+
+    If it takes `plugins`, because it builds a game of another package, it gets them.
+    """
+    extras: dict[str, Any] = {} if num_envs is None else {"num_envs": num_envs}
+    if "plugins" in inspect.signature(resolve(node.get("_target_"), "env", plugins)).parameters:
+        extras["plugins"] = tuple(plugins)
+    return build(node, "env", plugins, seeds, device, **extras)
 
 
 def build_graph(
@@ -97,7 +102,7 @@ def is_offline(node: Node, plugins: Sequence[str]) -> bool:
     return inspect.isclass(make) and not hasattr(make, "observe")
 
 
-def build(node: Node, kind: Kind, plugins: Sequence[str], *args: Any, **kwargs: Any) -> Any:
+def build(node: Node, kind: Kind, plugins: Sequence[str], /, *args: Any, **kwargs: Any) -> Any:
     """Call the `_target_` of `node` with `args` and the node's keys, updated by `kwargs`.
 
     A key that holds keys of its own becomes the dataclass which the constructor's annotation names.
@@ -156,23 +161,12 @@ def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[...,
         raise ValueError(f"{kind}._target_={target!r}: expected package.module.Name")
     module_name, _, name = target.rpartition(".")
     homes = (f"marlrun.{kind}s", *plugins)
-    if not any(module_name == home or module_name.startswith(f"{home}.") for home in homes):
+    if not lies_in(module_name, homes):
         raise ValueError(
             f"{kind}._target_={target}: expected a class in marlrun.{kind}s, "
             "or in a package named by plugins=[..] on the command line"
         )
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        reason = f"{module_name} cannot be imported: {with_type(error)}"
-        raise ValueError(f"{kind}._target_={target}: {reason}") from error
-    constructor: Any = vars(module).get(name)
-    is_code = inspect.isclass(constructor) or inspect.isfunction(constructor)
-    if not is_code or constructor.__module__ != module_name or name.startswith("_"):
-        raise ValueError(
-            f"{kind}._target_={target}: expected a class or function defined in {module_name}"
-        )
-    return constructor
+    return code_of(module_name, name, f"{kind}._target_={target}")
 
 
 def refuse_hidden_targets(config: Node) -> None:

@@ -14,6 +14,7 @@ from marlrun.runner.console import HEADLINE
 from marlrun.runner.evaluate import block_size, check_room, exact_values, optimum_of, play
 from marlrun.runner.job import Job
 from marlrun.runner.promises import check_first_step
+from marlrun.system.errors import PlayError
 from marlrun.types import AnyLearner, Env, Policy, Rewarding
 
 
@@ -49,13 +50,16 @@ def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
 
 
 def try_first_step(parts: Parts) -> None:
-    """Raise ContractError if a job's parts break a promise of types.py at their first step.
+    """Raise ValueError if a job's parts break a promise of types.py, or fail, at their first step.
 
     They play in a copy of the game, so the run begins as if nothing had been tried.
     """
     job = parts.job
     copy = build_env(job.env, job.seeds, parts.device, parts.plugins)
-    check_first_step(copy, parts.training_policy(), len(job.seeds))
+    try:
+        check_first_step(copy, parts.training_policy(), len(job.seeds))
+    except PlayError as error:
+        raise ValueError(str(error)) from error
 
 
 def check_selection(parts: Parts) -> None:

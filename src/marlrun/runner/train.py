@@ -17,7 +17,7 @@ from marlrun.runner.parts import assemble, check_selection, try_first_step
 from marlrun.runner.promises import ContractError
 from marlrun.runner.trainer import Training
 from marlrun.system import capacity, commands
-from marlrun.system.errors import one_line, with_type
+from marlrun.system.errors import PlayError, one_line, with_type
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
 
@@ -238,5 +238,5 @@ def _reason(cause: Exception) -> str:
     """Return in one line why a run failed."""
     if capacity.is_short(cause):
         return "out of memory"
-    says_all = isinstance(cause, FloatingPointError | ContractError)
+    says_all = isinstance(cause, FloatingPointError | ContractError | PlayError)
     return one_line(cause) if says_all else with_type(cause)

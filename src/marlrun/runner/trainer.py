@@ -19,7 +19,7 @@ from marlrun.runner.meters import Clock, Meters, Returns, Speed, floats
 from marlrun.runner.parts import Parts
 from marlrun.runner.promises import check_metrics
 from marlrun.runner.schedule import Schedule
-from marlrun.system.errors import advising
+from marlrun.system.errors import PlayError, advising
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
 from marlrun.types import Learner, Step, Tick
@@ -108,6 +108,7 @@ class Training:
                 check_metrics(tick.metrics, len(self.job.seeds), self.env.spec.num_agents)
                 checked.update(tick.metrics)
             self.count += schedule.stride
+            self.after = tick.after
             if tick.after is not None:
                 self.returns.add(tick.after)
             if tick.metrics:
@@ -115,7 +116,6 @@ class Training:
                 self.speed.updates += 1
             if self.count >= pause or stop.requested:
                 self.speed.stop()
-                self.after = tick.after
                 self._do_what_is_due()
                 if self.count >= schedule.budget or stop.requested:
                     return
@@ -128,7 +128,15 @@ class Training:
         if self.job.is_offline:
             return offline(self.learner)
         step = self.env.reset() if self.after is None else self.env.restart(self.after)
-        return online(cast(Learner, self.learner), self.env, self.policy, step)
+        return self._saving(online(cast(Learner, self.learner), self.env, self.policy, step))
+
+    def _saving(self, ticks: Iterator[Tick]) -> Iterator[Tick]:
+        """Yield ticks; where the game fails, save the run as it was at the last one."""
+        try:
+            yield from ticks
+        except PlayError:
+            self.save()
+            raise
 
     def save(self) -> None:
         """Write a checkpoint of this tick, if there is none yet."""

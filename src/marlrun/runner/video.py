@@ -1,6 +1,6 @@
 """GIFs of episodes: into videos/ and, as images, into TensorBoard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,12 @@ def record(
 
 
 def check_drawable(env: Env) -> None:
-    """Raise ValueError if an environment cannot draw itself."""
+    """Raise ValueError if an environment cannot draw itself; tell one that it will be asked to."""
     if getattr(env, "render", None) is None:
         raise ValueError(f"video=true: {type(env).__name__} cannot draw itself")
+    begin_drawing: Callable[[], None] | None = getattr(env, "begin_drawing", None)
+    if begin_drawing is not None:
+        begin_drawing()
 
 
 @torch.no_grad()

@@ -28,7 +28,8 @@ def write_sweep(sweep: Sweep, plugins: Sequence[str]) -> None:
         returns = job.results.get(HEADLINE)
         result = job.error or (str(estimate(returns)) if returns else "")
         directory = str(sweep.directory / job.directory)
-        overrides = " ".join(override for override in job.overrides if override not in common)
+        differing = (override for override in job.overrides if override not in common)
+        overrides = " ".join(override.removeprefix("++") for override in differing)
         table.add_row(*map(Text, (job.status, directory, overrides, result)))
     # Other programs read whole lines, so only a terminal gets them folded.
     screen = Console()

@@ -4,6 +4,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 
+class PlayError(RuntimeError):
+    """A game fails while it is played. What was learned until then is good, and can be saved."""
+
+
 def one_line(error: BaseException) -> str:
     """Return the text of an error in one line, or the name of its type if it has no text."""
     return " ".join(str(error).split()) or type(error).__name__
