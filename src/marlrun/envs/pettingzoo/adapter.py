@@ -6,7 +6,7 @@ Shapes: N agents, O observation features, A actions, S state features, C copies.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
@@ -69,12 +69,12 @@ class Agent:
     @property
     def obs_size(self) -> int:
         """How many numbers it observes: those of a Box, or a one-hot Discrete."""
-        return int(self.space.n) if isinstance(self.space, Discrete) else prod(self.space.shape)
+        return int(self.space.n) if _is(self.space, Discrete) else prod(self.space.shape)
 
     def features(self, observation: Any) -> Floats:
         """Return an observation as [obs_size]; PromiseError if it is not of the space's size."""
         value = observation["observation"] if self.is_in_dict else observation
-        if isinstance(self.space, Discrete):
+        if _is(self.space, Discrete):
             place = int(value) - int(self.space.start)
             if not 0 <= place < self.obs_size:
                 raise PromiseError(f"{self.name} observes {value}, expected one of {self.space}")
@@ -112,16 +112,20 @@ def read_agents(game: Any, game_id: str) -> tuple[Agent, ...]:
 def _read_agent(game: Any, name: str) -> Agent:
     space: Any = game.observation_space(name)
     actions: Any = game.action_space(name)
-    is_in_dict = isinstance(space, Dict) and {*cast(Any, space)} == {"observation", "action_mask"}
-    inner: Any = cast(Any, space)["observation"] if is_in_dict else space
-    if not isinstance(inner, Box | Discrete):
+    is_in_dict = _is(space, Dict) and set(space) == {"observation", "action_mask"}
+    inner: Any = space["observation"] if is_in_dict else space
+    if not _is(inner, Box, Discrete):
         expected = "expected Box, Discrete, or Dict(observation=.., action_mask=..)"
         raise PromiseError(f"{name} observes {inner}, {expected}")
-    if not isinstance(actions, Discrete):
-        why = ": no algorithm here has continuous actions" if isinstance(actions, Box) else ""
+    if not _is(actions, Discrete):
+        why = ": no algorithm here has continuous actions" if _is(actions, Box) else ""
         raise PromiseError(f"{name} has actions {actions}, expected Discrete{why}")
-    discrete = cast(Any, actions)
-    return Agent(name, cast(Any, inner), is_in_dict, int(discrete.n), int(discrete.start))
+    return Agent(name, inner, is_in_dict, int(actions.n), int(actions.start))
+
+
+def _is(space: object, *kinds: type) -> bool:
+    """Say whether a space is of one of these kinds, whose types are known only in part."""
+    return isinstance(space, kinds)
 
 
 class Adapter:

@@ -72,7 +72,8 @@ class PettingZooGame:
         self._seeds, self._device, self._workers = seeds, device, workers
         self._episodes = np.zeros(len(seeds) * num_envs, np.int64)
         self._ages = np.zeros_like(self._episodes)
-        self._render_modes: Sequence[str] = trial.game.metadata.get("render_modes", ())
+        metadata = getattr(trial.game, "metadata", {})
+        self._render_modes: Sequence[str] = metadata.get("render_modes", ())
         self._render_mode: str | None = None
         self._copies: Copies | Workers | None = None
 

@@ -159,15 +159,17 @@ def main() -> None:
                     copies = Copies([Adapter(recipe) for _ in range(number)])
                 else:
                     answer = getattr(copies, kind)(*arguments)
-            except CopyError as error:
-                answer = error
-            except ValueError as error:
-                answer = CopyError(0, str(error))
             except Exception as error:
-                answer = CopyError(0, with_type(error))
-            if isinstance(answer, CopyError):
-                answer.add_note(traceback.format_exc())
+                answer = _failure(error)
             _write(answer, answers)
+
+
+def _failure(error: Exception) -> CopyError:
+    """Return the error that is being handled as one that can be told to the parent."""
+    reason = str(error) if isinstance(error, ValueError) else with_type(error)
+    failure = error if isinstance(error, CopyError) else CopyError(0, reason)
+    failure.add_note(traceback.format_exc())
+    return failure
 
 
 if __name__ == "__main__":
