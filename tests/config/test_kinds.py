@@ -23,6 +23,10 @@ from marlrun.config import kinds
         ("list of [int, float]", [[[1, 0.5]]], [[[0.5, 1]], [1]]),
         ("list or null", [[[1, "x"]], None], ["[]", 1]),
         ("dict", [{}, {"a": 1}], [[], None]),
+        ("plain", [1, -0.5, True, "", "x", [], [[1, "x"], [False]]], [None, {}, [None], [{}]]),
+        ("plain", [0.0, 1e38, 2**63 - 1], [float("nan"), float("inf"), 2**63, [1e39]]),
+        ("dict of plain", [{}, {"a": [1, "x"]}], [[], "x", {"a": None}, {"a": {"b": 1}}]),
+        ("dict of int [0, 1]", [{"a": 1}], [{"a": 1, "b": 2}, {"a": "1"}]),
     ],
 )
 def test_a_kind_takes_what_it_says(kind: str, good: list[object], bad: list[object]):

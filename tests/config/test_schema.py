@@ -28,6 +28,23 @@ def refusal(rules: Schema, key: str, value: object) -> str:
     return str(caught.value)
 
 
+def test_a_dict_may_say_what_its_keys_take():
+    rules = Schema()
+    rules.rules["env.kwargs"] = Rule("dict of plain", "keyword arguments", {})
+    for key, value in (("env.kwargs", {"a": 1}), ("env.kwargs.a", [1, "x"]), ("env.kwargs", {})):
+        rules.check(key, value)
+    assert rules.dicts == ["env.kwargs"]
+    expected = "expected a number, a bool, a str or a list of these (keyword arguments)"
+    assert refusal(rules, "env.kwargs.a", None) == f"env.kwargs.a=null: {expected}"
+    assert refusal(rules, "env.kwargs.a.b", 1) == f"env.kwargs.a.b=1: {expected}"
+    assert refusal(rules, "env.kwargs", {"a": {}}).endswith(
+        "expected dict of plain (keyword arguments)"
+    )
+    assert refusal(rules, "env.kwarg", 1).startswith(
+        "env.kwarg: no such key; did you mean env.kwargs"
+    )
+
+
 def test_check_names_key_value_and_what_was_expected():
     rules = example()
     rules.check("algo.beta", 1)

@@ -51,6 +51,28 @@ def test_a_batched_game_is_checked_trained_and_played(tmp_path: Path):
     assert re.fullmatch(r"\{'agent_0': [01]\.0, 'agent_1': [01]\.0\}\n", said), said
 
 
+def test_a_foreign_game_is_checked_and_trained(tmp_path: Path):
+    section = "A foreign PettingZoo game"
+    (game,), (keys,) = blocks(section, "python"), blocks(section, "yaml")
+    _, commands = blocks(section, "sh")
+    for path, content in {
+        "mygames/__init__.py": "",
+        "mygames/echo.py": game,
+        "conf/env/echo.yaml": keys,
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+
+    said = run(["bash", "-ec", commands], tmp_path).stdout
+    assert '"failed": []' in said, said
+    (mean,) = re.findall(r"^eval/return_mean +(\S+)", said, re.MULTILINE)
+    assert float(mean) >= 4.5
+    words = "algo=random env=echo plugins=[mygames] env_steps=1000 --config-dir conf"
+    said = run(["marlrun", *words.split()], tmp_path).stdout
+    (mean,) = re.findall(r"^eval/return_mean +(\S+)", said, re.MULTILINE)
+    assert abs(float(mean) - 5 / 16) < 0.15
+
+
 def test_our_games_in_pettingzoo(tmp_path: Path):
     (script,) = blocks("Our games in PettingZoo", "python")
     run([sys.executable, "-W", "error", "-c", script], tmp_path)

@@ -25,7 +25,7 @@ def make(name="Toy", seeds=(0,), **keys):
 
 def actions_at(env, time):
     """Return actions [R, E, N] of their own for every replica, copy, agent and time."""
-    shape = (env.step_shape if hasattr(env, "step_shape") else (len(env._seeds), env.num_envs))
+    shape = env.step_shape if hasattr(env, "step_shape") else (len(env._seeds), env.num_envs)
     counts = torch.tensor(env.spec.num_actions)
     numbers = torch.arange(shape[0] * shape[1] * len(counts)).view(*shape, -1) * 7 + time * 3
     return (numbers + numbers // 5) % counts
@@ -42,5 +42,7 @@ def play(env, steps):
 
 def same(a, b):
     """Say whether two games showed the same, bit for bit."""
-    pairs = [(x, y) for left, right in zip(a, b, strict=True) for x, y in zip(left, right, strict=True)]
+    pairs = [
+        (x, y) for left, right in zip(a, b, strict=True) for x, y in zip(left, right, strict=True)
+    ]
     return all(x is y is None or torch.equal(x, y) for x, y in pairs)

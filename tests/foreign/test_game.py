@@ -119,9 +119,7 @@ def test_masks_come_from_observations_or_from_infos(name):
 def ends(env, steps):
     """Return for each step whether it has terminated, was truncated, and who is alive."""
     seen = play(env, steps)[1::2]
-    return [
-        (s.terminated.item(), s.truncated.item(), s.alive[0, 0].int().tolist()) for s in seen
-    ]
+    return [(s.terminated.item(), s.truncated.item(), s.alive[0, 0].int().tolist()) for s in seen]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +168,9 @@ def test_rewards_and_observations_after_leaving_are_zero():
 def test_a_game_without_leavers_says_so_and_refuses_one_that_leaves():
     env = make(kwargs={"ends": [[3, "terminated"]] * 2}, agents_leave=False)
     assert not env.spec.agents_leave and all(step.alive is None for step in play(env, 6))
-    env = make(kwargs={"ends": [[3, "terminated"], [2, "truncated"]]}, agents_leave=False, seeds=(4,))
+    env = make(
+        kwargs={"ends": [[3, "terminated"], [2, "truncated"]]}, agents_leave=False, seeds=(4,)
+    )
     with pytest.raises(PlayError) as caught:
         play(env, 6)
     assert str(caught.value) == (
@@ -223,7 +223,10 @@ def test_what_a_game_does_wrong_is_named_with_its_place(name, kwargs, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Continuous", "ann has actions Box(-1.0, 1.0, (2,), float32), expected Discrete: no algor"),
+        (
+            "Continuous",
+            "ann has actions Box(-1.0, 1.0, (2,), float32), expected Discrete: no algor",
+        ),
         ("ManyDiscrete", "ann observes MultiDiscrete([2 2]), expected Box, Discrete, or Dict(obs"),
         ("FailsAtReset", "reset fails: KeyError: 'no level'"),
         ("Late", "reset fails: bob is absent at reset, expected all possible_agents"),

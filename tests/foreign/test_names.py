@@ -71,7 +71,8 @@ def test_a_wrong_name_is_one_line_that_helps(name, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["mpe2.simple_spread_v3", "mpe2.simple_spread_v3:parallel_env", "mpe2.simple_tag_v3:env"]
+    "name",
+    ["mpe2.simple_spread_v3", "mpe2.simple_spread_v3:parallel_env", "mpe2.simple_tag_v3:env"],
 )
 def test_a_game_of_mpe2_is_found(name):
     module = sys.modules[name.partition(":")[0]] if name in sys.modules else None

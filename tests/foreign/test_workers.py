@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from foreign.playing import make, play, same
@@ -36,8 +37,7 @@ def test_processes_change_no_number(name, kwargs):
 def alive(pid):
     """Say whether a process exists; one that has ended and is not waited for does not."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -100,7 +100,9 @@ def test_no_process_is_begun_before_a_reset_and_none_imports_torch():
     env = make(workers=3)
     assert env._copies is None and not workers._IDLE
     code = "import sys, marlrun.envs.pettingzoo.workers; print('torch' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == "False"
 
 

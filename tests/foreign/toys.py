@@ -122,8 +122,9 @@ class Loud(Toy):
     """Prints, warns, and takes and seeds what is global."""
 
     def step(self, actions):
-        print("a foreign game prints")
-        os.write(1, b"") if "torch" in sys.modules else os.write(1, b"also from C\n")
+        sys.stdout.write("a foreign game prints\n")
+        if "torch" not in sys.modules:  # in a process of its own
+            os.write(1, b"also from C\n")
         warnings.warn("a foreign game warns", DeprecationWarning, stacklevel=1)
         np.random.seed(0)  # noqa: NPY002
         return super().step(actions)
