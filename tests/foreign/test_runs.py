@@ -119,6 +119,10 @@ PAIR = ["algo=random", "env=pettingzoo", "env.horizon=5"]
             ["algo=random", "env=pettingzoo", "env.id=mpe2.simple_v3"],
             "env.horizon missing: expected env.horizon=int [1, 10000000] (steps after which",
         ),
+        (
+            ["algo=networked_ac_q", *PAIR[1:], "env.id=mpe2.simple_v3"],
+            "dec_hdrqn, random; or env.agents_leave=false, where all agents end together",
+        ),
         ([*PAIR, "env.id=os.system"], "env.id=os.system: expected mpe2.NAME_vN or"),
         ([*PAIR, "env.id=foreign.toys:Toy"], "a package named by plugins=[..] on the command line"),
         ([*PAIR, "env.id=mpe2.simple_v9"], "did you mean mpe2.simple_v3?"),

@@ -20,6 +20,8 @@ def refuse_unable(algo: Node, env: Node, spec: Spec, plugins: Sequence[str]) -> 
     lacking = [words for attribute, words in needs if not getattr(learner, attribute, False)]
     if lacking:
         able = ", ".join(_able([attribute for attribute, _ in needs]))
+        if env.get("agents_leave") is True and lacking == ["agents that leave"]:
+            able += "; or env.agents_leave=false, where all agents end together"
         raise ValueError(
             f"algo={_name(algo, 'algo')}: does not handle {' and '.join(lacking)}, "
             f"as env={_name(env, 'env')} has them; expected {able}"
