@@ -92,7 +92,7 @@ def _draw_agent(pen: ImageDraw.ImageDraw, centre: Point, i: int, num_agents: int
     x, y = centre[0] + away * cos(angle), centre[1] - away * sin(angle)
     box = (x - radius, y - radius, x + radius, y + radius)
     pen.ellipse(box, fill=_colour(i), outline="white", width=1)
-    pen.text((x, y), str(i), fill="white", anchor="mm", font=_font(1.4 * radius))
+    pen.text((x, y), str(i), fill="white", anchor="mm", font=font(1.4 * radius))
 
 
 def _table_text(payoffs: NDArray[np.float64], joint_action: int) -> str:
@@ -115,7 +115,7 @@ def _table_picture(payoffs: NDArray[np.float64], joint_action: int) -> Pixels:
         box = (left, top, left + CELL, top + CELL)
         blue = tuple(round(255 + shade[i] * (part - 255)) for part in (86, 180, 233))
         pen.rectangle(box, fill=blue, outline=LIGHT)
-        pen.text((left + CELL / 2, top + CELL / 2), label, fill=DARK, anchor="mm", font=_font(16))
+        pen.text((left + CELL / 2, top + CELL / 2), label, fill=DARK, anchor="mm", font=font(16))
     if joint_action >= 0:
         left, top = EDGE + joint_action % width * CELL, EDGE + joint_action // width * CELL
         pen.rectangle((left, top, left + CELL, top + CELL), outline=COLOURS[1], width=5)
@@ -143,5 +143,6 @@ def _colour(i: int) -> str:
     return COLOURS[i % len(COLOURS)]
 
 
-def _font(size: float) -> Any:
+def font(size: float) -> Any:
+    """Return Pillow's own letters in a size in pixels."""
     return ImageFont.load_default(size)
