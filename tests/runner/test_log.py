@@ -2,7 +2,7 @@ import io
 import json
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 from runner.compare import charts, events, hyperparameters, scalars
 from runner.fakes import Walk, config
 
@@ -123,15 +123,25 @@ def test_hyperparameters_are_in_the_runs_own_events(tmp_path):
     assert steps == [0, 40, 80, 120]
 
 
+def durations(data: bytes) -> list[int]:
+    """Return how many milliseconds each frame of a GIF stands."""
+    return [
+        int(frame.info["duration"])
+        for frame in ImageSequence.Iterator(Image.open(io.BytesIO(data)))
+    ]
+
+
 def test_a_gif_is_an_image_in_tensorboard(tmp_path):
     import torch
 
     env = Walk([0], torch.device("cpu"), num_envs=1, goal=4, starts=1)
-    frames = film(env, lambda step: torch.tensor([1, 2]).expand(step.reward.shape))
+    frames = list(film(env, lambda step: torch.tensor([1, 2]).expand(step.reward.shape)))
     assert len(frames) == 5
     data = encode(frames)
     image = Image.open(io.BytesIO(data))
     assert (image.n_frames, image.size) == (5, (40, 4))
+    assert durations(data) == [200] * 4 + [1000]
+    assert durations(encode(iter(frames), frames_per_second=10)) == [100] * 4 + [1000]
     log = opened_log(tmp_path, [5], end=0, count=0)
     log.boards[0].gif(10, "episode", data, 4, 40)
     (shown,) = events(tmp_path / "tb/seed_5").Images("episode")

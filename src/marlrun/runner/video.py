@@ -1,7 +1,8 @@
 """GIFs of episodes: into videos/ and, as images, into TensorBoard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from marlrun.runner.tensorboard import Board, board_directory
 from marlrun.system.writing import write_atomically
 from marlrun.types import Env, Policy
 
-FRAME_MS = 200
+FRAMES_PER_SECOND = 5
+"""The speed of videos, where an environment does not declare another as `frames_per_second`."""
 
 
 def record(
@@ -32,13 +34,12 @@ def record(
     `episode` is part of the file's name, too.
     `check_drawable` says beforehand whether the environment can draw itself.
     """
-    frames = film(env, policy)
-    data = encode(frames)
+    data = encode(film(env, policy), getattr(env, "frames_per_second", FRAMES_PER_SECOND))
     suffix = "" if tag == "episode" else f"_{tag}"
     path = directory / "videos" / f"{stem(unit, count)}_seed_{seed}{suffix}.gif"
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, lambda file: file.write(data))
-    height, width = frames[0].shape[:2]
+    width, height = Image.open(BytesIO(data)).size
     Board(board_directory(directory, seed)).gif(count, tag, data, height, width)
     return path
 
@@ -53,23 +54,33 @@ def check_drawable(env: Env) -> None:
 
 
 @torch.no_grad()
-def film(env: Any, policy: Policy) -> list[np.ndarray]:
-    """Play until the first copy of the first replica is done; return uint8 frames [H, W, 3]."""
+def film(env: Any, policy: Policy) -> Iterator[np.ndarray]:
+    """Play until the first copy of the first replica is done; yield uint8 frames [H, W, 3]."""
     step = env.reset()
-    frames = [env.render("rgb_array")]
+    yield env.render("rgb_array")
     for _ in range(env.spec.horizon):
         after = env.step(policy(step))
-        frames.append(env.render("rgb_array"))
+        yield env.render("rgb_array")
         if after.done[0, 0]:
             break
         step = env.restart(after)
-    return frames
 
 
-def encode(frames: Sequence[np.ndarray]) -> bytes:
-    """Return frames [H, W, 3] as an endlessly looping GIF; the last one stands longer."""
-    first, *rest = (Image.fromarray(frame) for frame in frames)
-    durations = [FRAME_MS] * len(rest) + [5 * FRAME_MS]
-    file = BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+def encode(frames: Iterable[np.ndarray], frames_per_second: int = FRAMES_PER_SECOND) -> bytes:
+    """Return frames [H, W, 3] as an endlessly looping GIF; the last one stands for a second.
+
+    Frames are taken one by one, and kept in 256 colours.
+    """
+    images = _with_pause(map(Image.fromarray, frames), frames_per_second)
+    first, file, duration = next(images), BytesIO(), 1000 // frames_per_second
+    first.save(file, "GIF", save_all=True, append_images=images, duration=duration, loop=0)
     return file.getvalue()
+
+
+def _with_pause(images: Iterator[Image.Image], count: int) -> Iterator[Image.Image]:
+    """Yield images, the last one `count` times, which become one that stands longer."""
+    image = next(images)
+    for later in images:
+        yield image
+        image = later
+    yield from repeat(image, count)
