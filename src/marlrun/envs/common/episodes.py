@@ -25,6 +25,10 @@ class Episodes:
         self.steps += 1
         return self.steps
 
+    def elapsed(self) -> Tensor:
+        """Return [R, E] int64, how many steps the episode of each copy is old."""
+        return self._horizon - (self._deadline - self.steps)
+
     def after(self, obs: Tensor, reward: Tensor, terminated: Tensor) -> Step:
         """Return the step after an action; an episode that has terminated is not truncated too."""
         truncated = (self._deadline <= self.steps) > terminated
