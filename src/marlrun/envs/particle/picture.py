@@ -129,7 +129,7 @@ class _Drawing:
                 frame = _box(centre, radius + 2 * FINE)
                 self._pen.rectangle(frame, outline="white", width=2 * FINE)
             if landmark.is_goal:
-                self._goal(centre, radius + 7 * FINE)
+                self._goal(centre, 1.5 * radius + 3 * FINE)
         for i, (agent, colour) in enumerate(self._agents):
             self._label(*self._camera.circle(agent.position, agent.radius), str(i), colour)
 
