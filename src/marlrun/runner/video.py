@@ -11,12 +11,10 @@ import torch
 from PIL import Image
 
 from marlrun.config.unit import Unit, stem
+from marlrun.envs.common.render import FRAMES_PER_SECOND
 from marlrun.runner.tensorboard import Board, board_directory
 from marlrun.system.writing import write_atomically
 from marlrun.types import Env, Policy
-
-FRAMES_PER_SECOND = 5
-"""The speed of videos, where an environment does not declare another as `frames_per_second`."""
 
 
 def record(

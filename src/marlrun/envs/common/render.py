@@ -17,6 +17,9 @@ GREY, DARK, LIGHT = "#8C8C8C", "#333333", "#DDDDDD"
 CELL, EDGE = 64, 6
 """The width of a cell and of the border of a picture, in pixels."""
 
+FRAMES_PER_SECOND = 5
+"""The speed of videos, where a game does not declare another as `frames_per_second`."""
+
 
 def draw_grid(
     mode: Mode, size: int, agents: Sequence[Point], targets: Sequence[Point] = (), *, walls: bool

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv  # pyright: ignore[reportMissingTypeStubs]
 
 from marlrun.config.schema import declared, did_you_mean, options
-from marlrun.envs.common.render import check_mode
+from marlrun.envs.common.render import FRAMES_PER_SECOND, check_mode
 from marlrun.envs.pettingzoo.spaces import Spaces, action_spaces, observation_spaces, state_space
 from marlrun.types import Drawable, Env, Step
 
@@ -40,7 +40,8 @@ class ParallelGame(ParallelEnv[str, Any, Any]):
         self._make = make
         self._begin(_any_seed())
         modes = ["ansi", "rgb_array"] if hasattr(self._env, "render") else []
-        self.metadata = {"name": name, "render_modes": modes, "render_fps": 5}
+        speed = getattr(self._env, "frames_per_second", FRAMES_PER_SECOND)
+        self.metadata = {"name": name, "render_modes": modes, "render_fps": speed}
         if render_mode is not None:
             check_mode(render_mode)
             if render_mode not in modes:
