@@ -115,7 +115,7 @@ class _Drawing:
             centre, radius = self._camera.circle(landmark.position, landmark.radius)
             colour = GREY if landmark.owner is None else self._agents[landmark.owner][1]
             shape = self._pen.ellipse if landmark.is_solid else self._pen.rectangle
-            shape(_box(centre, radius), fill=colour)
+            shape(_box(centre, radius), fill=colour, outline="white", width=FINE)
             self._label(centre, radius, landmark_label(index, landmark), colour)
 
     def _discs(self) -> None:
