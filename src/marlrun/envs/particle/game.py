@@ -1,16 +1,19 @@
 """The game that all particle worlds share: reset, step, restart, and the state of it."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from marlrun.envs.common.episodes import Episodes
-from marlrun.envs.common.render import Mode, Pixels, draw_grid
+from marlrun.envs.common.render import Mode, Pixels
+from marlrun.envs.common.scores import Scores
 from marlrun.envs.particle.bodies import Body
 from marlrun.envs.particle.physics import RULES, RuleSet
+from marlrun.envs.particle.picture import draw_scene
 from marlrun.envs.particle.rows import Number, Rows
+from marlrun.envs.particle.snapshot import snapshot
 from marlrun.envs.particle.world import World
 from marlrun.nets.captured import captured
 from marlrun.streams import Stream
@@ -26,6 +29,8 @@ class ParticleGame:
     of its words, any other agent rest (0) or a push: 1 to 4 are to -x, +x, -y, +y under mpe2's rules,
     to +x, -x, +y, -y under ma_airl's.
     """
+
+    frames_per_second: ClassVar[int] = 10
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class ParticleGame:
     ):
         """`pairs` are bodies whose distance the scenario asks for; `horizon` None is the rules' own."""
         self.num_envs = num_envs
+        self._title = f"{type(self).__module__.rpartition('.')[2]}, {rules}'s rules"
         rows = Rows(agents, landmarks, has_goal)
         seen = [self._observed(rows, number) for number in range(len(agents))]
         self.spec = Spec(
@@ -73,6 +79,7 @@ class ParticleGame:
         self._shares[len(agents)] = torch.eye(len(agents), device=device)
         self._starts = Stream(seeds, "env/start", device)
         self._episodes = Episodes(self._observe(), self.spec.horizon)
+        self._scores = Scores(self._episodes)
 
     def reset(self) -> Step:
         """Begin an episode in every copy: all bodies at rest at random places."""
@@ -83,9 +90,10 @@ class ParticleGame:
         """Play `action` [R, E, N]; a message is seen in the observation of this step."""
         self._episodes.tick()
         reward, *ended = self._play(action)
+        obs = self._observe()
         if not ended:
-            return self._episodes.after_endless(self._observe(), reward)
-        return self._episodes.after(self._observe(), reward, *ended)
+            return self._scores.add(self._episodes.after_endless(obs, reward))
+        return self._scores.add(self._episodes.after(obs, reward, *ended))
 
     def restart(self, step: Step) -> Step:
         """Begin a new episode where `step` is done."""
@@ -93,7 +101,7 @@ class ParticleGame:
             return step
         self._begin(step.terminated | step.truncated)
         # The observations are exact, so those of the other copies are what they were.
-        return self._episodes.go_on(step._replace(obs=self._observe()))
+        return self._scores.begin(self._episodes.go_on(step._replace(obs=self._observe())))
 
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on."""
@@ -104,14 +112,13 @@ class ParticleGame:
         self._episodes.load_state_dict(state["episodes"])
         self.world.state.copy_(state["world"])
         self.world.measure()
+        self._scores.forget()
 
     def render(self, mode: Mode, replica: int = 0, copy: int = 0) -> str | Pixels:
-        """Return a picture or text of one copy on a grid, whose border holds what is far out."""
-        place = self.world.position[..., replica * self.num_envs + copy]
-        cells = place.mul(10).add(15).round().clamp(0, 30).long()
-        points = list(zip(*cast(list[list[int]], cells.tolist()), strict=True))
-        number = self.spec.num_agents
-        return draw_grid(mode, 31, points[:number], points[number:], walls=False)
+        """Return a picture or text of one copy; returns so far are kept from the first one on."""
+        column, moment = replica * self.num_envs + copy, self._scores.look(replica, copy)
+        links = self._links(column)
+        return draw_scene(mode, snapshot(self._title, self.world, column, self.spec, moment, links))
 
     def _observed(self, rows: Rows, agent: int) -> list[Number]:
         """Return the numbers that an agent observes, in order."""
@@ -133,6 +140,10 @@ class ParticleGame:
         if ended is None:
             return [self._per_agent(reward)]
         return [self._per_agent(reward), ended[: self.world.copies].view(self._shape[:2])]
+
+    def _links(self, column: int) -> Tensor | None:
+        """Return who communicates in a copy, bool [N, N]; None where nobody does."""
+        return None
 
     def _begin(self, begins: Tensor) -> None:
         """Place the bodies anew in the copies [R, E] that begin; draw numbers for all copies."""
