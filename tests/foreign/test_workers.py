@@ -93,6 +93,10 @@ def test_a_process_is_used_again():
     second = make("Unequal", workers=1)
     assert same(play(second, 3), play(make("Unequal"), 3))
     assert second._copies.workers[0].process.pid == pid
+    del second
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pid))
+    assert same(play(make(workers=1), 3), play(make(), 3)), "one that has died is replaced"
 
 
 def test_no_process_is_begun_before_a_reset_and_none_imports_torch():

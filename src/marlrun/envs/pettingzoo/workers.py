@@ -31,7 +31,7 @@ class Workers:
         """Divide `number` copies among at most so many processes."""
         starts = np.linspace(0, number, min(number, processes) + 1).round().astype(int).tolist()
         self._shares = [range(*ends) for ends in zip(starts, starts[1:], strict=False)]
-        self.workers = [_IDLE.pop() if _IDLE else Worker() for _ in self._shares]
+        self.workers = [_take() for _ in self._shares]
         weakref.finalize(self, _release, self.workers)
         self._ask([("make", recipe, len(share)) for share in self._shares])
 
@@ -89,6 +89,12 @@ class Worker:
         self._stdin = cast(IO[bytes], self.process.stdin)
         self._stdout = cast(IO[bytes], self.process.stdout)
         self.is_idle = True
+        self._parent = os.getpid()
+
+    @property
+    def can_be_used(self) -> bool:
+        """Whether it waits for a question of this process, not of one that this was forked from."""
+        return self.is_idle and self._parent == os.getpid() and self.process.poll() is None
 
     def send(self, question: Any) -> None:
         """Ask a question. Whether the process has ended shows when the answer is received."""
@@ -121,10 +127,19 @@ _IDLE: list[Worker] = []
 """Processes without a game, for the next: every evaluation needs some, and to begin one takes time."""
 
 
+def _take() -> Worker:
+    while _IDLE:
+        worker = _IDLE.pop()
+        if worker.can_be_used:
+            return worker
+        worker.end()
+    return Worker()
+
+
 def _release(workers: Sequence[Worker]) -> None:
     """Keep the processes that wait for a question, and end the others."""
     for worker in workers:
-        if worker.is_idle and worker.process.poll() is None:
+        if worker.can_be_used:
             _IDLE.append(worker)
         else:
             worker.end()
@@ -145,13 +160,14 @@ def main() -> None:
     """Answer questions until there are no more."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # What the game prints, also from C, must not stand among the answers.
-    answers = os.fdopen(os.dup(1), "wb")
+    # What the game reads and prints, also from C, must not be questions and answers.
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     copies = Copies([])
     with suppress(EOFError, BrokenPipeError):
         while True:
-            kind, *arguments = pickle.load(sys.stdin.buffer)
+            kind, *arguments = pickle.load(questions)
             answer: Any = None
             try:
                 if kind == "make":
