@@ -30,8 +30,10 @@ VARIANTS = [
     ("push", {"rules": "ma_airl", "max_speed": 0.3}),
     ("tag", {"num_good": 2, "early_end": True}),
     ("adversary", {"mass": 2.0, "force": 3.0}),
+    ("networked_spread", {}),
+    ("networked_spread", {"num_agents": 3, "renewal": 0.0, "horizon": 7}),
 ]
-PARTICLES = {"spread", "speaker_listener", "push", "tag", "adversary"}
+PARTICLES = {"spread", "speaker_listener", "push", "tag", "adversary", "networked_spread"}
 """Games without a bound of what is observed, whose agents have names of their own."""
 IDS = [f"{name}-{','.join(changes)}" for name, changes in VARIANTS]
 

@@ -48,7 +48,11 @@ class Episodes:
 
     def nothing_to_begin(self, step: Step) -> bool:
         """Say whether no copy is done; on a GPU, where it would cost time to know, say no."""
-        return self._on_cpu and not bool((step.terminated | step.truncated).any())
+        return self.nowhere(step.terminated | step.truncated)
+
+    def nowhere(self, flags: Tensor) -> bool:
+        """Say whether all flags, of any shape, are False; on a GPU say no."""
+        return self._on_cpu and not bool(flags.any())
 
     def begin(self, step: Step, obs: Tensor) -> Step:
         """Return `step` with a new episode where it is done, which has `obs` and no reward."""

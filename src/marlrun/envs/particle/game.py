@@ -45,6 +45,7 @@ class ParticleGame:
         pairs: Sequence[tuple[int, int]] = (),
         horizon: int | None,
         discount: float,
+        continuing: bool = False,
     ):
         """`pairs` are bodies whose distance the scenario asks for; `horizon` None is the rules' own."""
         self.num_envs = num_envs
@@ -58,6 +59,7 @@ class ParticleGame:
             num_actions=tuple(agent.num_actions for agent in agents),
             horizon=RULES[rules].horizon if horizon is None else horizon,
             discount=discount,
+            continuing=continuing,
         )
         capacity.check_steps(self.spec, len(seeds), num_envs, device)
         self.world = World(
@@ -70,10 +72,11 @@ class ParticleGame:
             device=device,
         )
         size = max(self.spec.obs_sizes)
-        numbers = [
-            number for seen_by in seen for number in [*seen_by, *[{}] * (size - len(seen_by))]
-        ]
-        self._matrix = self.world.matrix(numbers)
+        # What is the same for all agents is seen once.
+        views = seen[:1] if all(view == seen[0] for view in seen) else seen
+        self._matrix = self.world.matrix(
+            [number for view in views for number in [*view, *[{}] * (size - len(view))]]
+        )
         self._shape = (len(seeds), num_envs, len(agents), size)
         self._shares = {1: torch.ones(1, len(agents), device=device)}
         self._shares[len(agents)] = torch.eye(len(agents), device=device)
@@ -153,7 +156,8 @@ class ParticleGame:
 
     def _observe(self) -> Tensor:
         """Return the observations [R, E, N, O] of the present state."""
-        return self.world.seen(self._matrix).view(self._shape)
+        size = self._shape[-1]
+        return self.world.seen(self._matrix).view(*self._shape[:2], -1, size).expand(self._shape)
 
     def _per_agent(self, numbers: Tensor) -> Tensor:
         """Return the copies' numbers [N, M'], or [1, M'] for all agents, as a tensor [R, E, N]."""
