@@ -101,6 +101,8 @@ class Env(Protocol):
     evaluation plays at most so many copies a replica side by side, 1,024 where nothing is declared.
     `resumable: ClassVar[bool] = False`: `state_dict` does not hold all that decides what happens
     next, so a run resumes at the start of an episode: `load_state_dict`, then `reset`.
+    `truncates_early: ClassVar[bool] = True`: a game from outside has a clock of its own, which may
+    run out before `spec.horizon`.
     `obs_bounds: tuple[Bound, Bound]`: the lowest and the highest observations, inclusive, infinite
     where nothing is declared; they are the bounds of the PettingZoo game's spaces.
     """

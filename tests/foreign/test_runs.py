@@ -81,6 +81,13 @@ def test_processes_change_no_number_of_a_run(marlrun):
     assert rows(Path("run_0")) == rows(Path("run_3"))
 
 
+def test_mode_check_passes_on_a_game_with_leavers_and_a_clock_of_its_own(marlrun):
+    ends = "env.kwargs.ends=[[2,terminated],[4,truncated],[4,terminated]]"
+    said = marlrun("mode=check", *TOY, "env.id=foreign.toys:Unequal", ends)
+    summary = json.loads(said.out.splitlines()[-1])
+    assert said.code == 0 and summary["failed"] == [], said.out
+
+
 def test_a_sweep_over_keyword_arguments(marlrun):
     said = marlrun(
         *("-m", "algo=random", *TOY, *SMALL, "env_steps=20", "hydra.sweep.dir=sweep"),

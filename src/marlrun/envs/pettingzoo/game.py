@@ -32,6 +32,7 @@ class PettingZooGame:
     """
 
     resumable: ClassVar[bool] = False
+    truncates_early: ClassVar[bool] = True
     max_evaluation_copies: ClassVar[int] = 16
 
     def __init__(
