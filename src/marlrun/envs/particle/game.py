@@ -130,7 +130,7 @@ class ParticleGame:
     def _outcome(self) -> tuple[Tensor, Tensor | None]:
         """Return what agents are paid for the present state, and where it ends the episode.
 
-        The rewards are [N, M'], or [1, M'] if all agents are paid the same; the ends are bool [M'],
+        The rewards are [N, M], or [1, M] if all agents are paid the same; the ends are bool [M],
         or None where no state ends an episode.
         """
         raise NotImplementedError
@@ -142,7 +142,7 @@ class ParticleGame:
         reward, ended = self._outcome()
         if ended is None:
             return [self._per_agent(reward)]
-        return [self._per_agent(reward), ended[: self.world.copies].view(self._shape[:2])]
+        return [self._per_agent(reward), ended.view(self._shape[:2])]
 
     def _links(self, column: int) -> Tensor | None:
         """Return who communicates in a copy, bool [N, N]; None where nobody does."""
@@ -160,7 +160,5 @@ class ParticleGame:
         return self.world.seen(self._matrix).view(*self._shape[:2], -1, size).expand(self._shape)
 
     def _per_agent(self, numbers: Tensor) -> Tensor:
-        """Return the copies' numbers [N, M'], or [1, M'] for all agents, as a tensor [R, E, N]."""
-        return (numbers[:, : self.world.copies].T @ self._shares[len(numbers)]).view(
-            self._shape[:3]
-        )
+        """Return the copies' numbers [N, M], or [1, M] for all agents, as a tensor [R, E, N]."""
+        return (numbers.T @ self._shares[len(numbers)]).view(self._shape[:3])

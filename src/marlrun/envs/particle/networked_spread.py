@@ -107,7 +107,7 @@ class NetworkedSpread(ParticleGame):
 
     def _adjacency(self) -> Tensor:
         """Return which agents are nearer than `radius` to each other, bool [R, E, N, N]."""
-        distance = self.world.distance[: len(self.world.contacts), : self.world.copies]
+        distance = self.world.distance[: len(self.world.contacts)]
         near = torch.cat((distance < self._radius, distance.new_zeros(1, distance.shape[1]) > 0))
         links = near.index_select(0, self._pairs).T.contiguous()
         return links.view(*self._shape[:3], -1)

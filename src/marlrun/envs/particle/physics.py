@@ -1,10 +1,11 @@
 """How bodies move: forces of contact, integration, and two sets of rules (Lowe et al. 2017).
 
 Tensors are [.., M], a column for each copy of the world. No column depends on another one: sums of
-more than two numbers are additions in a fixed order, and `unshared` takes care of exp and log.
+more than two numbers are additions in a fixed order, and PyTorch rounds exp, log and products that
+are added the same wherever a number lies in a tensor (its own softplus it does not).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +19,6 @@ DAMPING = 0.25
 CONTACT_FORCE = 100.0
 CONTACT_MARGIN = 1e-3
 """The length over which a contact becomes hard."""
-
-COLUMNS = 32
-"""The number of columns is a multiple of it: PyTorch takes so many float32 at a time (AVX-512)."""
-_ONE_THREAD = 1 << 15
-"""So many numbers, or fewer, PyTorch gives to one thread."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +55,9 @@ def stiffness(distance: Tensor, margins: Tensor) -> Tensor:
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Return log(1 + exp(x)) to within the last place of 1 + x."""
+    """Return log(1 + exp(x)) to within the last place of 1 + |x|."""
     # Beyond +-80 it is x, or 0, and exp is slow where it underflows.
-    one_more = unshared(torch.exp, x.clamp(-80, 80)).add_(1)
-    return torch.maximum(x, unshared(torch.log, one_more))
-
-
-def unshared(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a transcendental function to `x` [.., M], contiguous, M a multiple of `COLUMNS`.
-
-    PyTorch takes numbers by vectors and rounds the rest of a tensor otherwise. Threads that share
-    a tensor cut it anywhere, so that there are such rests in its middle: therefore none does.
-    """
-    if x.numel() <= _ONE_THREAD or x.device.type != "cpu":
-        return function(x)
-    return torch.cat([function(part) for part in torch.split(x.view(-1), _ONE_THREAD)]).view_as(x)
+    return torch.maximum(x, x.clamp(-80, 80).exp_().add_(1).log_())
 
 
 Block = tuple[slice, slice | None]

@@ -85,7 +85,7 @@ class Spread(ParticleGame):
         return reward, farthest < NEAR if self._is_mpe2 else farthest <= NEAR
 
     def _to_landmarks(self) -> Tensor:
-        """Return the distances from landmarks to agents, [L, N, M']."""
+        """Return the distances from landmarks to agents, [L, N, M]."""
         number = len(self._agents)
         return self.world.distance[-(number**2) :].view(number, number, -1)
 
@@ -95,7 +95,7 @@ class Spread(ParticleGame):
         return touches.mul_(-self._local_ratio).sub_(way, alpha=1 - self._local_ratio)
 
     def _ma_airl_reward(self, way: Tensor) -> Tensor:
-        """Return the sum of all agents' own rewards, -way - depth, [1, M'].
+        """Return the sum of all agents' own rewards, -way - depth, [1, M].
 
         An agent's depth is how far the discs of other agents reach into its own, and its diameter,
         for the authors' code counts its overlap with itself.

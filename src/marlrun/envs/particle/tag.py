@@ -8,7 +8,7 @@ from torch import Tensor
 
 from marlrun.envs.particle.bodies import Body, changed, discs, landmarks
 from marlrun.envs.particle.game import ParticleGame
-from marlrun.envs.particle.physics import RuleSet, unshared
+from marlrun.envs.particle.physics import RuleSet
 from marlrun.envs.particle.rows import Number, Rows
 from marlrun.types import Seeds
 
@@ -86,7 +86,7 @@ class Tag(ParticleGame):
 
 
 def outside(position: Tensor) -> Tensor:
-    """Return what prey pays for its x and y [2, n, M']: from .9 to 1 up to 1, then e^(2 |x| - 2).
+    """Return what prey pays for its x and y [2, n, M]: from .9 to 1 up to 1, then e^(2 |x| - 2).
 
     It pays nothing within .9, and at most 10.
     """
@@ -94,5 +94,5 @@ def outside(position: Tensor) -> Tensor:
     return torch.where(
         far < 1,
         (far - 0.9).mul_(10).clamp_(min=0),
-        unshared(torch.exp, far * 2 - 2).clamp_(max=10),
+        (far * 2 - 2).exp_().clamp_(max=10),
     )

@@ -11,11 +11,10 @@ from marlrun.envs.particle.rows import Number, Rows
 
 
 class World:
-    """Agents, landmarks and perhaps a goal, in M copies: `state` is [K, M'], a column for each copy.
+    """Agents, landmarks and perhaps a goal, in M copies: `state` is [K, M], a column for each copy.
 
-    M' is M rounded up; the columns beyond M are no copies. `distance` [P, M'] and `delta`
-    [2, P, M'], the first body's position minus the second's, are of the present state: the pairs
-    that may collide, then those that are asked for.
+    `distance` [P, M] and `delta` [2, P, M], the first body's position minus the second's, are those
+    of the present state: of the pairs that may collide, then of those that are asked for.
     """
 
     def __init__(
@@ -30,29 +29,26 @@ class World:
         device: torch.device,
     ):
         """`pairs` are the bodies whose distance a game asks for; see `Rows` for their numbers."""
-        self.agents, self.rules, self.copies = agents, rules, copies
+        self.agents, self.rules = agents, rules
         self.bodies = [*agents, *landmarks, *[Body("goal", 0, moves=False)] * has_goal]
         self.rows = Rows(agents, landmarks, has_goal)
-        num_columns = -(-copies // physics.COLUMNS) * physics.COLUMNS
-        self.state = torch.zeros(self.rows.count, num_columns, device=device)
+        self.state = torch.zeros(self.rows.count, copies, device=device)
         velocity, position, self.words, self.marks, one = self.state.split_with_sizes(
             self.rows.sizes
         )
-        self.velocity = velocity.view(2, -1, num_columns)
-        self.position = position.view(2, -1, num_columns)
+        self.velocity = velocity.view(2, -1, copies)
+        self.position = position.view(2, -1, copies)
         movers = self.rows.movers
         self._moving = self.position[:, movers.start : movers.stop]
         one.fill_(1)
-        # In the columns that are no copies nothing moves, and no distance is zero.
-        self.position[0] = torch.arange(len(self.bodies), device=device).unsqueeze(1)
         self.contacts, self._blocks = physics.contacts(self.bodies, movers)
         differences = self.rows.differences([*self.contacts, *pairs])
         self._differences = self.rows.matrix(differences, device)
-        self.delta = torch.empty(2, len(differences) // 2, num_columns, device=device)
+        self.delta = torch.empty(2, len(differences) // 2, copies, device=device)
         self.distance = torch.empty_like(self.delta[0])
-        self._chosen = torch.zeros(len(movers), num_columns, device=device)
+        self._chosen = torch.zeros(len(movers), copies, device=device)
         self._pushes = torch.empty(4, *self._chosen.shape, device=device)
-        self._touches = torch.empty(len(self.contacts), num_columns, device=device)
+        self._touches = torch.empty(len(self.contacts), copies, device=device)
         self._set_constants(device)
         self.measure()
 
@@ -100,10 +96,10 @@ class World:
             number = (chance[-1] * num_landmarks).long()
             goal = position[:, -num_landmarks:].gather(1, number.expand(2, 1, -1))
             position, marks = torch.cat((position, goal), 1), (numbers == number).to(chance.dtype)
-        at_rest = chance.new_zeros(self.rows.sizes[0], self.copies)
-        silent = chance.new_zeros(self.rows.sizes[2], self.copies)
+        at_rest = chance.new_zeros(self.rows.sizes[0], chance.shape[1])
+        silent = chance.new_zeros(self.rows.sizes[2], chance.shape[1])
         start = torch.cat((at_rest, position.flatten(0, 1), silent, marks))
-        state = self.state[:-1, : self.copies]
+        state = self.state[:-1]
         torch.where(begins, start, state, out=state)
         self.measure()
 
@@ -119,15 +115,15 @@ class World:
         self.measure()
 
     def _act(self, action: Tensor) -> Tensor:
-        """Send the words of agents that speak; return the pushes [2, n, M'] of those that move."""
+        """Send the words of agents that speak; return the pushes [2, n, M] of those that move."""
         row = 0
         for number, agent in enumerate(self.agents):
             for word in range(agent.words):
-                self.words[row, : self.copies] = action[:, number] == word
+                self.words[row] = action[:, number] == word
                 row += 1
         # A product turns rows into columns several times faster than a copy does.
         action = action.to(self.state.dtype)
-        torch.mm(self._choices, action.T, out=self._chosen[:, : self.copies])
+        torch.mm(self._choices, action.T, out=self._chosen)
         torch.eq(self._chosen, self._push_actions, out=self._pushes)
         forth, back = self._pushes.view(2, 2, *self._chosen.shape)
         return (forth - back).mul_(self._force)
@@ -138,11 +134,11 @@ class World:
         physics.length(self.delta, out=self.distance)
 
     def overlap(self) -> Tensor:
-        """Return how far the bodies of each pair that may collide reach into each other, [C, M']."""
+        """Return how far the bodies of each pair that may collide reach into each other, [C, M]."""
         return (self.reach - self.distance[: len(self.contacts)]).clamp_(min=0)
 
     def count_touches(self) -> Tensor:
-        """Return how many bodies each agent touches, [N, M']."""
+        """Return how many bodies each agent touches, [N, M]."""
         torch.lt(self.distance[: len(self.contacts)], self.reach, out=self._touches)
         return self._ends_of_contacts @ self._touches
 
@@ -152,4 +148,4 @@ class World:
 
     def seen(self, matrix: Tensor) -> Tensor:
         """Return what is seen of every copy, [M, F]; `matrix` is [K, F]."""
-        return self.state[:, : self.copies].T @ matrix
+        return self.state.T @ matrix
