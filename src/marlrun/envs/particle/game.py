@@ -135,10 +135,15 @@ class ParticleGame:
         """
         raise NotImplementedError
 
-    @captured
     def _play(self, action: Tensor) -> Sequence[Tensor]:
         """Play `action` [R, E, N]; return the reward [R, E, N] and, if there is an early end, [R, E]."""
-        self.world.move(action.flatten(0, 1))
+        self.world.choose(action.flatten(0, 1))
+        return self._moved()
+
+    @captured
+    def _moved(self) -> Sequence[Tensor]:
+        """Move the world; return what `_play` returns."""
+        self.world.move()
         reward, ended = self._outcome()
         if ended is None:
             return [self._per_agent(reward)]

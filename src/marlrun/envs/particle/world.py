@@ -46,8 +46,8 @@ class World:
         self._differences = self.rows.matrix(differences, device)
         self.delta = torch.empty(2, len(differences) // 2, copies, device=device)
         self.distance = torch.empty_like(self.delta[0])
-        self._chosen = torch.zeros(len(movers), copies, device=device)
-        self._pushes = torch.empty(4, *self._chosen.shape, device=device)
+        self._chosen = torch.zeros(len(agents), copies, device=device)
+        self._pushes = torch.empty(4, len(movers), copies, device=device)
         self._touches = torch.empty(len(self.contacts), copies, device=device)
         self._set_constants(device)
         self.measure()
@@ -78,7 +78,6 @@ class World:
         self._start_reach = column([body.reach for body in self.bodies[: self.rows.num_placed]])
         pushes = torch.tensor(physics.pushes(self.rules), device=device)
         self._push_actions = pushes.to(self.state.dtype).view(4, 1, 1)
-        self._choices = torch.eye(len(self.agents), device=device)[self.rows.movers]
 
     @property
     def num_chances(self) -> int:
@@ -103,9 +102,13 @@ class World:
         torch.where(begins, start, state, out=state)
         self.measure()
 
-    def move(self, action: Tensor) -> None:
-        """Let all agents act, `action` [M, N] int64, and a time step pass."""
-        force = self._act(action)
+    def choose(self, action: Tensor) -> None:
+        """Let all agents choose what they do when the world moves next, `action` [M, N] int64."""
+        self._chosen.copy_(action.T)
+
+    def move(self) -> None:
+        """Let all agents do what they chose, and a time step pass."""
+        force = self._act()
         if self.contacts:
             stiff = physics.stiffness(self.distance[: len(self.contacts)], self._margins)
             physics.add_contacts(force, self.delta, stiff, self._blocks)
@@ -114,18 +117,17 @@ class World:
         )
         self.measure()
 
-    def _act(self, action: Tensor) -> Tensor:
+    def _act(self) -> Tensor:
         """Send the words of agents that speak; return the pushes [2, n, M] of those that move."""
         row = 0
         for number, agent in enumerate(self.agents):
             for word in range(agent.words):
-                self.words[row] = action[:, number] == word
+                torch.eq(self._chosen[number], word, out=self.words[row])
                 row += 1
-        # A product turns rows into columns several times faster than a copy does.
-        action = action.to(self.state.dtype)
-        torch.mm(self._choices, action.T, out=self._chosen)
-        torch.eq(self._chosen, self._push_actions, out=self._pushes)
-        forth, back = self._pushes.view(2, 2, *self._chosen.shape)
+        movers = self.rows.movers
+        chosen = self._chosen[movers.start : movers.stop]
+        torch.eq(chosen, self._push_actions, out=self._pushes)
+        forth, back = self._pushes.view(2, 2, *chosen.shape)
         return (forth - back).mul_(self._force)
 
     def measure(self) -> None:
