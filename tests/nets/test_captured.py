@@ -1,10 +1,12 @@
 """A recorded function against the function itself, on numbers it has not seen."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor
 
-from marlrun.nets.captured import Captured
+from marlrun.nets.captured import Captured, captured
 
 
 def in_place_and_out(x: Tensor, y: Tensor):
@@ -61,6 +63,32 @@ def test_reads_and_writes_other_tensors_where_they_are():
     scale.fill_(3)
     count.zero_()
     assert recorded(torch.tensor(10.0))[0].item() == 31
+
+
+def test_autograd_may_keep_the_results():
+    recorded, weight = Captured(lambda x: (x * 2,)), torch.ones((), requires_grad=True)
+    for _ in range(2):
+        (weight * recorded(torch.tensor(3.0))[0]).backward()
+    assert weight.grad == 12
+
+
+class Counter:
+    """What it counts stands in a tensor of its own."""
+
+    def __init__(self):
+        self.count = torch.zeros(())
+
+    @captured
+    def tick(self) -> list[Tensor]:
+        return [torch.zeros(()).add_(self.count.add_(1))]
+
+
+def test_a_copy_counts_in_its_own_memory():
+    counter = Counter()
+    counter.tick()
+    twin = deepcopy(counter)
+    assert [twin.tick()[0].item() for _ in range(3)] == [2, 3, 4]
+    assert counter.tick()[0] == 2
 
 
 def test_python_runs_once():

@@ -54,6 +54,10 @@ class Captured:
         # Outside, these are ordinary tensors, which autograd may keep.
         return [output.clone() for output in self._outputs]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs; it records anew, since the calls belong to the tensors here."""
+        return vars(Captured(self._function))
+
     def _record(self, arguments: Sequence[Argument]) -> None:
         """Make room for the arguments, once for those that come twice, and run the function."""
         self._calls, self._places, self._twins = [], {}, []
