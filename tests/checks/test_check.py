@@ -1,14 +1,10 @@
 import json
-import logging
-import sys
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from marlrun.checks import subject
-from marlrun.cli import main
 
 CONF = Path(str(resources.files("marlrun.conf")))
 ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
@@ -27,24 +23,6 @@ ALGO_YAML = """\
 _target_: checks.{module}.{name}
 lr: 0.5       # float (0, inf): step size
 """
-
-
-@pytest.fixture
-def marlrun(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
-    monkeypatch.setattr(logging.root, "level", logging.root.level)
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-
-    def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["marlrun", *argv])
-        code = main.main()
-        said = capsys.readouterr()
-        return code, said.out.splitlines(), said.err
-
-    return run
 
 
 @pytest.fixture

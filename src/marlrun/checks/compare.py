@@ -57,7 +57,7 @@ def _difference_of_leaves(path: str, expected: Any, seen: Any, tolerance: float)
         return ""
     index = cast("list[int]", (~is_same).nonzero()[0].tolist())
     values = [tensor[tuple(index)].item() for tensor in (expected, seen)]
-    return f"{path}{index}: expected {values[0]}, got {values[1]}"
+    return f"{path}{index or ''}: expected {values[0]}, got {values[1]}"
 
 
 def flat(tree: Tree, path: str = "") -> dict[str, Any]:

@@ -27,6 +27,8 @@ FEWEST_UPDATES = 10
 """Updates after which an algorithm counts as having learned."""
 MOST_STEPS = 2000
 """Steps of the random play at most, where episodes are long."""
+MOST_BYTES = 2**29
+"""Memory that a recorded play may take: games of pictures are played more shortly."""
 COPIES = 3
 """Copies a replica in the random play at least: one ends while another goes on."""
 
@@ -118,8 +120,9 @@ class Subject:
 
     @property
     def num_random_steps(self) -> int:
-        """How long the random play is: two episodes and a bit, within limits."""
-        return min(max(FEWEST_STEPS, 2 * self.spec.horizon + 3), MOST_STEPS)
+        """How long the random play is."""
+        features = self.copies * self.spec.num_agents * max(self.spec.obs_sizes)
+        return fitting_steps(self.spec.horizon, 8 * len(self.seeds) * features)
 
     @cached_property
     def random_play(self) -> list[Transition]:
@@ -167,6 +170,12 @@ class Subject:
         if not self.lesson.updates:
             raise Skipped(f"no update within {self.job.budget:,} {plural(self.job.unit)}")
         return self.lesson
+
+
+def fitting_steps(horizon: int, bytes_per_step: int) -> int:
+    """Return how long a recorded play is: two episodes and a bit, within limits."""
+    steps = min(max(FEWEST_STEPS, 2 * horizon + 3), MOST_STEPS)
+    return min(steps, max(1, MOST_BYTES // bytes_per_step))
 
 
 class RandomActions:
