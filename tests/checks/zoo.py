@@ -169,6 +169,13 @@ class NotANumber(Right):
         return super().numbers(agent) + np.float32(np.nan if self.time == 3 else 0)
 
 
+class Blind(Right):
+    """Shows a picture that nobody has drawn."""
+
+    def numbers(self, agent):
+        return np.zeros(2, np.float32)
+
+
 class PaysInfinity(Right):
     def step(self, actions):
         seen, rewards, *rest = super().step(actions)

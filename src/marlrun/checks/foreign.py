@@ -7,8 +7,11 @@ breaks the rules of the interface, so that a line names a cause and no consequen
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from marlrun.checks import foreign_rules as rules
 from marlrun.checks.compare import Broken, Skipped, difference
@@ -104,6 +107,21 @@ def finite(trial: Trial) -> None:
     trial.require(rules.finite)
 
 
+def changes(trial: Trial) -> None:
+    """Observations change while the game is played; those of a single number need not."""
+    digests: dict[str, set[bytes]] = {}
+    for moment in trial.moments:
+        for agent, value in rules.views(moment, trial.foreign.agents):
+            if agent.obs_size > 1:
+                digest = sha256(np.asarray(value).tobytes()).digest()
+                digests.setdefault(agent.name, set()).add(digest)
+    if not digests:
+        raise Skipped("all agents observe a single number")
+    if all(len(different) == 1 for different in digests.values()):
+        calls = f"all observations are the same in {len(trial.moments):,} calls"
+        raise Broken(f"{calls}, perhaps they are only drawn where the game has a render_mode")
+
+
 def actions(trial: Trial) -> None:
     """Step leaves the dictionary of actions as it is."""
     trial.require(rules.actions)
@@ -153,11 +171,15 @@ def _tells_mask(trial: Trial, moment: Moment) -> bool:
 
 
 PROMISES = (
-    *(plays, agents, ends, rewards, observations, masks, dtypes, bounds, finite, actions, spaces),
-    *(seeds, generators, copies),
+    *(plays, agents, ends, rewards, observations, masks, dtypes, bounds, finite),
+    *(changes, actions, spaces, seeds, generators, copies),
 )
 """All of them; the others cannot be tried where the first is broken."""
-RESTS_ON = {"generators": ("seeds",), "copies": ("seeds", "generators")}
+RESTS_ON = {
+    "changes": ("agents", "ends", "rewards", "observations", "masks"),
+    "generators": ("seeds",),
+    "copies": ("seeds", "generators"),
+}
 """Promises that cannot be tried where others are broken: they would show the consequences."""
-HARMLESS = {"game/dtypes", "game/bounds", "game/actions", "game/spaces"}
+HARMLESS = {"game/dtypes", "game/bounds", "game/changes", "game/actions", "game/spaces"}
 """Promises that, where they are broken, keep no other class from being tried in the game."""

@@ -114,7 +114,7 @@ INTERFACE: tuple[Rule, ...] = (who_begins, who_leaves, ends, rewards, observatio
 
 def dtypes(moment: Moment, agents: Agents) -> str:
     """Observations are of a dtype that their spaces take."""
-    for agent, value in _seen(moment, agents):
+    for agent, value in views(moment, agents):
         name, dtype = agent.name, np.asarray(value).dtype
         if isinstance(agent.space, Discrete):
             if dtype.kind not in "iu":
@@ -128,7 +128,7 @@ def dtypes(moment: Moment, agents: Agents) -> str:
 
 def bounds(moment: Moment, agents: Agents) -> str:
     """Observations lie within their boxes; NaN lies nowhere, and is the business of another."""
-    for agent, value in _seen(moment, agents):
+    for agent, value in views(moment, agents):
         if not isinstance(agent.space, Discrete):
             numbers, low, high = np.asarray(value), agent.space.low, agent.space.high
             if (place := _first((numbers < low) | (numbers > high))) is not None:
@@ -140,7 +140,7 @@ def bounds(moment: Moment, agents: Agents) -> str:
 
 def finite(moment: Moment, agents: Agents) -> str:
     """No number is NaN or infinite."""
-    for agent, value in _seen(moment, agents):
+    for agent, value in views(moment, agents):
         numbers = np.asarray(value)
         if (place := _first(~np.isfinite(numbers))) is not None:
             return f"{agent.name} observes {numbers[place]} at {list(place)}"
@@ -150,7 +150,7 @@ def finite(moment: Moment, agents: Agents) -> str:
     return ""
 
 
-def _seen(moment: Moment, agents: Agents) -> Iterator[tuple[Agent, Any]]:
+def views(moment: Moment, agents: Agents) -> Iterator[tuple[Agent, Any]]:
     """Yield what each agent observes, without its mask, where it has the right shape."""
     for name, agent in agents.items():
         if name in moment.observations and not _misfit(agent, moment.observations[name]):
