@@ -27,7 +27,7 @@ WRONG = [
     ("TooLarge", "bounds", "step 5 of episode 1: ann observes 1.25 at [1], its space says 0 to 1"),
     ("NotANumber", "finite", "step 3 of episode 1: ann observes nan at [0]"),
     ("PaysInfinity", "finite", "step 1 of episode 1: ann is paid inf"),
-    ("Blind", "changes", "all observations are the same in 60 calls, perhaps they are only drawn "),
+    ("Blind", "changes", "[nobody's observation changes after a reset, in 60 calls; perhaps they "),
     ("ChangesActions", "actions", "step 1 of episode 1: actions of ann: expected "),
     ("NewSpaces", "spaces", "action_space('ann'): expected the same object, got another"),
     ("Unseeded", "seeds", "another copy with the same seeds, reset of episode 1: observations.ann"),

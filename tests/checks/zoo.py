@@ -170,10 +170,11 @@ class NotANumber(Right):
 
 
 class Blind(Right):
-    """Shows a picture that nobody has drawn."""
+    """Draws only when an episode begins."""
 
     def numbers(self, agent):
-        return np.zeros(2, np.float32)
+        self.picture = super().numbers("ann") if self.time == 0 else self.picture
+        return self.picture
 
 
 class PaysInfinity(Right):

@@ -79,14 +79,18 @@ class Toy(ParallelEnv):
         return np.full((4, 6, 3), self.time, np.uint8)
 
 
+FIVES = [Discrete(number, start=5) for number in (1, 2, 3)]
+ONES = [Discrete(number, start=1) for number in (2, 3, 4)]
+
+
 class Unequal(Toy):
     """Agent i observes a number from 5 to 5 + i, and has the actions 1 to i + 2."""
 
     def observation_space(self, agent):
-        return Discrete(self.place(agent) + 1, start=5)
+        return FIVES[self.place(agent)]
 
     def action_space(self, agent):
-        return Discrete(self.place(agent) + 2, start=1)
+        return ONES[self.place(agent)]
 
     def view(self, agent, number):
         return 5 + min(self.time, self.place(agent))
