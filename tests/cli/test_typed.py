@@ -260,7 +260,10 @@ LINES = [
         ["~algo", *PAIR],
         "~algo: a group cannot be deleted; leave it out, or choose one by algo=dec_",
     ),
-    ([*PAIR, "~env"], "~env: a group cannot be deleted; leave it out, or choose one by env=matrix"),
+    (
+        [*PAIR, "~env"],
+        "~env: a group cannot be deleted; leave it out, or choose one by env=adversary | matrix_game",
+    ),
     (["mode=exact", "env=matrix_game", "~env"], "~env: a group cannot be deleted; "),
     (["train", *PAIR], "train: expected KEY=VALUE; did you mean mode=train?"),
     (["eval", "run=x"], "eval: expected KEY=VALUE; did you mean mode=eval?"),
