@@ -2,9 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+from gymnasium.spaces import Box, Discrete
 
+from marlrun.checks import foreign_rules as rules
 from marlrun.checks import subject
+from marlrun.checks.foreign_play import Moment
+from marlrun.envs.pettingzoo.adapter import Agent
 
 WRONG = [
     ("OldApi", "plays", "step 1 of episode 1: step returns 4 values, expected observations, "),
@@ -93,3 +98,47 @@ def test_games_of_pictures_are_played_more_shortly():
     # Two agents that see 280 x 480 pixels in colour, three copies, two seeds.
     size = 8 * 2 * 3 * 2 * 280 * 480 * 3
     assert size * subject.fitting_steps(100, size) <= 2**29 < size * 14
+
+
+AGENTS = {
+    "dan": Agent("dan", Discrete(3, start=5), False, 2, 0),
+    "eva": Agent("eva", Box(0, 1, (), np.float32), False, 2, 0),
+    "fay": Agent("fay", Box(0, 1, (2,), np.float32), True, 2, 0),
+}
+MASK = np.array([1, 1])
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "value", "text"),
+    [
+        (rules.observations, "dan", 5, ""),
+        (rules.observations, "dan", 4, "dan observes 4, expected one of Discrete(3, start=5)"),
+        (
+            rules.observations,
+            "dan",
+            None,
+            "dan observes None, expected one of Discrete(3, start=5)",
+        ),
+        (rules.observations, "fay", {"observation": np.zeros(2)}, "fay observes {'observation': "),
+        (rules.dtypes, "dan", 6.0, "dan observes 6.0, expected an integer"),
+        (
+            rules.dtypes,
+            "fay",
+            {"observation": [0, 0], "action_mask": MASK},
+            "fay observes a list, ",
+        ),
+        (rules.bounds, "eva", np.array(1.0), ""),
+        (rules.bounds, "eva", np.array(1.5), "eva observes 1.5, its space says 0 to 1"),
+        (rules.bounds, "eva", np.array(np.nan), ""),
+        (rules.finite, "eva", np.array(np.nan), "eva observes nan"),
+    ],
+)
+def test_a_rule_for_observations(rule, name, value, text):
+    seen = rule(Moment("reset", observations={name: value}, agents=(name,)), AGENTS)
+    assert seen.startswith(text) and bool(seen) == bool(text)
+
+
+def test_who_is_no_possible_agent_is_named():
+    moment = Moment("reset", agents=("dan", "eva", "fay", "gus"))
+    expected = "gus is an agent, expected one of possible_agents: dan, eva, fay"
+    assert rules.who_begins(moment, AGENTS) == expected

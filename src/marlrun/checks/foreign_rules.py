@@ -89,9 +89,13 @@ def _misfit(agent: Agent, observation: Any) -> str:
         observation = observation["observation"]
     if (shape := np.shape(observation)) != space.shape:
         return f"{name} observes an array of shape {shape}, its space says {space.shape}"
-    if isinstance(space, Discrete) and not 0 <= observation - space.start < space.n:
+    if isinstance(space, Discrete) and not _lies_in(observation, int(space.start), int(space.n)):
         return f"{name} observes {observation}, expected one of {space}"
     return ""
+
+
+def _lies_in(value: Any, start: int, number: int) -> bool:
+    return _is_number(value) and 0 <= value - start < number
 
 
 def masks(moment: Moment, agents: Agents) -> str:
@@ -133,7 +137,7 @@ def bounds(moment: Moment, agents: Agents) -> str:
             numbers, low, high = np.asarray(value), agent.space.low, agent.space.high
             if (place := _first((numbers < low) | (numbers > high))) is not None:
                 limits = f"{low[place]:g} to {high[place]:g}"
-                seen = f"{numbers[place]:g} at {list(place)}"
+                seen = f"{numbers[place]:g}{_at(place)}"
                 return f"{agent.name} observes {seen}, its space says {limits}"
     return ""
 
@@ -143,7 +147,7 @@ def finite(moment: Moment, agents: Agents) -> str:
     for agent, value in views(moment, agents):
         numbers = np.asarray(value)
         if (place := _first(~np.isfinite(numbers))) is not None:
-            return f"{agent.name} observes {numbers[place]} at {list(place)}"
+            return f"{agent.name} observes {numbers[place]}{_at(place)}"
     for name, reward in moment.rewards.items():
         if _is_number(reward) and not np.isfinite(reward):
             return f"{name} is paid {reward}"
@@ -161,6 +165,10 @@ def views(moment: Moment, agents: Agents) -> Iterator[tuple[Agent, Any]]:
 def _first(wrong: Any) -> tuple[int, ...] | None:
     """Return the place of the first value that is wrong, if one is."""
     return tuple(map(int, np.argwhere(wrong)[0])) if np.any(wrong) else None
+
+
+def _at(place: tuple[int, ...]) -> str:
+    return f" at {list(place)}" if place else ""
 
 
 def actions(moment: Moment, agents: Agents) -> str:
