@@ -89,7 +89,7 @@ def _misfit(agent: Agent, observation: Any) -> str:
         observation = observation["observation"]
     if (shape := np.shape(observation)) != space.shape:
         return f"{name} observes an array of shape {shape}, its space says {space.shape}"
-    if isinstance(space, Discrete) and not _lies_in(observation, int(space.start), int(space.n)):
+    if isinstance(space, Discrete) and not _lies_in(observation, agent.space.start, agent.obs_size):
         return f"{name} observes {observation}, expected one of {space}"
     return ""
 
