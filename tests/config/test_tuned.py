@@ -1,0 +1,41 @@
+"""Settings of pairs: of pairs that exist, and what selects best.pt where agents are opponents."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+CONF = Path(str(resources.files("marlrun.conf")))
+ALGOS, ENVS, TUNED = (
+    {path.stem for path in (CONF / group).glob("*.yaml")} for group in ("algo", "env", "tuned")
+)
+GAMES_OF_OPPONENTS = ("push", "tag", "adversary")
+
+
+def composed(algo: str, env: str):
+    with initialize_config_module("marlrun.conf", version_base="1.3"):
+        return compose("config", [f"algo={algo}", f"env={env}"])
+
+
+def test_settings_are_of_an_algorithm_and_an_environment_that_exist():
+    assert TUNED <= {f"{algo}_{env}" for algo in ALGOS for env in ENVS}
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [(a, e) for a in sorted(ALGOS) for e in GAMES_OF_OPPONENTS if f"{a}_{e}" in TUNED],
+    ids="_".join,
+)
+def test_no_mean_over_opponents_selects_best(pair):
+    assert composed(*pair).checkpoint.best == "latest"
+
+
+@pytest.mark.parametrize("env", ["spread", "speaker_listener", *GAMES_OF_OPPONENTS])
+def test_hysteresis_is_the_only_difference_of_the_two_recurrent_learners(env):
+    hysteretic, plain = (composed(algo, env) for algo in ("dec_hdrqn", "dec_drqn"))
+    beta = 0.9 if env == "speaker_listener" else 0.5
+    assert (hysteretic.algo.beta, plain.algo.beta) == (beta, 1.0)
+    hysteretic.algo.beta = 1.0
+    assert hysteretic.algo == plain.algo and hysteretic.env_steps == plain.env_steps
+    assert hysteretic.algo.bootstrap_at_time_limit and hysteretic.env.num_envs == 16
