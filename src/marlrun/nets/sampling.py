@@ -41,5 +41,25 @@ class Sampling:
         self.counter = state["counter"]
 
 
+class Greedy:
+    """A policy that takes every agent's most likely action, the first of several."""
+
+    def __init__(self, logits: Callable[[Step], Tensor]):
+        """Take what turns a step into logits [R, E, N, A], -inf where an action is not allowed."""
+        self._logits = logits
+
+    @torch.no_grad()
+    def __call__(self, step: Step) -> Tensor:
+        """Return actions [R, E, N]."""
+        return self._logits(step).argmax(-1)
+
+    def state_dict(self) -> StateDict:
+        """Return nothing: no number is random."""
+        return {}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+
+
 def _gumbel(numbers: Tensor) -> tuple[Tensor]:
     return (numbers.log_().neg_().log_().neg_(),)

@@ -27,6 +27,11 @@ def polynomial(scale: float, power: float, offset: int, time: int) -> float:
     return scale / (time + offset) ** power
 
 
+def linear(start: float, end: float, progress: float) -> float:
+    """Return what is at `progress` from start (0) to end (1, and from there on)."""
+    return start + (end - start) * min(1.0, progress)
+
+
 class StepSizes:
     """A critic's and an actor's step size, as tensors that captured operations may read."""
 

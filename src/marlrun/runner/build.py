@@ -112,7 +112,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], /, *args: Any, **kwarg
     make = resolve(target, kind, plugins)
     keys = {key: value for key, value in node.items() if key != "_target_"} | kwargs
     try:
-        keys = _with_dataclasses(make, keys, kind)
+        keys = _with_dataclasses(make, _with_settings(make, keys), kind)
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
     except Exception as error:
@@ -120,6 +120,15 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], /, *args: Any, **kwarg
             raise
         reason = "out of memory" if capacity.is_short(error) else one_line(error)
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
+
+
+def _with_settings(make: Callable[..., Any], keys: Node) -> Node:
+    """Return the keys as `make` takes them: where it has `settings`, all that it does not name."""
+    names = inspect.signature(make).parameters
+    if "settings" not in names or "settings" in keys:
+        return keys
+    named = {key: value for key, value in keys.items() if key in names}
+    return named | {"settings": {key: keys[key] for key in keys if key not in names}}
 
 
 def _with_dataclasses(make: Callable[..., Any], keys: Node, path: str) -> dict[str, Any]:

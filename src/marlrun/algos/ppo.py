@@ -1,0 +1,380 @@
+"""Proximal policy optimisation for many agents, with critics of their own or central ones.
+
+Schulman et al., "Proximal Policy Optimization Algorithms", arXiv 1707.06347; independent learners
+(IPPO) as in de Witt et al., arXiv 2011.09533; central critics (MAPPO) as in Yu et al., "The
+Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", NeurIPS 2022. Whatever
+normalises, clips, shuffles or stops does so for each replica alone.
+
+Shapes: R replicas, T steps of a rollout, E copies, N agents, S = T E samples, B samples of a
+minibatch, O observation, A actions.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from marlrun.data.rollout import Recorder, Rollout
+from marlrun.nets.masks import masked, missing_actions, missing_features
+from marlrun.nets.module import Activation
+from marlrun.nets.optimiser import MemberAdam
+from marlrun.nets.per_agent import Central, PerAgent, agents, members
+from marlrun.nets.sampling import Greedy, Sampling
+from marlrun.ops.moments import RunningMoments
+from marlrun.ops.policy_gradient import (
+    clipped_policy_loss,
+    divergence,
+    generalised_advantages,
+    value_loss,
+)
+from marlrun.ops.schedules import linear
+from marlrun.streams import Stream
+from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
+
+_LOWEST = -1e9
+"""In the place of log 0, which times 0 is no number."""
+_FAR = 10.0
+"""Normalised observations further from 0 are clipped."""
+
+
+@dataclass(frozen=True)
+class PPOSettings:
+    """The keys of conf/algo/ippo.yaml, where each is explained."""
+
+    critic: Literal["own", "central"]
+    share: Literal["none", "policy", "both"]
+    hidden: Sequence[int]
+    critic_hidden: Sequence[int]
+    activation: Activation
+    rollout: int
+    epochs: int
+    minibatches: int
+    gamma: float
+    lam: float
+    lr: float
+    lr_final: float
+    entropy: float
+    entropy_final: float
+    anneal_steps: int
+    clip: float
+    value_clip: float | None
+    max_grad_norm: float | None
+    target_kl: float | None
+    normalise_values: bool
+    normalise_observations: bool
+    eval_greedy: bool
+
+
+class Samples(NamedTuple):
+    """What minibatches are drawn from: [R, S, N, ..]."""
+
+    obs: Tensor
+    """[.., O]: as policies and critics see it."""
+    action: Tensor
+    """[.., 1] int64."""
+    allowed: Tensor | None
+    """[.., A] bool."""
+    counts: Tensor
+    """[.., 1]: 1.0 where the agent acted, 0.0 where it had left."""
+    log_pi: Tensor
+    """[.., 1]: log pi_old(a | o)."""
+    value: Tensor
+    """[.., 1]: V_old(o), normalised."""
+    advantage: Tensor
+    """[.., 1], normalised."""
+    target: Tensor
+    """[.., 1], normalised."""
+
+
+class PPO:
+    """The learner; its parameters are explained in conf/algo/ippo.yaml."""
+
+    handles_action_masks: ClassVar[bool] = True
+    handles_leaving: ClassVar[bool] = True
+
+    def losses(self, batch: Samples, entropy_weight: float) -> tuple[Tensor, Metrics]:
+        """Return what is descended, [R], and its parts, [R, N], with KL(pi_old, pi) as `loss/kl`."""
+        log_pi = self._log_pi(batch.obs, batch.allowed)
+        log_ratio = log_pi.gather(-1, batch.action) - batch.log_pi
+        # -L^CLIP
+        policy_loss = clipped_policy_loss(log_ratio, batch.advantage, self.settings.clip)
+        # S[pi] = -sum_a pi log pi, to which a forbidden action adds nothing
+        entropy = -(log_pi.exp() * log_pi.clamp(min=_LOWEST)).sum(-1, keepdim=True)
+        # L^VF
+        value = self.critic(batch.obs)
+        critic_loss = value_loss(value, batch.value, batch.target, self.settings.value_clip)
+        actor_share = _shares(batch.counts, self._shares_policy)
+        critic_share = _shares(batch.counts, self._shares_critic)
+        total = actor_share * (policy_loss - entropy_weight * entropy) + critic_share * critic_loss
+        parts = {
+            "loss/policy": policy_loss,
+            "loss/value": critic_loss,
+            "loss/kl": divergence(log_ratio),
+            "explore/entropy": entropy,
+        }
+        each = _shares(batch.counts, shared=False)
+        return total.sum((1, 2, 3)), {
+            tag: (each * part.detach()).sum((1, 3)) for tag, part in parts.items()
+        }
+
+    def learn(self, rollout: Rollout, reward: Tensor) -> Metrics:
+        """Improve policies and critics by a rollout whose rewards are `reward` [R, T, E, N]."""
+        samples, settings = self._prepare(rollout, reward), self.settings
+        progress = self.clock / settings.anneal_steps
+        lr = torch.tensor(linear(settings.lr, settings.lr_final, progress), device=self.device)
+        entropy_weight = linear(settings.entropy, settings.entropy_final, progress)
+        moves = torch.ones(len(self.seeds), 1, device=self.device)
+        metrics: Metrics = {}
+        for batch in self._minibatches(samples):
+            loss, metrics = self.losses(batch, entropy_weight)
+            if settings.target_kl is not None:
+                # A replica that has gone far enough stays where it is until the next rollout.
+                is_far = metrics["loss/kl"].mean(1, keepdim=True) > settings.target_kl
+                moves = moves.masked_fill(is_far, 0.0)
+            # A sum: a mean would divide every replica's gradient by the number of replicas.
+            loss.sum().backward()
+            for name, optimiser in self.optimisers.items():
+                norm = optimiser.step(lr, moves)
+                metrics[f"loss/{name}_gradient"] = norm.view(len(self.seeds), -1).mean(1)
+        self._adapt_moments(rollout)
+        return metrics
+
+    def update(self) -> Metrics:
+        """Learn when a rollout is complete."""
+        if not self.recorder.is_full:
+            return {}
+        rollout = self.recorder.take()
+        return self.learn(rollout, self.reward_fn(rollout))
+
+    def observe(self, before: Step, action: Tensor, after: Step) -> None:
+        """Keep one transition of every copy."""
+        self.recorder.add(before, action, after)
+        self.clock += self.num_envs
+
+    def policy(self, explore: bool, seeds: Seeds) -> "PPOPolicy | Greedy":
+        """Return the live policy; evaluation samples from it too, unless `eval_greedy`."""
+        if self.settings.eval_greedy and not explore:
+            return Greedy(self.logits)
+        return PPOPolicy(self, seeds)
+
+    def logits(self, step: Step) -> Tensor:
+        """Return [R, E, N, A], -inf where an action is not allowed."""
+        return self._logits(self._seen(step.obs), step.action_mask)
+
+    @torch.no_grad()
+    def value(self, step: Step) -> Tensor:
+        """Return V [R, E, N], the discounted return that critics expect."""
+        return self._values(self._seen(step.obs))
+
+    def log_prob(self, obs: Tensor, action: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Return log pi(a | o) [R, B, N] of observations [R, B, N, O] and actions [R, B, N]."""
+        log_pi = self._log_pi(self._seen(obs), allowed)
+        return log_pi.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+    def _log_pi(self, seen: Tensor, allowed: Tensor | None) -> Tensor:
+        return self._logits(seen, allowed).log_softmax(-1)
+
+    def _logits(self, seen: Tensor, allowed: Tensor | None) -> Tensor:
+        logits = masked(self.actor(seen), self._missing_actions, -torch.inf)
+        return logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+
+    def _seen(self, obs: Tensor) -> Tensor:
+        """Return observations [R, B, N, O] as networks see them."""
+        obs = masked(obs, self._missing_features, 0.0)
+        if self.obs_moments is None:
+            return obs
+        normal = self.obs_moments.normalise(members(obs, self._shares_policy))
+        return agents(normal.clamp(-_FAR, _FAR), self.spec.num_agents, self._shares_policy)
+
+    def _values(self, seen: Tensor) -> Tensor:
+        """Return V [R, B, N] of what networks see."""
+        value = self.critic(seen)
+        if self.value_moments is not None:
+            shared = self._shares_critic
+            value = self.value_moments.restore(members(value, shared))
+            value = agents(value, self.spec.num_agents, shared)
+        return value.squeeze(-1)
+
+    @torch.no_grad()
+    def _prepare(self, rollout: Rollout, reward: Tensor) -> Samples:
+        """Return a rollout as samples; advantages and targets are those of the present critics."""
+        obs, next_obs, action, counts = (
+            part.flatten(1, 2)
+            for part in (rollout.obs, rollout.next_obs, rollout.action, rollout.counts)
+        )
+        obs, next_obs = self._seen(obs), self._seen(next_obs)
+        value, next_value = (self._values(x).view_as(reward) for x in (obs, next_obs))
+        advantage = generalised_advantages(
+            reward,
+            value,
+            next_value,
+            rollout.terminated,
+            rollout.done,
+            self.settings.gamma,
+            self.settings.lam,
+        )
+        columns = (action, counts, value.flatten(1, 2), advantage.flatten(1, 2))
+        action, counts, value, advantage = (column.unsqueeze(-1) for column in columns)
+        target = advantage + value
+        if self.value_moments is not None:
+            shared = self._shares_critic
+            self.value_moments.add(members(target, shared), members(counts, shared))
+            target, value = (
+                agents(
+                    self.value_moments.normalise(members(x, shared)), self.spec.num_agents, shared
+                )
+                for x in (target, value)
+            )
+        allowed = None if rollout.action_mask is None else rollout.action_mask.flatten(1, 2)
+        log_pi = self._log_pi(obs, allowed).gather(-1, action)
+        advantage = self._normalised(advantage, counts)
+        return Samples(obs, action, allowed, counts, log_pi, value, advantage, target)
+
+    def _normalised(self, advantage: Tensor, counts: Tensor) -> Tensor:
+        """Return advantages with mean 0 and deviation 1 over the samples of each policy."""
+        over = (1, 2) if self._shares_policy else (1,)
+        share = _shares(counts, self._shares_policy)
+        centred = advantage - (share * advantage).sum(over, keepdim=True)
+        return centred / ((share * centred.square()).sum(over, keepdim=True).sqrt() + 1e-8)
+
+    def _minibatches(self, samples: Samples) -> Iterator[Samples]:
+        """Yield every epoch's samples in an order of its own, in equal parts but for a rest."""
+        replicas, num_samples = samples.counts.shape[:2]
+        size = num_samples // self.settings.minibatches
+        first = num_samples * torch.arange(replicas, device=self.device).unsqueeze(1)
+        for _ in range(self.settings.epochs):
+            order = self._random.uniform(self.shuffles, num_samples).argsort(1) + first
+            self.shuffles += 1
+            for start in range(0, size * self.settings.minibatches, size):
+                rows = order[:, start : start + size].flatten()
+                parts = (part if part is None else part.flatten(0, 1)[rows] for part in samples)
+                shape = (replicas, size)
+                yield Samples(*(x if x is None else x.unflatten(0, shape) for x in parts))  # pyright: ignore
+
+    @torch.no_grad()
+    def _adapt_moments(self, rollout: Rollout) -> None:
+        """Take the observations of a rollout into account, after it was learned from."""
+        if self.obs_moments is not None:
+            obs = masked(rollout.obs.flatten(1, 2), self._missing_features, 0.0)
+            counts = rollout.counts.flatten(1, 2).unsqueeze(-1)
+            shared = self._shares_policy
+            self.obs_moments.add(members(obs, shared), members(counts, shared))
+
+    def __init__(
+        self,
+        spec: Spec,
+        seeds: Seeds,
+        device: torch.device,
+        *,
+        num_envs: int,
+        settings: PPOSettings,
+    ):
+        _check(spec, num_envs, settings)
+        self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
+        self.settings = settings
+        self.reward_fn: Callable[[Rollout], Tensor] = lambda rollout: rollout.reward
+        """What is learned from: the rewards [R, T, E, N] of a rollout."""
+        self._shares_policy = settings.share != "none"
+        self._shares_critic = settings.share == "both"
+        self._missing_actions = missing_actions(spec, device)
+        self._missing_features = missing_features(spec, device)
+        num_agents, obs_size = spec.num_agents, max(spec.obs_sizes)
+        self.actor = PerAgent(
+            [obs_size, *settings.hidden, max(spec.num_actions)],
+            seeds,
+            num_agents,
+            device,
+            shared=self._shares_policy,
+            name="actor",
+            activation=settings.activation,
+            last_gain=0.01,
+        )
+        make_critic, inputs = (
+            (PerAgent, obs_size) if settings.critic == "own" else (Central, num_agents * obs_size)
+        )
+        self.critic = make_critic(
+            [inputs, *settings.critic_hidden, 1],
+            seeds,
+            num_agents,
+            device,
+            shared=self._shares_critic,
+            name="critic",
+            activation=settings.activation,
+        )
+        self.optimisers = {
+            "actor": MemberAdam(self.actor.net.rows, settings.max_grad_norm),
+            "critic": MemberAdam(self.critic.net.rows, settings.max_grad_norm),
+        }
+
+        def moments(shared: bool, num_features: int) -> RunningMoments:
+            num_members = len(seeds) * (1 if shared else num_agents)
+            return RunningMoments(num_members, num_features, device)
+
+        self.value_moments = moments(self._shares_critic, 1) if settings.normalise_values else None
+        self.obs_moments = (
+            moments(self._shares_policy, obs_size) if settings.normalise_observations else None
+        )
+        self.recorder = Recorder(settings.rollout)
+        self._random = Stream(seeds, "shuffle", device)
+        self.shuffles = 0
+        self.clock = 0
+        """Environment steps seen, per replica."""
+
+    def state_dict(self) -> StateDict:
+        """Return everything learned, and the rollout as far as it goes."""
+        moments = {"values": self.value_moments, "observations": self.obs_moments}
+        return {
+            "actor": self.actor.net.rows.detach(),
+            "critic": self.critic.net.rows.detach(),
+            "optimisers": {name: x.state_dict() for name, x in self.optimisers.items()},
+            "moments": {name: x.state_dict() for name, x in moments.items() if x is not None},
+            "rollout": self.recorder.state_dict(),
+            "shuffles": self.shuffles,
+            "clock": self.clock,
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore `state_dict`, bit for bit."""
+        self.actor.net.rows.copy_(state["actor"])
+        self.critic.net.rows.copy_(state["critic"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        if self.value_moments is not None:
+            self.value_moments.load_state_dict(state["moments"]["values"])
+        if self.obs_moments is not None:
+            self.obs_moments.load_state_dict(state["moments"]["observations"])
+        self.recorder.load_state_dict(state["rollout"])
+        self.shuffles, self.clock = state["shuffles"], state["clock"]
+
+
+class PPOPolicy(Sampling):
+    """Draws every agent's action from its live policy; its value is that of the live critics."""
+
+    def __init__(self, learner: PPO, seeds: Seeds):
+        super().__init__(learner.logits, Stream(seeds, "policy", learner.device))
+        self.value = learner.value
+
+
+def _shares(counts: Tensor, shared: bool) -> Tensor:
+    """Return weights [R, B, N, 1] that sum to one over the samples of each agent, or of all."""
+    over = (1, 2) if shared else (1,)
+    return counts / counts.sum(over, keepdim=True).clamp(min=1)
+
+
+def _check(spec: Spec, num_envs: int, settings: PPOSettings) -> None:
+    """Raise ValueError where the settings do not fit each other or the game."""
+    num_samples = settings.rollout * num_envs
+    if settings.minibatches > num_samples:
+        raise ValueError(
+            f"algo.minibatches={settings.minibatches}: expected at most algo.rollout * env.num_envs "
+            f"= {num_samples} joint steps"
+        )
+    is_unequal = len(set(spec.obs_sizes)) > 1 or len(set(spec.num_actions)) > 1
+    if settings.share != "none" and is_unequal:
+        raise ValueError(
+            f"algo.share={settings.share}: expected none, since agents differ in observations "
+            f"{spec.obs_sizes} or actions {spec.num_actions}"
+        )

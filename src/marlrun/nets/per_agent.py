@@ -1,0 +1,96 @@
+"""Perceptrons of all agents: each has its own, or all share one.
+
+Shapes: R replicas, B batch, N agents, I inputs, J outputs, M members: (replica, agent) where each
+agent has its own, replicas where all share.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from marlrun.nets.module import MLP, Activation
+from marlrun.types import Seeds
+
+
+def members(x: Tensor, shared: bool) -> Tensor:
+    """Return x [R, B, N, ..] by members: [R * N, B, ..]; where agents share, [R, B * N, ..]."""
+    return x.flatten(1, 2) if shared else x.transpose(1, 2).flatten(0, 1)
+
+
+def agents(y: Tensor, num_agents: int, shared: bool) -> Tensor:
+    """Return what `members` returned as [R, B, N, ..] again."""
+    if shared:
+        return y.unflatten(1, (-1, num_agents))
+    return y.unflatten(0, (-1, num_agents)).transpose(1, 2)
+
+
+class PerAgent(torch.nn.Module):
+    """Maps what each agent sees, [R, B, N, I], to [R, B, N, J]."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        seeds: Seeds,
+        num_agents: int,
+        device: torch.device,
+        *,
+        shared: bool,
+        name: str,
+        activation: Activation,
+        last_gain: float = 1.0,
+    ):
+        """Make networks of `sizes` [I, hidden.., J]; the rest is as in `nets.module.MLP`."""
+        super().__init__()
+        self._num_agents, self._shared = num_agents, shared
+        self.net = MLP(
+            sizes,
+            seeds,
+            1 if shared else num_agents,
+            device,
+            name=name,
+            activation=activation,
+            initial="orthogonal",
+            last_gain=last_gain,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [R, B, N, J]."""
+        return agents(self.net(members(x, self._shared)), self._num_agents, self._shared)
+
+
+class Central(torch.nn.Module):
+    """Maps what all agents see, side by side in [R, B, N, I], to a number for each: [R, B, N, 1].
+
+    Where agents share, it is one network of N outputs.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        seeds: Seeds,
+        num_agents: int,
+        device: torch.device,
+        *,
+        shared: bool,
+        name: str,
+        activation: Activation,
+    ):
+        """Make networks of `sizes` [N * I, hidden.., 1]; the rest is as in `nets.module.MLP`."""
+        super().__init__()
+        self._members = 1 if shared else num_agents
+        self.net = MLP(
+            [*sizes[:-1], num_agents if shared else 1],
+            seeds,
+            self._members,
+            device,
+            name=name,
+            activation=activation,
+            initial="orthogonal",
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [R, B, N, 1]."""
+        joint = x.flatten(2).unsqueeze(1).expand(-1, self._members, -1, -1).flatten(0, 1)
+        values = self.net(joint).unflatten(0, (-1, self._members))
+        return values.transpose(1, 2).flatten(2).unsqueeze(-1)
