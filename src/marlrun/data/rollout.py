@@ -31,7 +31,7 @@ class Rollout(NamedTuple):
     counts: Tensor
     """[R, T, E, N]: 1.0 where the agent acted, 0.0 where it had left."""
     action_mask: Tensor | None
-    """[R, T, E, N, A] bool."""
+    """[R, T, E, N, A] bool; all True where the agent had left."""
     state: Tensor | None
     """[R, T, E, S]."""
     next_state: Tensor | None
@@ -77,9 +77,12 @@ def _columns(before: Step, action: Tensor, after: Step) -> dict[str, Tensor]:
     done = after.done.unsqueeze(-1).expand_as(after.reward)
     if after.alive is not None:
         terminated, done = terminated | ~after.alive, done | ~after.alive
-    counts = torch.ones_like(after.reward) if before.alive is None else before.alive.float()
+    counts, action_mask = torch.ones_like(after.reward), before.action_mask
+    if before.alive is not None:
+        counts = before.alive.float()
+        action_mask = None if action_mask is None else action_mask | ~before.alive.unsqueeze(-1)
     optional = {
-        "action_mask": before.action_mask,
+        "action_mask": action_mask,
         "state": before.state,
         "next_state": after.state,
     }

@@ -27,14 +27,14 @@ class MemberAdam:
         moves = moves.repeat_interleave(len(self._rows) // len(moves), 0)
         gradient = self._rows.grad
         assert gradient is not None
-        norm = gradient.norm(dim=1, keepdim=True)
+        norm = gradient.square().sum(1, keepdim=True).sqrt_()
         if self._max_norm is not None:
             gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
         self._steps.add_(moves)
         rates = [(1 - beta) * moves for beta in BETAS]
         self._first.lerp_(gradient, rates[0])
         self._second.lerp_(gradient.square_(), rates[1])
-        corrections = [1 - beta**self._steps.clamp(min=1) for beta in BETAS]
+        corrections = [1 - beta ** self._steps.clamp(min=1) for beta in BETAS]
         scale = (self._second / corrections[1]).sqrt_().add_(EPSILON)
         self._rows.sub_(lr * moves * (self._first / corrections[0]).div_(scale))
         self._rows.grad = None

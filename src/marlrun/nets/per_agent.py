@@ -21,8 +21,8 @@ def members(x: Tensor, shared: bool) -> Tensor:
 def agents(y: Tensor, num_agents: int, shared: bool) -> Tensor:
     """Return what `members` returned as [R, B, N, ..] again."""
     if shared:
-        return y.unflatten(1, (-1, num_agents))
-    return y.unflatten(0, (-1, num_agents)).transpose(1, 2)
+        return y.view(len(y), -1, num_agents, *y.shape[2:])
+    return y.view(-1, num_agents, *y.shape[1:]).transpose(1, 2)
 
 
 class PerAgent(torch.nn.Module):

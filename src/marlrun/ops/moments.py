@@ -28,8 +28,8 @@ class RunningMoments:
         """Take in samples [M, B, F], of which those count where `counts` [M, B, 1] is 1."""
         total = counts.sum(1, keepdim=True)
         mean, variance = mean_and_variance(x, counts / total.clamp(min=1))
-        together = (self._count + total).clamp(min=1)
-        share = total / together
+        together = self._count + total
+        share = total / together.clamp(min=1)
         shift = mean - self._mean
         spread = share * (1 - share) * shift.square()
         self._variance = (1 - share) * self._variance + share * variance + spread
