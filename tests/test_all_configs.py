@@ -28,6 +28,8 @@ SMALL = {
         # Actions must show what the memory holds.
         "epsilon_steps": 50,
         "epsilon_final": 0.0,
+        "rollout": 10,
+        "epochs": 1,
     },
     "env": {"horizon": 7, "num_envs": 2},
     "eval": {"every": 100, "episodes": 3, "final_episodes": 4},

@@ -149,6 +149,15 @@ def test_a_mistake_within_a_key_is_named(explore, line):
     assert str(refusal.value).startswith(line)
 
 
+def test_settings_take_all_keys_that_the_constructor_does_not_name():
+    algo, env = node("algo", "ippo", lr=0.25), make("public_goods", 3)
+    learner = build_learner(algo, env, (3,), CPU, [], 8, None)
+    assert (learner.settings.lr, learner.settings.critic, learner.num_envs) == (0.25, "own", 8)
+    algo.pop("clip")
+    with pytest.raises(ValueError, match=r"^algo.clip: missing, algo takes critic, share"):
+        build_learner(algo, env, (3,), CPU, [], 8, None)
+
+
 @pytest.mark.parametrize("name", ["networked_ac_q", "networked_ac_v"])
 def test_the_settings_of_the_networked_learners_are_their_yaml(name):
     env = make("public_goods", 3)

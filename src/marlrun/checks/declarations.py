@@ -26,7 +26,8 @@ def check_keys(subject: Subject, kind: Literal["algo", "env"]) -> None:
         parameter.name
         for parameter in parameters
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and parameter.name not in _HANDED_OVER[kind] | set(node)
+        # `settings` takes all keys that no other parameter takes: `build` knows what it misses.
+        and parameter.name not in _HANDED_OVER[kind] | {"settings"} | set(node)
     ]
     if missing:
         raise Broken(f"{', '.join(missing)}: expected a key of this name in the YAML, got none")

@@ -112,7 +112,7 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], /, *args: Any, **kwarg
     make = resolve(target, kind, plugins)
     keys = {key: value for key, value in node.items() if key != "_target_"} | kwargs
     try:
-        keys = _with_dataclasses(make, _with_settings(make, keys), kind)
+        keys = _with_dataclasses(make, _with_settings(make, keys, kind), kind)
         inspect.signature(make).bind(*args, **keys)
         return make(*args, **keys)
     except Exception as error:
@@ -122,13 +122,18 @@ def build(node: Node, kind: Kind, plugins: Sequence[str], /, *args: Any, **kwarg
         raise ValueError(f"{kind} {target} cannot be built: {reason}") from error
 
 
-def _with_settings(make: Callable[..., Any], keys: Node) -> Node:
-    """Return the keys as `make` takes them: where it has `settings`, all that it does not name."""
+def _with_settings(make: Callable[..., Any], keys: Node, path: str) -> Node:
+    """Return the keys as `make` takes them.
+
+    A parameter `settings`, annotated by a dataclass, gets all keys that are no parameters themselves.
+    """
     names = inspect.signature(make).parameters
     if "settings" not in names or "settings" in keys:
         return keys
+    group = get_type_hints(make.__init__ if inspect.isclass(make) else make)["settings"]
+    rest = {key: value for key, value in keys.items() if key not in names}
     named = {key: value for key, value in keys.items() if key in names}
-    return named | {"settings": {key: keys[key] for key in keys if key not in names}}
+    return named | {"settings": _dataclass_of(group, rest, path)}
 
 
 def _with_dataclasses(make: Callable[..., Any], keys: Node, path: str) -> dict[str, Any]:
