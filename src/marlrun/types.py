@@ -87,6 +87,8 @@ class Spec:
     """Agents may leave before the episode ends, so every `Step` has `alive`; False: none has."""
     num_states: int | None = None
     """Size of `Step.state` where that is a one-hot state which all agents see; None elsewhere."""
+    state_size: int | None = None
+    """Size of `Step.state` where it is another; None where there is none, or `num_states`."""
 
     @property
     def reward_weight(self) -> float:

@@ -37,6 +37,7 @@ SETTINGS = PPOSettings(
 )
 COPIES = 6
 SPEC = Spec(2, ("a", "b"), (3, 3), (2, 2), horizon=3, discount=1.0)
+WITH_STATE = replace(SPEC, state_size=4)
 UNEQUAL = replace(SPEC, obs_sizes=(3, 2), num_actions=(2, 3))
 
 
@@ -63,6 +64,7 @@ def steps(seeds, spec, length):
             reward=rand(COPIES, agents),
             terminated=done & (rand(COPIES) < 0.5),
             truncated=done,
+            state=None if spec.state_size is None else rand(COPIES, spec.state_size),
         )
         if before is not None:
             sizes = torch.tensor(spec.num_actions)
@@ -84,6 +86,8 @@ VARIANTS = {
     "policy shared": {"share": "policy"},
     "all shared": {"share": "both"},
     "all shared, central": {"share": "both", "critic": "central"},
+    "by state": {"critic": "state", "spec": WITH_STATE},
+    "by state, shared": {"critic": "state", "spec": WITH_STATE, "share": "both"},
     "some stop": {"target_kl": 1e-4, "lr": 0.05},
     "values clipped": {"value_clip": 0.1, "normalise_observations": False},
 }
@@ -204,6 +208,7 @@ def test_it_goes_on_from_its_state_amid_a_rollout():
     ("spec", "changes", "words"),
     [
         (SPEC, {"minibatches": 25}, "algo.minibatches=25: expected at most"),
+        (SPEC, {"critic": "state"}, "algo.critic=state: expected own or central"),
         (UNEQUAL, {"share": "policy"}, "algo.share=policy: expected none"),
         (UNEQUAL, {"share": "both"}, "algo.share=both: expected none"),
     ],

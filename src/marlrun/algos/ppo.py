@@ -43,7 +43,7 @@ _FAR = 10.0
 class PPOSettings:
     """The keys of conf/algo/ippo.yaml, where each is explained."""
 
-    critic: Literal["own", "central"]
+    critic: Literal["own", "central", "state"]
     share: Literal["none", "policy", "both"]
     hidden: Sequence[int]
     critic_hidden: Sequence[int]
@@ -68,10 +68,12 @@ class PPOSettings:
 
 
 class Samples(NamedTuple):
-    """What minibatches are drawn from: [R, S, N, ..]."""
+    """What minibatches are drawn from; [R, S, N, ..] where nothing else is said."""
 
     obs: Tensor
-    """[.., O]: as policies and critics see it."""
+    """[.., O]: what policies see."""
+    sight: Tensor
+    """[.., O], or [R, S, state]: what critics see."""
     action: Tensor
     """[.., 1] int64."""
     allowed: Tensor | None
@@ -103,7 +105,7 @@ class PPO:
         # S[pi] = -sum_a pi log pi, to which a forbidden action adds nothing
         entropy = -(log_pi.exp() * log_pi.clamp(min=_LOWEST)).sum(-1, keepdim=True)
         # L^VF
-        value = self.critic(batch.obs)
+        value = self.critic(batch.sight)
         critic_loss = value_loss(value, batch.value, batch.target, self.settings.value_clip)
         actor_share = _shares(batch.counts, self._shares_policy)
         critic_share = _shares(batch.counts, self._shares_critic)
@@ -166,7 +168,7 @@ class PPO:
     @torch.no_grad()
     def value(self, step: Step) -> Tensor:
         """Return V [R, E, N], the discounted return that critics expect."""
-        return self._values(self._seen(step.obs))
+        return self._values(self._sight(self._seen(step.obs), step.state))
 
     def log_prob(self, obs: Tensor, action: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Return log pi(a | o) [R, B, N] of observations [R, B, N, O] and actions [R, B, N]."""
@@ -188,9 +190,16 @@ class PPO:
         normal = self.obs_moments.normalise(members(obs, self._shares_policy))
         return agents(normal.clamp(-_FAR, _FAR), self.spec.num_agents, self._shares_policy)
 
-    def _values(self, seen: Tensor) -> Tensor:
-        """Return V [R, B, N] of what networks see."""
-        value = self.critic(seen)
+    def _sight(self, seen: Tensor, state: Tensor | None) -> Tensor:
+        """Return what critics see: what policies see, or the state [R, B, S]."""
+        if self.settings.critic != "state":
+            return seen
+        assert state is not None
+        return state
+
+    def _values(self, sight: Tensor) -> Tensor:
+        """Return V [R, B, N] of what critics see."""
+        value = self.critic(sight)
         if self.value_moments is not None:
             shared = self._shares_critic
             value = self.value_moments.restore(members(value, shared))
@@ -200,12 +209,11 @@ class PPO:
     @torch.no_grad()
     def _prepare(self, rollout: Rollout, reward: Tensor) -> Samples:
         """Return a rollout as samples; advantages and targets are those of the present critics."""
-        obs, next_obs, action, counts = (
-            part.flatten(1, 2)
-            for part in (rollout.obs, rollout.next_obs, rollout.action, rollout.counts)
-        )
-        obs, next_obs = self._seen(obs), self._seen(next_obs)
-        value, next_value = (self._values(x).view_as(reward) for x in (obs, next_obs))
+        samples = Rollout(*(part if part is None else part.flatten(1, 2) for part in rollout))
+        obs, next_obs = self._seen(samples.obs), self._seen(samples.next_obs)
+        sight = self._sight(obs, samples.state)
+        next_sight = self._sight(next_obs, samples.next_state)
+        value, next_value = (self._values(x).view_as(reward) for x in (sight, next_sight))
         advantage = generalised_advantages(
             reward,
             value,
@@ -215,7 +223,8 @@ class PPO:
             self.settings.gamma,
             self.settings.lam,
         )
-        columns = (action, counts, value.flatten(1, 2), advantage.flatten(1, 2))
+        value, advantage = value.flatten(1, 2), advantage.flatten(1, 2)
+        columns = (samples.action, samples.counts, value, advantage)
         action, counts, value, advantage = (column.unsqueeze(-1) for column in columns)
         target = advantage + value
         if self.value_moments is not None:
@@ -227,10 +236,10 @@ class PPO:
                 )
                 for x in (target, value)
             )
-        allowed = None if rollout.action_mask is None else rollout.action_mask.flatten(1, 2)
+        allowed = samples.action_mask
         log_pi = self._log_pi(obs, allowed).gather(-1, action)
         advantage = self._normalised(advantage, counts)
-        return Samples(obs, action, allowed, counts, log_pi, value, advantage, target)
+        return Samples(obs, sight, action, allowed, counts, log_pi, value, advantage, target)
 
     def _normalised(self, advantage: Tensor, counts: Tensor) -> Tensor:
         """Return advantages with mean 0 and deviation 1 over the samples of each policy."""
@@ -291,11 +300,14 @@ class PPO:
             activation=settings.activation,
             last_gain=0.01,
         )
-        make_critic, inputs = (
-            (PerAgent, obs_size) if settings.critic == "own" else (Central, num_agents * obs_size)
-        )
+        inputs = {
+            "own": obs_size,
+            "central": num_agents * obs_size,
+            "state": spec.num_states or spec.state_size or 0,
+        }
+        make_critic = PerAgent if settings.critic == "own" else Central
         self.critic = make_critic(
-            [inputs, *settings.critic_hidden, 1],
+            [inputs[settings.critic], *settings.critic_hidden, 1],
             seeds,
             num_agents,
             device,
@@ -372,6 +384,8 @@ def _check(spec: Spec, num_envs: int, settings: PPOSettings) -> None:
             f"algo.minibatches={settings.minibatches}: expected at most algo.rollout * env.num_envs "
             f"= {num_samples} joint steps"
         )
+    if settings.critic == "state" and spec.num_states is spec.state_size is None:
+        raise ValueError("algo.critic=state: expected own or central: this game has no state")
     is_unequal = len(set(spec.obs_sizes)) > 1 or len(set(spec.num_actions)) > 1
     if settings.share != "none" and is_unequal:
         raise ValueError(

@@ -60,7 +60,7 @@ class PerAgent(torch.nn.Module):
 
 
 class Central(torch.nn.Module):
-    """Maps what all agents see, side by side in [R, B, N, I], to a number for each: [R, B, N, 1].
+    """Maps a state [R, B, I], or what all agents see [R, B, N, I / N], to numbers [R, B, N, 1].
 
     Where agents share, it is one network of N outputs.
     """
@@ -76,7 +76,7 @@ class Central(torch.nn.Module):
         name: str,
         activation: Activation,
     ):
-        """Make networks of `sizes` [N * I, hidden.., 1]; the rest is as in `nets.module.MLP`."""
+        """Make networks of `sizes` [I, hidden.., 1]; the rest is as in `nets.module.MLP`."""
         super().__init__()
         self._members = 1 if shared else num_agents
         self.net = MLP(

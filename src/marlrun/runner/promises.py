@@ -175,7 +175,7 @@ def _sizes(spec: Spec, num_replicas: int, num_envs: int) -> dict[str, int | None
         "N": spec.num_agents,
         "O": max(spec.obs_sizes),
         "A": max(spec.num_actions),
-        "S": spec.num_states,
+        "S": spec.num_states or spec.state_size,
     }
 
 

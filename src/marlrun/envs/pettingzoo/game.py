@@ -56,7 +56,7 @@ class PettingZooGame:
         """
         recipe = Recipe(id, kwargs, tuple(plugins), agents_leave, state)
         trial = Adapter(recipe)
-        _try_reset(trial, id)
+        first = _try_reset(trial, id)
         self.num_envs = num_envs
         self.spec = Spec(
             num_agents=len(trial.agents),
@@ -67,6 +67,7 @@ class PettingZooGame:
             discount=discount,
             has_action_mask=trial.tells_masks,
             agents_leave=agents_leave,
+            state_size=None if first.state is None else first.state.size,
         )
         capacity.check_steps(self.spec, len(seeds), num_envs, device)
         self._recipe = replace(recipe, has_mask=trial.tells_masks)
@@ -186,9 +187,9 @@ class PettingZooGame:
         )
 
 
-def _try_reset(trial: Adapter, game_id: str) -> None:
-    """Begin an episode of a game; ValueError, in one line, if that fails."""
+def _try_reset(trial: Adapter, game_id: str) -> Row:
+    """Begin an episode of a game and return its row; ValueError, in one line, if that fails."""
     try:
-        Copies([trial]).reset([0], [0])
+        return Copies([trial]).reset([0], [0])
     except CopyError as error:
         raise ValueError(f"env.id={game_id}: reset fails: {error.reason}") from error
