@@ -209,7 +209,7 @@ class PPO:
     @torch.no_grad()
     def _prepare(self, rollout: Rollout, reward: Tensor) -> Samples:
         """Return a rollout as samples; advantages and targets are those of the present critics."""
-        samples = Rollout(*(part if part is None else part.flatten(1, 2) for part in rollout))
+        samples = rollout.flat()
         obs, next_obs = self._seen(samples.obs), self._seen(samples.next_obs)
         sight = self._sight(obs, samples.state)
         next_sight = self._sight(next_obs, samples.next_state)

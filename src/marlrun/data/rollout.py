@@ -37,6 +37,11 @@ class Rollout(NamedTuple):
     next_state: Tensor | None
     """[R, T, E, S]."""
 
+    def flat(self) -> "Rollout":
+        """Return the same with steps and copies in one axis: [R, T E, ..]."""
+        parts = (part if part is None else part.flatten(1, 2) for part in self)
+        return Rollout(*parts)  # pyright: ignore  (the two that may be None stay so)
+
 
 class Recorder:
     """Collects transitions until there are enough for an update."""
