@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from marlrun.data.rollout import Recorder, Rollout
+from marlrun.nets.captured import captured_with_autograd
 from marlrun.nets.masks import masked, missing_actions, missing_features
 from marlrun.nets.module import Activation
 from marlrun.nets.optimiser import MemberAdam
@@ -76,8 +77,6 @@ class Samples(NamedTuple):
     """[.., O], or [R, S, state]: what critics see."""
     action: Tensor
     """[.., 1] int64."""
-    allowed: Tensor | None
-    """[.., A] bool."""
     counts: Tensor
     """[.., 1]: 1.0 where the agent acted, 0.0 where it had left."""
     log_pi: Tensor
@@ -88,6 +87,8 @@ class Samples(NamedTuple):
     """[.., 1], normalised."""
     target: Tensor
     """[.., 1], normalised."""
+    allowed: Tensor | None
+    """[.., A] bool."""
 
 
 class PPO:
@@ -96,7 +97,7 @@ class PPO:
     handles_action_masks: ClassVar[bool] = True
     handles_leaving: ClassVar[bool] = True
 
-    def losses(self, batch: Samples, entropy_weight: float) -> tuple[Tensor, Metrics]:
+    def losses(self, batch: Samples, entropy_weight: Tensor) -> tuple[Tensor, Metrics]:
         """Return what is descended, [R], and its parts, [R, N], with KL(pi_old, pi) as `loss/kl`."""
         log_pi = self._log_pi(batch.obs, batch.allowed)
         log_ratio = log_pi.gather(-1, batch.action) - batch.log_pi
@@ -121,27 +122,42 @@ class PPO:
             tag: (each * part.detach()).sum((1, 3)) for tag, part in parts.items()
         }
 
+    @captured_with_autograd
+    def descend(self, lr: Tensor, entropy_weight: Tensor, *parts: Tensor) -> list[Tensor]:
+        """Move all networks by a minibatch, whose `parts` are those of Samples; return the metrics."""
+        batch = Samples(*parts, *[None] * (len(Samples._fields) - len(parts)))
+        loss, metrics = self.losses(batch, entropy_weight)
+        if self.settings.target_kl is not None:
+            # A replica that has gone far enough stays where it is until the next rollout.
+            far = metrics["loss/kl"].mean(1, keepdim=True) > self.settings.target_kl
+            self._moves.masked_fill_(far, 0.0)
+        # A sum: a mean would divide every replica's gradient by the number of replicas.
+        rows = [self.actor.net.rows, self.critic.net.rows]
+        gradients = torch.autograd.grad(loss.sum(), rows)
+        with torch.no_grad():
+            for (name, optimiser), gradient in zip(self.optimisers.items(), gradients, strict=True):
+                norm = optimiser.step(gradient, lr, self._moves)
+                metrics[f"loss/{name}_gradient"] = norm.view(len(self.seeds), -1).mean(1)
+        self._tags = list(metrics)
+        return list(metrics.values())
+
     def learn(self, rollout: Rollout, reward: Tensor) -> Metrics:
         """Improve policies and critics by a rollout whose rewards are `reward` [R, T, E, N]."""
         samples, settings = self._prepare(rollout, reward), self.settings
         progress = self.clock / settings.anneal_steps
-        lr = torch.tensor(linear(settings.lr, settings.lr_final, progress), device=self.device)
-        entropy_weight = linear(settings.entropy, settings.entropy_final, progress)
-        moves = torch.ones(len(self.seeds), 1, device=self.device)
-        metrics: Metrics = {}
-        for batch in self._minibatches(samples):
-            loss, metrics = self.losses(batch, entropy_weight)
-            if settings.target_kl is not None:
-                # A replica that has gone far enough stays where it is until the next rollout.
-                is_far = metrics["loss/kl"].mean(1, keepdim=True) > settings.target_kl
-                moves = moves.masked_fill(is_far, 0.0)
-            # A sum: a mean would divide every replica's gradient by the number of replicas.
-            loss.sum().backward()
-            for name, optimiser in self.optimisers.items():
-                norm = optimiser.step(lr, moves)
-                metrics[f"loss/{name}_gradient"] = norm.view(len(self.seeds), -1).mean(1)
+        lr, entropy_weight = torch.tensor(
+            [
+                linear(settings.lr, settings.lr_final, progress),
+                linear(settings.entropy, settings.entropy_final, progress),
+            ],
+            device=self.device,
+        )
+        self._moves.fill_(1.0)
+        metrics: list[Tensor] = []
+        for parts in self._minibatches(samples):
+            metrics = self.descend(lr, entropy_weight, *parts)
         self._adapt_moments(rollout)
-        return metrics
+        return dict(zip(self._tags, metrics, strict=True))
 
     def update(self) -> Metrics:
         """Learn when a rollout is complete."""
@@ -239,7 +255,7 @@ class PPO:
         allowed = samples.action_mask
         log_pi = self._log_pi(obs, allowed).gather(-1, action)
         advantage = self._normalised(advantage, counts)
-        return Samples(obs, sight, action, allowed, counts, log_pi, value, advantage, target)
+        return Samples(obs, sight, action, counts, log_pi, value, advantage, target, allowed)
 
     def _normalised(self, advantage: Tensor, counts: Tensor) -> Tensor:
         """Return advantages with mean 0 and deviation 1 over the samples of each policy."""
@@ -248,8 +264,8 @@ class PPO:
         centred = advantage - (share * advantage).sum(over, keepdim=True)
         return centred / ((share * centred.square()).sum(over, keepdim=True).sqrt() + 1e-8)
 
-    def _minibatches(self, samples: Samples) -> Iterator[Samples]:
-        """Yield every epoch's samples in an order of its own, in equal parts but for a rest."""
+    def _minibatches(self, samples: Samples) -> Iterator[list[Tensor]]:
+        """Yield parts of the samples, all equal: every epoch has an order of its own, and a rest."""
         replicas, num_samples = samples.counts.shape[:2]
         size = num_samples // self.settings.minibatches
         first = num_samples * torch.arange(replicas, device=self.device).unsqueeze(1)
@@ -258,9 +274,12 @@ class PPO:
             self.shuffles += 1
             for start in range(0, size * self.settings.minibatches, size):
                 rows = order[:, start : start + size].flatten()
-                parts = (part if part is None else part.flatten(0, 1)[rows] for part in samples)
-                shape = (replicas, size)
-                yield Samples(*(x if x is None else x.unflatten(0, shape) for x in parts))  # pyright: ignore
+                drawn = {
+                    id(part): part.flatten(0, 1)[rows].unflatten(0, (replicas, size))
+                    for part in samples
+                    if part is not None
+                }
+                yield [drawn[id(part)] for part in samples if part is not None]
 
     @torch.no_grad()
     def _adapt_moments(self, rollout: Rollout) -> None:
@@ -329,6 +348,9 @@ class PPO:
             moments(self._shares_policy, obs_size) if settings.normalise_observations else None
         )
         self.recorder = Recorder(settings.rollout)
+        self._moves = torch.ones(len(seeds), 1, device=device)
+        """1.0 where a replica learns on, 0.0 where it waits for the next rollout."""
+        self._tags: list[str] = []
         self._random = Stream(seeds, "shuffle", device)
         self.shuffles = 0
         self.clock = 0

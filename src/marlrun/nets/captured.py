@@ -31,8 +31,9 @@ class Captured:
     may be a tuple, which the function gets joined along dimension 1.
     """
 
-    def __init__(self, function: Callable[..., Sequence[Tensor]]):
-        self._function = function
+    def __init__(self, function: Callable[..., Sequence[Tensor]], *, autograd: bool = False):
+        """`autograd` lets the function ask for gradients, whose operations are noted as well."""
+        self._function, self._autograd = function, autograd
         self._calls: list[Call] = []
         self._places: dict[int, Tensor] = {}
         """By an argument's number; of twins, the first's."""
@@ -50,9 +51,13 @@ class Captured:
                 for call in self._calls:
                     call()
             else:
-                self._record(arguments)
+                with (
+                    torch.inference_mode(not self._autograd),
+                    torch.set_grad_enabled(self._autograd),
+                ):
+                    self._record(arguments)
         # Outside, these are ordinary tensors, which autograd may keep.
-        return [output.clone() for output in self._outputs]
+        return [output.detach().clone() for output in self._outputs]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs; it records anew, since the calls belong to the tensors here."""
@@ -93,11 +98,14 @@ class Captured:
 
 def captured(method: Callable[..., Sequence[Tensor]]) -> cached_property[Captured]:
     """Decorate a method that is to be a `Captured`, one for each object."""
+    return cached_property(lambda instance: Captured(partial(method, instance)))
 
-    def of(instance: object) -> Captured:
-        return Captured(partial(method, instance))
 
-    return cached_property(of)
+def captured_with_autograd(
+    method: Callable[..., Sequence[Tensor]],
+) -> cached_property[Captured]:
+    """Decorate a method as `captured` does; it may ask for gradients by `torch.autograd.grad`."""
+    return cached_property(lambda instance: Captured(partial(method, instance), autograd=True))
 
 
 def _parts(argument: Argument) -> tuple[Tensor, ...]:
@@ -158,14 +166,32 @@ def _again(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) 
     if "zeros" in name:
         return result.zero_
     calls = [partial(binding, *args, **kwargs, out=result) for binding in bindings]
+    calls += _into(func, args, kwargs, results)
     calls += [partial(_copy, results, partial(f, *args, **kwargs)) for f in (*bindings, func)]
     return next(call for call in calls if _works(call))
+
+
+def _into(
+    func: Any, args: Sequence[Any], kwargs: dict[str, Any], results: list[Tensor]
+) -> list[Call]:
+    """Return calls of the overloads of `func` that write into `results`, by whatever name."""
+    packet = func.overloadpacket
+    calls: list[Call] = []
+    for overload in (getattr(packet, name) for name in packet.overloads()):
+        arguments = overload._schema.arguments
+        places = [a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write]
+        if len(places) == len(results) and len(arguments) == len(func._schema.arguments) + len(
+            places
+        ):
+            places_by_name = dict(zip(places, results, strict=True))
+            calls.append(partial(overload, *args, **kwargs, **places_by_name))
+    return calls
 
 
 def _works(call: Call) -> bool:
     try:
         call()
-    except TypeError:
+    except (TypeError, RuntimeError):
         return False
     return True
 

@@ -17,16 +17,13 @@ class MemberAdam:
         self._first, self._second = torch.zeros_like(rows.data), torch.zeros_like(rows.data)
         self._steps = torch.zeros(len(rows), 1, device=rows.device)
 
-    @torch.no_grad()
-    def step(self, lr: Tensor, moves: Tensor) -> Tensor:
-        """Descend the gradient; return the norms [M, 1] that it had, and forget it.
+    def step(self, gradient: Tensor, lr: Tensor, moves: Tensor) -> Tensor:
+        """Descend `gradient` [M, P], which is overwritten; return the norms [M, 1] that it had.
 
         `moves` [R, 1] is 1.0, or 0.0 where a replica's members stay as they are, moments included.
         `lr` is a number in a tensor.
         """
         moves = moves.repeat_interleave(len(self._rows) // len(moves), 0)
-        gradient = self._rows.grad
-        assert gradient is not None
         norm = gradient.square().sum(1, keepdim=True).sqrt_()
         if self._max_norm is not None:
             gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
@@ -37,7 +34,6 @@ class MemberAdam:
         corrections = [1 - beta ** self._steps.clamp(min=1) for beta in BETAS]
         scale = (self._second / corrections[1]).sqrt_().add_(EPSILON)
         self._rows.sub_(lr * moves * (self._first / corrections[0]).div_(scale))
-        self._rows.grad = None
         return norm
 
     def state_dict(self) -> StateDict:

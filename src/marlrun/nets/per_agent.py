@@ -51,6 +51,7 @@ class PerAgent(torch.nn.Module):
             name=name,
             activation=activation,
             initial="orthogonal",
+            pairs_lone=False,
             last_gain=last_gain,
         )
 
@@ -87,6 +88,7 @@ class Central(torch.nn.Module):
             name=name,
             activation=activation,
             initial="orthogonal",
+            pairs_lone=False,
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from marlrun.types import Seeds
 Shapes = Mapping[str, tuple[int, ...]]
 """Of matrices; columns may have several dimensions, as gates * units."""
 
-_THIN = 8
+THIN = 8
 """A product with fewer columns is some five times as fast transposed on a CPU (MKL)."""
 
 
@@ -47,7 +47,7 @@ def rounded_cell(width: int) -> int:
 
 def rounded_output(width: int) -> int:
     """Return the units of an output layer, with dead ones."""
-    return width if width < _THIN else rounded(width)
+    return width if width < THIN else rounded(width)
 
 
 def perceptron_shapes(widths: Sequence[int]) -> Shapes:
@@ -143,7 +143,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if len(x) == 1:
         # torch multiplies a lone matrix by another routine, which sums in another order.
         return linear(*(y.expand(2, -1, -1) for y in (x, weight, bias)))[:1]
-    if weight.shape[-1] < _THIN:
+    if weight.shape[-1] < THIN:
         return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
     return torch.baddbmm(bias, x, weight)
 
@@ -166,7 +166,7 @@ def linear_backward_parameters(
     x: Tensor, grad: Tensor, grad_weight: Tensor, grad_bias: Tensor
 ) -> None:
     """Store the gradients of `linear`'s parameters into `grad_weight` and `grad_bias`."""
-    if grad.shape[-1] < _THIN:
+    if grad.shape[-1] < THIN:
         # A lone matrix is multiplied twice, as in `linear`.
         members = max(2, len(x))
         product = torch.bmm(*(y.expand(members, -1, -1) for y in (grad.mT, x)))
