@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from marlrun.nets.stacked import (
-    Shapes,
     THIN,
+    Shapes,
     orthogonal_rows,
     perceptron_shapes,
     rounded,
