@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from marlrun.nets.captured import Captured, captured
+from marlrun.nets.captured import Captured, captured, captured_with_autograd
 
 
 def in_place_and_out(x: Tensor, y: Tensor):
@@ -146,3 +146,39 @@ def test_a_look_at_a_value_is_our_mistake():
     recorded = Captured(lambda x: (x + 1 if x.any() else x,))
     with pytest.raises(AssertionError, match="reads a tensor"):
         recorded(torch.zeros(1))
+
+
+class Regression:
+    """Descends the squared error of a line, by autograd."""
+
+    def __init__(self):
+        self.rows = torch.nn.Parameter(torch.tensor([[1.0, 0.5], [2.0, -0.5]]))
+
+    def descend(self, x, y, lr):
+        slope, offset = self.rows.unsqueeze(1).unbind(-1)
+        loss = ((torch.tanh(x) * slope + offset).clamp(min=-9) - y).square().mean(1)
+        (gradient,) = torch.autograd.grad(loss.sum(), [self.rows])
+        with torch.no_grad():
+            self.rows.sub_(lr * gradient)
+        return [loss, gradient]
+
+    recorded = captured_with_autograd(descend)
+
+
+def test_gradients_are_recorded_with_what_they_are_of():
+    plain, recorded = Regression(), Regression()
+    generator = torch.Generator().manual_seed(0)
+    for step in range(5):
+        x, y = torch.randn(2, 2, 7, generator=generator)
+        lr = torch.tensor(0.1 / (1 + step))
+        expected = plain.descend(x, y, lr)
+        results = recorded.recorded(x, y, lr)
+        for result, tensor in zip(results, expected, strict=True):
+            assert torch.equal(result, tensor.detach())
+            assert not result.requires_grad
+        assert torch.equal(plain.rows, recorded.rows)
+    # By hand: the slope's gradient is the mean of 2 (y' - y) tanh(x).
+    slope, offset = recorded.rows.detach().clone().unsqueeze(1).unbind(-1)
+    gradient = recorded.recorded(x, y, lr)[1]
+    error = torch.tanh(x) * slope + offset - y
+    torch.testing.assert_close(gradient[:, 0], (2 * error * torch.tanh(x)).mean(1))

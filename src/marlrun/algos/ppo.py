@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from marlrun.data.rollout import Recorder, Rollout
-from marlrun.nets.captured import captured_with_autograd
+from marlrun.nets.captured import Captured, captured_with_autograd
 from marlrun.nets.masks import masked, missing_actions, missing_features
 from marlrun.nets.module import Activation
 from marlrun.nets.optimiser import MemberAdam
@@ -174,12 +174,12 @@ class PPO:
     def policy(self, explore: bool, seeds: Seeds) -> "PPOPolicy | Greedy":
         """Return the live policy; evaluation samples from it too, unless `eval_greedy`."""
         if self.settings.eval_greedy and not explore:
-            return Greedy(self.logits)
+            return Greedy(_logits_of(self))
         return PPOPolicy(self, seeds)
 
-    def logits(self, step: Step) -> Tensor:
-        """Return [R, E, N, A], -inf where an action is not allowed."""
-        return self._logits(self._seen(step.obs), step.action_mask)
+    def logits(self, obs: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Return [R, B, N, A] of observations [R, B, N, O], -inf where an action is not allowed."""
+        return self._logits(self._seen(obs), allowed)
 
     @torch.no_grad()
     def value(self, step: Step) -> Tensor:
@@ -192,7 +192,9 @@ class PPO:
         return log_pi.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
     def _log_pi(self, seen: Tensor, allowed: Tensor | None) -> Tensor:
-        return self._logits(seen, allowed).log_softmax(-1)
+        # Not along the last axis: with a few actions there torch takes several times as long.
+        logits = self._logits(seen, allowed).movedim(-1, 0)
+        return logits.log_softmax(0).movedim(0, -1)
 
     def _logits(self, seen: Tensor, allowed: Tensor | None) -> Tensor:
         logits = masked(self.actor(seen), self._missing_actions, -torch.inf)
@@ -388,8 +390,19 @@ class PPOPolicy(Sampling):
     """Draws every agent's action from its live policy; its value is that of the live critics."""
 
     def __init__(self, learner: PPO, seeds: Seeds):
-        super().__init__(learner.logits, Stream(seeds, "policy", learner.device))
+        super().__init__(_logits_of(learner), Stream(seeds, "policy", learner.device))
         self.value = learner.value
+
+
+def _logits_of(learner: PPO) -> Callable[[Step], Tensor]:
+    """Return what turns steps, all of one shape, into logits."""
+    logits = Captured(lambda *seen: [learner.logits(*seen)])
+
+    def of(step: Step) -> Tensor:
+        seen = (step.obs,) if step.action_mask is None else (step.obs, step.action_mask)
+        return logits(*seen)[0]
+
+    return of
 
 
 def _shares(counts: Tensor, shared: bool) -> Tensor:

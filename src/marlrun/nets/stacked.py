@@ -81,7 +81,8 @@ def widened(rows: Tensor, live: Shapes, shapes: Shapes) -> Tensor:
 
 def _parts(rows: Tensor, shapes: Shapes) -> dict[str, Tensor]:
     sizes = [math.prod(shape) for shape in shapes.values()]
-    parts = torch.split(rows[..., : sum(sizes)], sizes, dim=-1)
+    # What is beyond is a part as well: a slice before would cost autograd another copy.
+    *parts, _ = torch.split(rows, [*sizes, rows.shape[-1] - sum(sizes)], dim=-1)
     return {
         name: part.view(*rows.shape[:-1], *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
