@@ -276,7 +276,7 @@ class PPO:
             self.shuffles += 1
             for start in range(0, size * self.settings.minibatches, size):
                 rows = order[:, start : start + size].flatten()
-                drawn = {
+                drawn: dict[int, Tensor] = {
                     id(part): part.flatten(0, 1)[rows].unflatten(0, (replicas, size))
                     for part in samples
                     if part is not None
