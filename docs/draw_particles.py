@@ -6,7 +6,7 @@ from PIL import Image
 
 from marlrun.envs.pettingzoo.export import parallel_env
 
-GAMES = ("spread", "speaker_listener", "push", "tag", "adversary")
+GAMES = ("spread", "speaker_listener", "push", "tag", "adversary", "networked_spread")
 STEPS, SEED = 10, 2
 
 
