@@ -34,7 +34,7 @@ def test_a_dict_may_say_what_its_keys_take():
     for key, value in (("env.kwargs", {"a": 1}), ("env.kwargs.a", [1, "x"]), ("env.kwargs", {})):
         rules.check(key, value)
     assert rules.dicts == ["env.kwargs"]
-    expected = "expected a number, a bool, a str or a list of these (keyword arguments)"
+    expected = "expected a finite number, a bool, a str or a list of these (keyword arguments)"
     assert refusal(rules, "env.kwargs.a", None) == f"env.kwargs.a=null: {expected}"
     assert refusal(rules, "env.kwargs.a.b", 1) == f"env.kwargs.a.b=1: {expected}"
     assert refusal(rules, "env.kwargs", {"a": {}}).endswith(

@@ -103,12 +103,15 @@ def test_a_library_that_a_game_lacks_is_named_with_its_pip_line(monkeypatch):
         ({"n": 1, "level": "hard", "sizes": [[1, 2.5], [True, "x"]]}, None),
         ({"map": "../secret"}, "env.kwargs.map=../secret: expected no path"),
         ({"map": "C:\\x"}, "expected no path"),
+        ({"map": "~root"}, "expected no path"),
+        ({"text": "x" * 5000}, None),
         ({"maps": ["fine", ["/etc/passwd"]]}, "expected no path"),
         ({"map": "here.txt"}, "expected no path and no name of a file"),
         ({"render_mode": "human"}, "env.kwargs.render_mode=human: expected no such key"),
-        ({"x": {"y": 1}}, "a number, a bool, a str or a list of these"),
+        ({"x": {"y": 1}}, "a finite number, a bool, a str or a list of these"),
         ({"x": None}, "env.kwargs.x=null: expected NAME=VALUE"),
         ({"x y": 1}, "expected NAME=VALUE"),
+        ({1: 2}, "env.kwargs.1=2: expected NAME=VALUE"),
     ],
 )
 def test_keyword_arguments_are_plain_values_that_name_no_file(

@@ -9,6 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from foreign.playing import make, play, same
 
@@ -110,19 +111,43 @@ def test_no_process_is_begun_before_a_reset_and_none_imports_torch():
     assert answer.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_no_process_outlives_its_parent(number, tmp_path):
+def test_a_game_that_hangs_is_ended_at_once_when_it_is_not_needed_any_more():
+    env = make("Hangs", workers=2, num_envs=2)
+    env.reset()
+    pids = [worker.process.pid for worker in env._copies.workers]
+    for worker in env._copies.workers:
+        worker.send(("step", np.zeros((1, 3), np.int64)))
+    begun = time.monotonic()
+    del env, worker
+    gc.collect()
+    assert time.monotonic() - begun < workers._PATIENCE
+    until(lambda: not any(map(alive, pids)))
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (signal.SIGKILL, "Toy"),
+        (signal.SIGKILL, "Hangs"),
+        (signal.SIGTERM, "Toy"),
+        (signal.SIGINT, "Hangs"),
+    ],
+)
+def test_no_process_outlives_its_parent(number, name, tmp_path):
     code = """
         import sys, time
         sys.path[:0] = PATH
         from foreign.playing import make
-        env = make(num_envs=2, workers=2)
-        env.reset()
+        env = make(NAME, num_envs=2, workers=2)
+        step = env.reset()
         print(*(worker.process.pid for worker in env._copies.workers), flush=True)
+        env.step(step.reward.long())
         time.sleep(60)
     """
     script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(code).replace("PATH", repr(sys.path)))
+    script.write_text(
+        textwrap.dedent(code).replace("PATH", repr(sys.path)).replace("NAME", repr(name))
+    )
     parent = subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -148,6 +149,62 @@ class Crash(Toy):
                 os.kill(os.getpid(), signal.SIGKILL)
             raise RuntimeError("the first line\nthe last line")
         return super().step(actions)
+
+
+class Hangs(Toy):
+    def step(self, actions):
+        time.sleep(600)
+
+
+class Says(Toy):
+    """Answers a call as `answers` says, by the call's name."""
+
+    answers = {}
+
+    def reset(self, seed=None, options=None):
+        return self.answers.get("reset", super().reset(seed))
+
+    def step(self, actions):
+        return self.answers.get("step", super().step(actions))
+
+
+class OldReset(Says):
+    answers = {"reset": {"ann": 0, "bob": 0}}
+
+
+class OldStep(Says):
+    answers = {"step": ({}, {}, {}, {})}
+
+
+class NoStep(Says):
+    answers = {"step": None}
+
+
+class ListOfRewards(Says):
+    answers = {"step": ({}, [1.0], {}, {}, {})}
+
+
+class PaidNan(Toy):
+    def reward(self, agent, action):
+        return None if agent == "bob" else 0.0
+
+
+class SeesTooMuch(Toy):
+    def view(self, agent, number):
+        return np.array([[self.time * 1e300, 0], [0, 0]])
+
+
+class Named(Toy):
+    """Has other names."""
+
+    def __init__(self, names=()):
+        super().__init__()
+        self.possible_agents = list(names)
+
+
+class Blind(Toy):
+    def observation_space(self, agent):
+        return Box(0, 1, (0,))
 
 
 class Returning(Toy):

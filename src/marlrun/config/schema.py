@@ -161,8 +161,9 @@ def _check_inner(rule: Rule, name: str, key: str, value: Any) -> None:
     """Check a key `name` within a dict, whose rule may say what its keys take."""
     kind = inner_kind(rule.kind)
     if kind is not None and ("." in name or not fits(kind, value)):
-        expected = "a number, a bool, a str or a list of these" if kind == "plain" else kind
-        raise ValueError(f"{key}={show(value)}: expected {expected} ({rule.meaning})")
+        expected = "a finite number, a bool, a str or a list of these" if kind == "plain" else kind
+        limits = limit("float", value)
+        raise ValueError(f"{key}={show(value)}: expected {expected}{limits} ({rule.meaning})")
 
 
 def _how_to_write(key: str, kind: str, value: Any, unquoted: str | None) -> str:

@@ -104,14 +104,24 @@ def check_kwargs(kwargs: Mapping[str, Any]) -> None:
     """Raise ValueError unless keyword arguments are plain values that name no file."""
     for name, value in kwargs.items():
         key = f"env.kwargs.{name}"
-        if not name.isidentifier() or not fits("plain", value):
-            expected = "expected NAME=VALUE, a number, a bool, a str or a list of these"
+        if not str(name).isidentifier() or not fits("plain", value):
+            expected = "expected NAME=VALUE, a finite number, a bool, a str or a list of these"
             raise ValueError(f"{key}={show(value)}: {expected}")
         if name == "render_mode":
             raise ValueError(f"{key}={show(value)}: expected no such key, marlrun sets it to draw")
         for text in _texts(value):
-            if re.search(r"[/\\]", text) or (text and Path(text).exists()):
+            if _names_file(text):
                 raise ValueError(f"{key}={show(value)}: expected no path and no name of a file")
+
+
+def _names_file(text: str) -> bool:
+    """Say whether a text is a path, or the name of a file or directory that exists."""
+    if re.search(r"[/\\]|^~", text):
+        return True
+    try:
+        return text != "" and Path(text).exists()
+    except OSError:  # it is too long for a name
+        return False
 
 
 def _texts(value: Any) -> list[str]:

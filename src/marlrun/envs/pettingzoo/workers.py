@@ -1,7 +1,8 @@
 """Copies of a foreign game in processes of their own, which play side by side.
 
 A process is told what to do by its standard input and answers by its standard output, in pickles.
-It imports no torch, and it ends when its input does: whatever happens to its parent, nothing stays.
+It imports no torch. It ends when its input does, or soon after its parent, if a game hangs then:
+whatever happens to its parent, nothing stays.
 """
 
 import atexit
@@ -10,6 +11,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
+import time
 import traceback
 import weakref
 from collections.abc import Sequence
@@ -108,6 +111,11 @@ class Worker:
         self.is_idle = True
         return answer
 
+    def kill_if_busy(self) -> None:
+        """Kill a process that this one has asked, and that plays: its game may hang."""
+        if not self.is_idle and self._parent == os.getpid():
+            self.process.kill()
+
     def end(self) -> str:
         """End the process and say how it ended."""
         with suppress(OSError):
@@ -142,6 +150,7 @@ def _release(workers: Sequence[Worker]) -> None:
         if worker.can_be_used:
             _IDLE.append(worker)
         else:
+            worker.kill_if_busy()
             worker.end()
 
 
@@ -164,6 +173,7 @@ def main() -> None:
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     copies = Copies([])
     with suppress(EOFError, BrokenPipeError):
         while True:
@@ -175,12 +185,19 @@ def main() -> None:
                     copies = Copies([Adapter(recipe) for _ in range(number)])
                 else:
                     answer = getattr(copies, kind)(*arguments)
-            except Exception as error:
+            except BaseException as error:  # also a KeyboardInterrupt, which is the game's here
                 answer = _failure(error)
             _write(answer, answers)
 
 
-def _failure(error: Exception) -> CopyError:
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, also while a game hangs and reads no questions."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _failure(error: BaseException) -> CopyError:
     """Return the error that is being handled as one that can be told to the parent."""
     reason = str(error) if isinstance(error, ValueError) else with_type(error)
     failure = error if isinstance(error, CopyError) else CopyError(0, reason)
