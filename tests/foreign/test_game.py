@@ -8,6 +8,7 @@ import pytest
 import torch
 from foreign.playing import CPU, actions_at, make, play, same
 
+from marlrun.envs.pettingzoo.adapter import Adapter
 from marlrun.runner.promises import check_step
 from marlrun.streams import derive
 from marlrun.system.errors import PlayError
@@ -211,6 +212,11 @@ def test_only_copies_that_are_done_begin_anew():
         ("Returning", {"ends": [[2, "terminated"], [5, "terminated"]]}, "step 3: ann has left and"),
         ("Unpaid", {}, "step 1: bob has acted and gets no reward"),
         ("NothingAllowed", {}, "step 2: ann has an action mask that allows no action"),
+        ("PaidNan", {}, "step 1: bob is paid None, expected a finite number"),
+        ("SeesTooMuch", {}, "step 1: ann observes inf, expected finite numbers of float32"),
+        ("OldStep", {}, "step 1: step returns 4 values, expected observations, rewards, term"),
+        ("NoStep", {}, "step 1: step returns one NoneType, expected observations, rewards, term"),
+        ("ListOfRewards", {}, "step 1: step returns rewards as list, expected a dict by agent"),
     ],
 )
 def test_what_a_game_does_wrong_is_named_with_its_place(name, kwargs, message):
@@ -230,6 +236,8 @@ def test_what_a_game_does_wrong_is_named_with_its_place(name, kwargs, message):
         ("ManyDiscrete", "ann observes MultiDiscrete([2 2]), expected Box, Discrete, or Dict(obs"),
         ("FailsAtReset", "reset fails: KeyError: 'no level'"),
         ("Late", "reset fails: bob is absent at reset, expected all possible_agents"),
+        ("OldReset", "reset fails: reset returns one dict, expected observations, infos"),
+        ("Blind", "ann observes Box([], [], (0,), float32), expected at least one number"),
         ("OtherSize", "reset fails: ann observes an array (5,), its space says (2, 2)"),
     ],
 )
@@ -267,3 +275,17 @@ def test_the_game_draws_itself_where_it_is_asked_before():
 
 def test_observations_are_on_the_device_that_is_asked_for():
     assert make().reset().obs.device == CPU
+
+
+@pytest.mark.parametrize("names", [["ann", "ann"], [0, 1], ["", "bob"], ["ann\nbob"], ["\ud800"]])
+def test_names_of_agents_are_different_printable_texts(names):
+    with pytest.raises(
+        ValueError, match="possible_agents are .*, expected different printable texts$"
+    ):
+        make("Named", kwargs={"names": names})
+
+
+def test_what_no_memory_holds_is_refused_before_it_is_tried(monkeypatch):
+    monkeypatch.setattr(Adapter, "reset", None)
+    with pytest.raises(ValueError, match="env.num_envs=100000000 replicas=1: this takes about"):
+        make(num_envs=100_000_000)

@@ -12,12 +12,19 @@ import numpy as np
 import torch
 
 from marlrun.checks.subject import fitting_steps, seed_global_generators
-from marlrun.envs.pettingzoo.adapter import Agent, Flags, PromiseError, read_agents
+from marlrun.envs.pettingzoo.adapter import (
+    RESET_ANSWERS,
+    STEP_ANSWERS,
+    Agent,
+    Flags,
+    PromiseError,
+    answered,
+    read_agents,
+)
 from marlrun.envs.pettingzoo.names import Recipe, calm
 from marlrun.streams import Stream, derive
 from marlrun.system.errors import with_type
 
-_ANSWERS = ("observations", "rewards", "terminations", "truncations", "infos")
 _CPU = torch.device("cpu")
 GLOBAL_SEED = 271_828
 """Of the global random generators: no seed that a game is likely to choose itself."""
@@ -57,7 +64,7 @@ class Moment(NamedTuple):
 
     def answer(self) -> dict[str, Any]:
         """Return all that two plays of a game must have in common, its numbers as tensors."""
-        parts = {name: _with_tensors(getattr(self, name)) for name in _ANSWERS}
+        parts = {name: _with_tensors(getattr(self, name)) for name in STEP_ANSWERS}
         return {**parts, "agents": self.agents, "error": self.error}
 
 
@@ -152,8 +159,8 @@ def _call(game: Any, moment: Moment, **reset: int) -> Moment:
     try:
         with calm():
             answer = game.reset(**reset) if moment.is_reset else game.step(actions)
-        names = ("observations", "infos") if moment.is_reset else _ANSWERS
-        parts = _parts(answer, names, "reset" if moment.is_reset else "step")
+        names, method = (RESET_ANSWERS, "reset") if moment.is_reset else (STEP_ANSWERS, "step")
+        parts = deepcopy(dict(zip(names, answered(answer, names, method), strict=True)))
         agents = tuple(game.agents)
     except PromiseError as error:
         return moment._replace(error=str(error))
@@ -162,19 +169,6 @@ def _call(game: Any, moment: Moment, **reset: int) -> Moment:
     after = _global_states()
     moved = tuple(name for name in before if before[name] != after[name])
     return moment._replace(**parts, agents=agents, moved=moved, actions_afterwards=actions)
-
-
-def _parts(answer: Any, names: tuple[str, ...], method: str) -> dict[str, Any]:
-    """Return a copy of the dictionaries that a game answers with, by their names."""
-    size = len(answer) if isinstance(answer, tuple) else type(answer).__name__  # pyright: ignore[reportUnknownArgumentType]
-    if size != len(names):
-        raise PromiseError(f"{method} returns {size} values, expected {', '.join(names)}")
-    parts = dict(zip(names, cast("tuple[Any, ...]", answer), strict=True))
-    for name, part in parts.items():
-        if not isinstance(part, Mapping):
-            kind = type(part).__name__
-            raise PromiseError(f"{method} returns {name} as {kind}, expected a dict by agent")
-    return deepcopy({name: dict(part) for name, part in parts.items()})
 
 
 def _global_states() -> dict[str, Any]:

@@ -5,8 +5,8 @@ Shapes: N agents, O observation features, A actions, S state features, C copies.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import Any, NamedTuple
+from math import isfinite, prod
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
@@ -17,6 +17,10 @@ from marlrun.system.errors import with_type
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+
+RESET_ANSWERS = ("observations", "infos")
+STEP_ANSWERS = ("observations", "rewards", "terminations", "truncations", "infos")
+"""What `reset` and `step` of a ParallelEnv return, each by the agent's name."""
 
 
 class PromiseError(ValueError):
@@ -72,7 +76,10 @@ class Agent:
         return int(self.space.n) if _is(self.space, Discrete) else prod(self.space.shape)
 
     def features(self, observation: Any) -> Floats:
-        """Return an observation as [obs_size]; PromiseError if it is not of the space's size."""
+        """Return an observation as [obs_size].
+
+        PromiseError if it is not of the space's size, or not finite in float32.
+        """
         value = observation["observation"] if self.is_in_dict else observation
         if _is(self.space, Discrete):
             place = int(value) - int(self.space.start)
@@ -83,6 +90,9 @@ class Agent:
         if numbers.size != self.obs_size:
             shape, expected = np.shape(value), self.space.shape
             raise PromiseError(f"{self.name} observes an array {shape}, its space says {expected}")
+        if not np.isfinite(numbers).all():
+            wrong = numbers[~np.isfinite(numbers)][0]
+            raise PromiseError(f"{self.name} observes {wrong}, expected finite numbers of float32")
         return numbers
 
     def mask(self, observation: Any, info: Mapping[str, Any], lives: bool) -> Flags:
@@ -99,10 +109,13 @@ class Agent:
 
 def read_agents(game: Any, game_id: str) -> tuple[Agent, ...]:
     """Return the agents of a game in their order; ValueError for a space that no learner takes."""
-    names: Sequence[str] = getattr(game, "possible_agents", ())
+    names: list[Any] = list(getattr(game, "possible_agents", ()))
     try:
         if not names:
             raise PromiseError("has no possible_agents, expected the names of its agents")
+        are_texts = all(isinstance(name, str) and name and name.isprintable() for name in names)
+        if not are_texts or len(set(names)) < len(names):
+            raise PromiseError(f"possible_agents are {names}, expected different printable texts")
         return tuple(_read_agent(game, name) for name in names)
     except Exception as error:
         reason = str(error) if isinstance(error, PromiseError) else with_type(error)
@@ -120,7 +133,24 @@ def _read_agent(game: Any, name: str) -> Agent:
     if not _is(actions, Discrete):
         why = ": no algorithm here has continuous actions" if _is(actions, Box) else ""
         raise PromiseError(f"{name} has actions {actions}, expected Discrete{why}")
-    return Agent(name, inner, is_in_dict, int(actions.n), int(actions.start))
+    agent = Agent(name, inner, is_in_dict, int(actions.n), int(actions.start))
+    if agent.obs_size == 0:
+        raise PromiseError(f"{name} observes {inner}, expected at least one number")
+    return agent
+
+
+def answered(answer: Any, names: Sequence[str], method: str) -> list[Mapping[str, Any]]:
+    """Return the dictionaries that a game answers with; PromiseError unless there are so many."""
+    size = len(answer) if isinstance(answer, tuple) else type(answer).__name__  # pyright: ignore[reportUnknownArgumentType]
+    if size != len(names):
+        got = f"{size} values" if isinstance(size, int) else f"one {size}"
+        raise PromiseError(f"{method} returns {got}, expected {', '.join(names)}")
+    parts = cast("tuple[Any, ...]", answer)
+    for name, part in zip(names, parts, strict=True):
+        if not isinstance(part, Mapping):
+            kind = type(part).__name__
+            raise PromiseError(f"{method} returns {name} as {kind}, expected a dict by agent")
+    return list(parts)
 
 
 def _is(space: object, *kinds: type) -> bool:
@@ -145,7 +175,7 @@ class Adapter:
 
     def reset(self, seed: int) -> Row:
         """Begin the episode of a seed."""
-        observations, infos = self.game.reset(seed=seed)
+        observations, infos = answered(self.game.reset(seed=seed), RESET_ANSWERS, "reset")
         present = set(self.game.agents)
         for agent in self.agents:
             if agent.name not in present:
@@ -164,7 +194,8 @@ class Adapter:
             for agent, action, acts in zip(self.agents, actions, acting, strict=True)
             if acts
         }
-        observations, rewards, terminations, truncations, infos = self.game.step(joint)
+        answers = answered(self.game.step(joint), STEP_ANSWERS, "step")
+        observations, rewards, terminations, truncations, infos = answers
         terminated, truncated = self._flags(terminations), self._flags(truncations)
         remains = self._remaining(acting)
         self._alive = alive = acting & remains & ~terminated & ~truncated
@@ -206,6 +237,8 @@ class Adapter:
             if name not in rewards:
                 raise PromiseError(f"{name} has acted and gets no reward")
             row[i] = rewards[name]
+            if not isfinite(row[i]):
+                raise PromiseError(f"{name} is paid {rewards[name]}, expected a finite number")
         return row
 
     def _row(

@@ -56,20 +56,23 @@ class PettingZooGame:
         """
         recipe = Recipe(id, kwargs, tuple(plugins), agents_leave, state)
         trial = Adapter(recipe)
-        first = _try_reset(trial, id)
         self.num_envs = num_envs
-        self.spec = Spec(
+        spec = Spec(
             num_agents=len(trial.agents),
             agent_names=tuple(agent.name for agent in trial.agents),
             obs_sizes=tuple(agent.obs_size for agent in trial.agents),
             num_actions=tuple(agent.num_actions for agent in trial.agents),
             horizon=horizon,
             discount=discount,
-            has_action_mask=trial.tells_masks,
             agents_leave=agents_leave,
+        )
+        capacity.check_steps(spec, len(seeds), num_envs, device)
+        first = _try_reset(trial, id)
+        self.spec = replace(
+            spec,
+            has_action_mask=trial.tells_masks,
             state_size=None if first.state is None else first.state.size,
         )
-        capacity.check_steps(self.spec, len(seeds), num_envs, device)
         self._recipe = replace(recipe, has_mask=trial.tells_masks)
         self._seeds, self._device, self._workers = seeds, device, workers
         self._episodes = np.zeros(len(seeds) * num_envs, np.int64)
