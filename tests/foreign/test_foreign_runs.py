@@ -137,11 +137,11 @@ PAIR = ["algo=random", "env=pettingzoo", "env.horizon=5"]
         ([*PAIR, "env.id=mpe2.simple_v3", "env.kwargs.file=/x"], "expected no path"),
         (
             [*PAIR, "env.id=mpe2.simple_v3", "env.kwargs.a.b=1"],
-            "env.kwargs.a.b=1: expected a number, a bool",
+            "env.kwargs.a.b=1: expected a finite number, a bool",
         ),
         (
             [*PAIR, "env.id=mpe2.simple_v3", "env.kwargs.a=null"],
-            "env.kwargs.a=null: expected a number, a bool",
+            "env.kwargs.a=null: expected a finite number, a bool",
         ),
         (
             [*PAIR, "env.id=mpe2.simple_v3", "env.kwargs.continuous_actions=true"],
