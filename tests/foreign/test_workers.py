@@ -89,14 +89,14 @@ def test_a_process_is_used_again():
     workers._end_idle()
     first = make(workers=1)
     first.reset()
-    pid = first._copies.workers[0].process.pid
+    process = first._copies.workers[0].process
     del first
     second = make("Unequal", workers=1)
     assert same(play(second, 3), play(make("Unequal"), 3))
-    assert second._copies.workers[0].process.pid == pid
+    assert second._copies.workers[0].process is process
     del second
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not alive(pid))
+    process.kill()
+    process.wait()
     assert same(play(make(workers=1), 3), play(make(), 3)), "one that has died is replaced"
 
 
