@@ -289,3 +289,13 @@ def test_what_no_memory_holds_is_refused_before_it_is_tried(monkeypatch):
     monkeypatch.setattr(Adapter, "reset", None)
     with pytest.raises(ValueError, match="env.num_envs=100000000 replicas=1: this takes about"):
         make(num_envs=100_000_000)
+
+
+def test_a_game_that_draws_no_picture_is_named():
+    env = make("DrawsNothing")
+    env.begin_drawing()
+    env.reset()
+    with pytest.raises(
+        PlayError, match=r"step 0: render returns a NoneType of shape \(\), expected \["
+    ):
+        env.render("rgb_array")

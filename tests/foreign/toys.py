@@ -237,6 +237,11 @@ class ManyDiscrete(Toy):
         return MultiDiscrete([2, 2])
 
 
+class DrawsNothing(Toy):
+    def render(self):
+        return None
+
+
 class Undrawn(Toy):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -215,6 +215,15 @@ class Adapter:
             truncated=np.array(over and was_truncated),
         )
 
+    def render(self, _: Any) -> NDArray[np.uint8]:
+        """Return the game's own picture [height, width, 3]."""
+        picture: Any = self.game.render()
+        shape = np.shape(picture)
+        if len(shape) != 3 or shape[-1] != 3:
+            kind = f"{type(picture).__name__} of shape {shape}"
+            raise PromiseError(f"render returns a {kind}, expected [height, width, 3]")
+        return np.asarray(picture, np.uint8)
+
     def _flags(self, flags: Mapping[str, Any]) -> Flags:
         return np.array([bool(flags.get(agent.name, False)) for agent in self.agents])
 
@@ -289,11 +298,11 @@ class Copies:
             return stacked([self._play(index, "step", row) for index, row in enumerate(actions)])
 
     def render(self, index: int) -> Any:
-        """Return what a copy draws of itself."""
+        """Return what a copy draws of itself, uint8 [height, width, 3]; CopyError if it cannot."""
         with calm():
-            return self._adapters[index].game.render()
+            return self._play(index, "render", ())
 
-    def _play(self, index: int, method: str, argument: Any) -> Row:
+    def _play(self, index: int, method: str, argument: Any) -> Any:
         try:
             return getattr(self._adapters[index], method)(argument)
         except PromiseError as error:

@@ -132,8 +132,9 @@ class PettingZooGame:
         self, mode: Literal["ansi", "rgb_array"], replica: int = 0, copy: int = 0
     ) -> str | NDArray[np.uint8]:
         """Return the game's own picture of one copy, after `begin_drawing` and a reset."""
-        assert mode == "rgb_array" and isinstance(self._copies, Copies)
-        return np.asarray(self._copies.render(replica * self.num_envs + copy), np.uint8)
+        copies = self._copies
+        assert mode == "rgb_array" and isinstance(copies, Copies)
+        return self._ask(lambda _: copies.render(replica * self.num_envs + copy))
 
     def _begin(self, indices: NDArray[np.int64]) -> Row:
         """Begin the next episode in these copies."""
@@ -147,7 +148,7 @@ class PettingZooGame:
         replica, copy = divmod(index, self.num_envs)
         return derive(self._seeds[replica], f"pettingzoo/{copy}/{self._episodes[index]}") >> 32
 
-    def _ask(self, question: Callable[[Copies | Workers], Row]) -> Row:
+    def _ask(self, question: Callable[[Copies | Workers], Any]) -> Any:
         """Return what the copies answer; PlayError names the copy that fails."""
         if self._copies is None:
             self._copies = self._make_copies()
