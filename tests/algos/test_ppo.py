@@ -207,6 +207,8 @@ def test_it_goes_on_from_its_state_amid_a_rollout():
 @pytest.mark.parametrize(
     ("spec", "changes", "words"),
     [
+        (SPEC, {"hidden": [10**6, 10**6]}, "algo.hidden=.* this takes about"),
+        (SPEC, {"rollout": 10**9}, "algo.rollout=1000000000 .* this takes about"),
         (SPEC, {"minibatches": 25}, "algo.minibatches=25: expected at most"),
         (SPEC, {"critic": "state"}, "algo.critic=state: expected own or central"),
         (UNEQUAL, {"share": "policy"}, "algo.share=policy: expected none"),

@@ -19,6 +19,7 @@ from torch import Tensor
 from marlrun.data.rollout import Recorder, Rollout
 from marlrun.nets.captured import Captured, captured_with_autograd
 from marlrun.nets.masks import masked, missing_actions, missing_features
+from marlrun.nets.mlp import num_parameters
 from marlrun.nets.module import Activation
 from marlrun.nets.optimiser import MemberAdam
 from marlrun.nets.per_agent import Central, PerAgent, agents, members
@@ -32,6 +33,7 @@ from marlrun.ops.policy_gradient import (
 )
 from marlrun.ops.schedules import linear
 from marlrun.streams import Stream
+from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 _LOWEST = -1e9
@@ -302,6 +304,7 @@ class PPO:
         settings: PPOSettings,
     ):
         _check(spec, num_envs, settings)
+        _check_room(spec, len(seeds), num_envs, device, settings)
         self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
         self.settings = settings
         self.reward_fn: Callable[[Rollout], Tensor] = lambda rollout: rollout.reward
@@ -310,9 +313,9 @@ class PPO:
         self._shares_critic = settings.share == "both"
         self._missing_actions = missing_actions(spec, device)
         self._missing_features = missing_features(spec, device)
-        num_agents, obs_size = spec.num_agents, max(spec.obs_sizes)
+        num_agents = spec.num_agents
         self.actor = PerAgent(
-            [obs_size, *settings.hidden, max(spec.num_actions)],
+            _actor_sizes(spec, settings),
             seeds,
             num_agents,
             device,
@@ -321,14 +324,9 @@ class PPO:
             activation=settings.activation,
             last_gain=0.01,
         )
-        inputs = {
-            "own": obs_size,
-            "central": num_agents * obs_size,
-            "state": spec.num_states or spec.state_size or 0,
-        }
         make_critic = PerAgent if settings.critic == "own" else Central
         self.critic = make_critic(
-            [inputs[settings.critic], *settings.critic_hidden, 1],
+            _critic_sizes(spec, settings),
             seeds,
             num_agents,
             device,
@@ -347,7 +345,9 @@ class PPO:
 
         self.value_moments = moments(self._shares_critic, 1) if settings.normalise_values else None
         self.obs_moments = (
-            moments(self._shares_policy, obs_size) if settings.normalise_observations else None
+            moments(self._shares_policy, max(spec.obs_sizes))
+            if settings.normalise_observations
+            else None
         )
         self.recorder = Recorder(settings.rollout)
         self._moves = torch.ones(len(seeds), 1, device=device)
@@ -409,6 +409,35 @@ def _shares(counts: Tensor, shared: bool) -> Tensor:
     """Return weights [R, B, N, 1] that sum to one over the samples of each agent, or of all."""
     over = (1, 2) if shared else (1,)
     return counts / counts.sum(over, keepdim=True).clamp(min=1)
+
+
+def _actor_sizes(spec: Spec, settings: PPOSettings) -> list[int]:
+    return [max(spec.obs_sizes), *settings.hidden, max(spec.num_actions)]
+
+
+def _critic_sizes(spec: Spec, settings: PPOSettings) -> list[int]:
+    inputs = {
+        "own": max(spec.obs_sizes),
+        "central": spec.num_agents * max(spec.obs_sizes),
+        "state": spec.num_states or spec.state_size or 0,
+    }
+    return [inputs[settings.critic], *settings.critic_hidden, 1]
+
+
+def _check_room(
+    spec: Spec, replicas: int, num_envs: int, device: torch.device, settings: PPOSettings
+) -> None:
+    """Raise ValueError if the memory cannot hold the networks or a rollout."""
+    # Parameters, their gradient, Adam's two moments, and what is drawn at the beginning.
+    sizes = (_actor_sizes(spec, settings), _critic_sizes(spec, settings))
+    networks = 6 * replicas * spec.num_agents * sum(map(num_parameters, sizes))
+    hidden, critic_hidden = list(settings.hidden), list(settings.critic_hidden)
+    keys = f"algo.hidden={hidden} algo.critic_hidden={critic_hidden} replicas={replicas}"
+    capacity.check(4 * networks, device, keys)
+    # The steps as they come, stacked, and shuffled.
+    steps = capacity.of_steps(spec, replicas, num_envs * settings.rollout)
+    keys = f"algo.rollout={settings.rollout} env.num_envs={num_envs} replicas={replicas}"
+    capacity.check(3 * steps, device, keys)
 
 
 def _check(spec: Spec, num_envs: int, settings: PPOSettings) -> None:
