@@ -9,22 +9,22 @@ Shapes: R replicas, T steps of a rollout, E copies, N agents, S = T E samples, B
 minibatch, O observation, A actions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from marlrun.data.rollout import Recorder, Rollout
+from marlrun.data.rollout import Recorder, Rollout, shuffled
 from marlrun.nets.captured import Captured, captured_with_autograd
 from marlrun.nets.masks import masked, missing_actions, missing_features
 from marlrun.nets.mlp import num_parameters
 from marlrun.nets.module import Activation
 from marlrun.nets.optimiser import MemberAdam
-from marlrun.nets.per_agent import Central, PerAgent, agents, members
+from marlrun.nets.per_agent import Central, PerAgent
 from marlrun.nets.sampling import Greedy, Sampling
-from marlrun.ops.moments import RunningMoments
+from marlrun.ops.moments import RunningMoments, normalised, shares
 from marlrun.ops.policy_gradient import (
     clipped_policy_loss,
     divergence,
@@ -110,8 +110,8 @@ class PPO:
         # L^VF
         value = self.critic(batch.sight)
         critic_loss = value_loss(value, batch.value, batch.target, self.settings.value_clip)
-        actor_share = _shares(batch.counts, self._shares_policy)
-        critic_share = _shares(batch.counts, self._shares_critic)
+        actor_share = shares(batch.counts, self._shares_policy)
+        critic_share = shares(batch.counts, self._shares_critic)
         total = actor_share * (policy_loss - entropy_weight * entropy) + critic_share * critic_loss
         parts = {
             "loss/policy": policy_loss,
@@ -119,7 +119,7 @@ class PPO:
             "loss/kl": divergence(log_ratio),
             "explore/entropy": entropy,
         }
-        each = _shares(batch.counts, shared=False)
+        each = shares(batch.counts, shared=False)
         return total.sum((1, 2, 3)), {
             tag: (each * part.detach()).sum((1, 3)) for tag, part in parts.items()
         }
@@ -156,9 +156,15 @@ class PPO:
         )
         self._moves.fill_(1.0)
         metrics: list[Tensor] = []
-        for parts in self._minibatches(samples):
-            metrics = self.descend(lr, entropy_weight, *parts)
-        self._adapt_moments(rollout)
+        for _ in range(settings.epochs):
+            chance = self._random.uniform(self.shuffles, samples.counts.shape[1])
+            self.shuffles += 1
+            for batch in shuffled(samples, chance, settings.minibatches):
+                metrics = self.descend(lr, entropy_weight, *batch)
+        if self.obs_moments is not None:
+            # Not before: networks have seen this rollout by the moments of then.
+            obs = masked(rollout.flat().obs, self._missing_features, 0.0)
+            self.obs_moments.add(obs, samples.counts)
         return dict(zip(self._tags, metrics, strict=True))
 
     def update(self) -> Metrics:
@@ -207,8 +213,7 @@ class PPO:
         obs = masked(obs, self._missing_features, 0.0)
         if self.obs_moments is None:
             return obs
-        normal = self.obs_moments.normalise(members(obs, self._shares_policy))
-        return agents(normal.clamp(-_FAR, _FAR), self.spec.num_agents, self._shares_policy)
+        return self.obs_moments.normalise(obs).clamp(-_FAR, _FAR)
 
     def _sight(self, seen: Tensor, state: Tensor | None) -> Tensor:
         """Return what critics see: what policies see, or the state [R, B, S]."""
@@ -220,10 +225,7 @@ class PPO:
     def _values(self, sight: Tensor) -> Tensor:
         """Return V [R, B, N] of what critics see."""
         value = self.critic(sight)
-        if self.value_moments is not None:
-            shared = self._shares_critic
-            value = self.value_moments.restore(members(value, shared))
-            value = agents(value, self.spec.num_agents, shared)
+        value = value if self.value_moments is None else self.value_moments.restore(value)
         return value.squeeze(-1)
 
     @torch.no_grad()
@@ -248,51 +250,12 @@ class PPO:
         action, counts, value, advantage = (column.unsqueeze(-1) for column in columns)
         target = advantage + value
         if self.value_moments is not None:
-            shared = self._shares_critic
-            self.value_moments.add(members(target, shared), members(counts, shared))
-            target, value = (
-                agents(
-                    self.value_moments.normalise(members(x, shared)), self.spec.num_agents, shared
-                )
-                for x in (target, value)
-            )
+            self.value_moments.add(target, counts)
+            target, value = (self.value_moments.normalise(x) for x in (target, value))
         allowed = samples.action_mask
         log_pi = self._log_pi(obs, allowed).gather(-1, action)
-        advantage = self._normalised(advantage, counts)
+        advantage = normalised(advantage, counts, self._shares_policy)
         return Samples(obs, sight, action, counts, log_pi, value, advantage, target, allowed)
-
-    def _normalised(self, advantage: Tensor, counts: Tensor) -> Tensor:
-        """Return advantages with mean 0 and deviation 1 over the samples of each policy."""
-        over = (1, 2) if self._shares_policy else (1,)
-        share = _shares(counts, self._shares_policy)
-        centred = advantage - (share * advantage).sum(over, keepdim=True)
-        return centred / ((share * centred.square()).sum(over, keepdim=True).sqrt() + 1e-8)
-
-    def _minibatches(self, samples: Samples) -> Iterator[list[Tensor]]:
-        """Yield parts of the samples, all equal: every epoch has an order of its own, and a rest."""
-        replicas, num_samples = samples.counts.shape[:2]
-        size = num_samples // self.settings.minibatches
-        first = num_samples * torch.arange(replicas, device=self.device).unsqueeze(1)
-        for _ in range(self.settings.epochs):
-            order = self._random.uniform(self.shuffles, num_samples).argsort(1) + first
-            self.shuffles += 1
-            for start in range(0, size * self.settings.minibatches, size):
-                rows = order[:, start : start + size].flatten()
-                drawn: dict[int, Tensor] = {
-                    id(part): part.flatten(0, 1)[rows].unflatten(0, (replicas, size))
-                    for part in samples
-                    if part is not None
-                }
-                yield [drawn[id(part)] for part in samples if part is not None]
-
-    @torch.no_grad()
-    def _adapt_moments(self, rollout: Rollout) -> None:
-        """Take the observations of a rollout into account, after it was learned from."""
-        if self.obs_moments is not None:
-            obs = masked(rollout.obs.flatten(1, 2), self._missing_features, 0.0)
-            counts = rollout.counts.flatten(1, 2).unsqueeze(-1)
-            shared = self._shares_policy
-            self.obs_moments.add(members(obs, shared), members(counts, shared))
 
     def __init__(
         self,
@@ -339,13 +302,14 @@ class PPO:
             "critic": MemberAdam(self.critic.net.rows, settings.max_grad_norm),
         }
 
-        def moments(shared: bool, num_features: int) -> RunningMoments:
-            num_members = len(seeds) * (1 if shared else num_agents)
-            return RunningMoments(num_members, num_features, device)
-
-        self.value_moments = moments(self._shares_critic, 1) if settings.normalise_values else None
+        size = (len(seeds), num_agents)
+        self.value_moments = (
+            RunningMoments(*size, 1, device, shared=self._shares_critic)
+            if settings.normalise_values
+            else None
+        )
         self.obs_moments = (
-            moments(self._shares_policy, max(spec.obs_sizes))
+            RunningMoments(*size, max(spec.obs_sizes), device, shared=self._shares_policy)
             if settings.normalise_observations
             else None
         )
@@ -403,12 +367,6 @@ def _logits_of(learner: PPO) -> Callable[[Step], Tensor]:
         return logits(*seen)[0]
 
     return of
-
-
-def _shares(counts: Tensor, shared: bool) -> Tensor:
-    """Return weights [R, B, N, 1] that sum to one over the samples of each agent, or of all."""
-    over = (1, 2) if shared else (1,)
-    return counts / counts.sum(over, keepdim=True).clamp(min=1)
 
 
 def _actor_sizes(spec: Spec, settings: PPOSettings) -> list[int]:

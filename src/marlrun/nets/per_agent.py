@@ -1,7 +1,6 @@
 """Perceptrons of all agents: each has its own, or all share one.
 
-Shapes: R replicas, B batch, N agents, I inputs, J outputs, M members: (replica, agent) where each
-agent has its own, replicas where all share.
+Shapes: R replicas, B batch, N agents, I inputs, J outputs.
 """
 
 from collections.abc import Sequence
@@ -11,18 +10,6 @@ from torch import Tensor
 
 from marlrun.nets.module import MLP, Activation
 from marlrun.types import Seeds
-
-
-def members(x: Tensor, shared: bool) -> Tensor:
-    """Return x [R, B, N, ..] by members: [R * N, B, ..]; where agents share, [R, B * N, ..]."""
-    return x.flatten(1, 2) if shared else x.transpose(1, 2).flatten(0, 1)
-
-
-def agents(y: Tensor, num_agents: int, shared: bool) -> Tensor:
-    """Return what `members` returned as [R, B, N, ..] again."""
-    if shared:
-        return y.view(len(y), -1, num_agents, *y.shape[2:])
-    return y.view(-1, num_agents, *y.shape[1:]).transpose(1, 2)
 
 
 class PerAgent(torch.nn.Module):
@@ -57,7 +44,11 @@ class PerAgent(torch.nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [R, B, N, J]."""
-        return agents(self.net(members(x, self._shared)), self._num_agents, self._shared)
+        if self._shared:
+            y = self.net(x.flatten(1, 2))
+            return y.view(*x.shape[:3], y.shape[-1])
+        y = self.net(x.transpose(1, 2).flatten(0, 1))
+        return y.view(-1, self._num_agents, *y.shape[1:]).transpose(1, 2)
 
 
 class Central(torch.nn.Module):

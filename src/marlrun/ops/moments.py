@@ -1,6 +1,7 @@
-"""Means and variances of all members, in one pass over the samples.
+"""Means and variances over the samples of each agent, or of all agents together.
 
-Shapes: M members, B samples, F features.
+Shapes: R replicas, B samples, N agents, F features; x [R, B, N, F]. `counts` [R, B, N, 1] is 1.0
+where a sample counts, and 0.0 elsewhere. Agents are taken together where `shared`.
 """
 
 import torch
@@ -9,25 +10,47 @@ from torch import Tensor
 from marlrun.types import StateDict
 
 
-def mean_and_variance(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both [M, 1, F] of x [M, B, F]; `weight` [M, B, 1] sums to one, member by member."""
-    mean = (weight * x).sum(1, keepdim=True)
-    return mean, (weight * (x - mean).square()).sum(1, keepdim=True)
+def shares(counts: Tensor, shared: bool) -> Tensor:
+    """Return weights [R, B, N, 1] that sum to one over the samples that count."""
+    return counts / counts.sum(_axes(shared), keepdim=True).clamp(min=1)
+
+
+def mean_and_variance(x: Tensor, counts: Tensor, shared: bool) -> tuple[Tensor, Tensor]:
+    """Return both, [R, 1, N, F], or [R, 1, 1, F] where agents are taken together."""
+    share, axes = shares(counts, shared), _axes(shared)
+    mean = (share * x).sum(axes, keepdim=True)
+    return mean, (share * (x - mean).square()).sum(axes, keepdim=True)
+
+
+def normalised(x: Tensor, counts: Tensor, shared: bool) -> Tensor:
+    """Return x [R, B, N, F] with mean 0 and deviation 1."""
+    mean, variance = mean_and_variance(x, counts, shared)
+    return (x - mean) / (variance.sqrt() + 1e-8)
 
 
 class RunningMoments:
     """Mean and variance of all samples so far, merged batch by batch (Chan et al. 1979)."""
 
-    def __init__(self, num_members: int, num_features: int, device: torch.device):
+    def __init__(
+        self,
+        num_replicas: int,
+        num_agents: int,
+        num_features: int,
+        device: torch.device,
+        *,
+        shared: bool,
+    ):
         """Begin with mean 0 and variance 1, which the first batch replaces."""
-        self._mean = torch.zeros(num_members, 1, num_features, device=device)
+        self._shared = shared
+        shape = (num_replicas, 1, 1 if shared else num_agents)
+        self._mean = torch.zeros(*shape, num_features, device=device)
         self._variance = torch.ones_like(self._mean)
-        self._count = torch.zeros(num_members, 1, 1, device=device)
+        self._count = torch.zeros(*shape, 1, device=device)
 
     def add(self, x: Tensor, counts: Tensor) -> None:
-        """Take in samples [M, B, F], of which those count where `counts` [M, B, 1] is 1."""
-        total = counts.sum(1, keepdim=True)
-        mean, variance = mean_and_variance(x, counts / total.clamp(min=1))
+        """Take in the samples that count."""
+        mean, variance = mean_and_variance(x, counts, self._shared)
+        total = counts.sum(_axes(self._shared), keepdim=True)
         together = self._count + total
         share = total / together.clamp(min=1)
         shift = mean - self._mean
@@ -37,7 +60,7 @@ class RunningMoments:
         self._count = together
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Return (x - mean) / deviation of x [M, B, F]."""
+        """Return (x - mean) / deviation."""
         return (x - self._mean) / self._deviation
 
     def restore(self, x: Tensor) -> Tensor:
@@ -56,3 +79,7 @@ class RunningMoments:
         """Take back what `state_dict` returned."""
         self._mean, self._variance = state["mean"].clone(), state["variance"].clone()
         self._count = state["count"].clone()
+
+
+def _axes(shared: bool) -> tuple[int, ...]:
+    return (1, 2) if shared else (1,)
