@@ -100,7 +100,7 @@ def test_a_replica_learns_the_same_alone_and_in_company(changes):
     for index, seed in enumerate([3, 4, 5]):
         alone = trained([seed], **changes)
         for name in ("actor", "critic"):
-            rows, own_rows = (getattr(x, name).net.rows for x in (together, alone))
+            rows, own_rows = (x.networks.rows[name] for x in (together, alone))
             size = len(own_rows)
             part = rows[size * index : size * (index + 1)]
             torch.testing.assert_close(part, own_rows, atol=1e-5, rtol=1e-5)
@@ -108,7 +108,7 @@ def test_a_replica_learns_the_same_alone_and_in_company(changes):
 
 def test_a_replica_that_has_gone_too_far_waits_and_the_others_do_not():
     free, held = trained([3, 4]), trained([3, 4], target_kl=1e-9)
-    assert not torch.equal(free.actor.net.rows, held.actor.net.rows)
+    assert not torch.equal(free.networks.rows["actor"], held.networks.rows["actor"])
     # The first minibatch has no divergence yet, so one step is taken of each rollout.
     assert held.optimisers["actor"].state_dict()["steps"].tolist() == [[4.0]] * 4
     assert free.optimisers["actor"].state_dict()["steps"].tolist() == [[16.0]] * 4
@@ -126,8 +126,8 @@ def test_padding_changes_nothing(critic):
         other.observe(dirty[0], action, dirty[1])
         learner.update()
         other.update()
-    assert torch.equal(learner.actor.net.rows, other.actor.net.rows)
-    assert torch.equal(learner.critic.net.rows, other.critic.net.rows)
+    assert torch.equal(learner.networks.rows["actor"], other.networks.rows["actor"])
+    assert torch.equal(learner.networks.rows["critic"], other.networks.rows["critic"])
 
 
 def test_what_an_agent_would_do_after_it_left_changes_nothing():
@@ -146,9 +146,9 @@ def test_what_an_agent_would_do_after_it_left_changes_nothing():
                 step.reward[..., 1] += dirt
             learner.observe(dirty[0], action, dirty[1])
             learner.update()
-    first, second = (learner.actor.net.rows for learner in learners)
+    first, second = (learner.networks.rows["actor"] for learner in learners)
     assert torch.equal(first, second)
-    untrained = make([3], spec).actor.net.rows
+    untrained = make([3], spec).networks.rows["actor"]
     assert torch.equal(first[1], untrained[1])
     assert not torch.equal(first[0], untrained[0])
 
@@ -183,7 +183,7 @@ def test_the_reward_is_asked_for_when_it_is_learned_from():
     assert len(asked) == 2
     assert asked[0].obs.shape == (1, 4, COPIES, 2, 3)
     paid = trained([3], length=10)
-    assert not torch.equal(paid.critic.net.rows, learner.critic.net.rows)
+    assert not torch.equal(paid.networks.rows["critic"], learner.networks.rows["critic"])
 
 
 def test_it_goes_on_from_its_state_amid_a_rollout():
@@ -200,8 +200,8 @@ def test_it_goes_on_from_its_state_amid_a_rollout():
     for transition in transitions[6:]:
         second.observe(*transition)
         second.update()
-    assert torch.equal(whole.actor.net.rows, second.actor.net.rows)
-    assert torch.equal(whole.critic.net.rows, second.critic.net.rows)
+    assert torch.equal(whole.networks.rows["actor"], second.networks.rows["actor"])
+    assert torch.equal(whole.networks.rows["critic"], second.networks.rows["critic"])
 
 
 @pytest.mark.parametrize(

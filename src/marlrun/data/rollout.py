@@ -3,7 +3,6 @@
 Shapes: R replicas, T steps, E copies, N agents, O observation, A actions, S state.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -75,28 +74,6 @@ class Recorder:
     def load_state_dict(self, state: StateDict) -> None:
         """Take back what `state_dict` returned."""
         self._columns = {name: list(column) for name, column in state.items()}
-
-
-def shuffled(
-    samples: Sequence[Tensor | None], chance: Tensor, number: int
-) -> Iterator[list[Tensor]]:
-    """Yield `number` minibatches of the samples, all of one size; a rest is left out.
-
-    Every tensor of `samples` is [R, S, ..], and so is `chance` [R, S] in [0, 1), which decides each
-    replica's order. A tensor that comes twice is drawn once; None is left out.
-    """
-    replicas, num_samples = chance.shape
-    size = num_samples // number
-    first = num_samples * torch.arange(replicas, device=chance.device).unsqueeze(1)
-    order = chance.argsort(1) + first
-    for start in range(0, size * number, size):
-        rows = order[:, start : start + size].flatten()
-        drawn = {
-            id(part): part.flatten(0, 1)[rows].view(replicas, size, *part.shape[2:])
-            for part in samples
-            if part is not None
-        }
-        yield [drawn[id(part)] for part in samples if part is not None]
 
 
 def _columns(before: Step, action: Tensor, after: Step) -> dict[str, Tensor]:
