@@ -80,6 +80,17 @@ def test_tabular_q_learns_the_corridor_to_the_optimum(tmp_path):
     assert results["eval/return_fraction"] == pytest.approx([1.0] * 10)
 
 
+@pytest.mark.parametrize("algo", ["ippo", "mappo"])
+def test_ppo_learns_the_corridor_to_the_optimum(algo, tmp_path):
+    steps = ["env_steps=8000", "eval.every=8000", "eval.final_episodes=1000", "env.num_envs=16"]
+    schedule = ["algo.lr=0.01", "algo.lr_final=0.001", "algo.anneal_steps=8000"]
+    config = job(f"algo={algo}", "env=corridor", "replicas=5", *steps, *schedule)
+    results = train(config, tmp_path, []).results
+    assert min(results["eval/return_fraction"]) >= 0.99
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["exact"]["random"] < 0.3 * record["exact"]["optimum"]
+
+
 SMALL = [
     "env=corridor",
     "env.num_envs=3",
