@@ -10,6 +10,7 @@ CONF = Path(str(resources.files("marlrun.conf")))
 ALGOS, ENVS, TUNED = (
     {path.stem for path in (CONF / group).glob("*.yaml")} for group in ("algo", "env", "tuned")
 )
+ANY = {path.stem for path in (CONF / "tuned/any").glob("*.yaml")}
 GAMES_OF_OPPONENTS = ("push", "tag", "adversary")
 
 
@@ -23,13 +24,18 @@ def test_settings_are_of_an_algorithm_and_an_environment_that_exist():
     assert pairs >= TUNED
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [(a, e) for a in sorted(ALGOS) for e in GAMES_OF_OPPONENTS if f"{a}_{e}" in TUNED],
-    ids="_".join,
-)
-def test_no_mean_over_opponents_selects_best(pair):
-    assert composed(*pair).checkpoint.best == "latest"
+@pytest.mark.parametrize("env", GAMES_OF_OPPONENTS)
+@pytest.mark.parametrize("algo", sorted(ALGOS))
+def test_no_mean_over_opponents_selects_best(algo, env):
+    assert composed(algo, env).checkpoint.best == "latest"
+
+
+def test_elsewhere_the_mean_selects_best():
+    assert composed("ippo", "spread").checkpoint.best == "eval/return_mean"
+
+
+def test_settings_for_all_algorithms_are_of_an_environment_that_exists():
+    assert {f"algo_{env}" for env in ENVS} >= ANY >= {f"algo_{env}" for env in GAMES_OF_OPPONENTS}
 
 
 @pytest.mark.parametrize("env", ["spread", "speaker_listener", *GAMES_OF_OPPONENTS])
