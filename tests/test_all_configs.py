@@ -81,11 +81,14 @@ PAIRS = [
     for algo in ALGOS
     for env in ENVS
 ]
+FAILING = ("graph.dynamics=link_failure", "graph.failure=0.3", "graph.every=3")
 VARIANTS = [
     ("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru"),
     ("algo=networked_ac_q", "env=public_goods", "graph=directed_ring"),
     ("algo=networked_ac_q", "env=public_goods", "algo.mixing.communication=central"),
     ("algo=networked_ac_v", "env=public_goods", "graph=complete", "algo.mixing.aggregate=trim"),
+    ("algo=networked_ac_q", "env=networked_spread", "graph=positions", "graph.window=25"),
+    ("algo=networked_ac_v", "env=networked_spread", "graph=positions", *FAILING),
 ]
 
 

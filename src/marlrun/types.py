@@ -56,7 +56,10 @@ class Step(NamedTuple):
     Where `Spec.num_states` is set it is one-hot, and every agent observes the same.
     """
     adjacency: Tensor | None = None
-    """[R, E, N, N] bool, where positions make the communication graph."""
+    """[R, E, N, N] bool, where positions make the communication graph: who is near whom now.
+
+    It is symmetric, and no agent is near itself.
+    """
     task: Tensor | None = None
     """[R, E] int64: which task this episode is; logged, never observed."""
 
@@ -89,6 +92,8 @@ class Spec:
     """Size of `Step.state` where that is a one-hot state which all agents see; None elsewhere."""
     state_size: int | None = None
     """Size of `Step.state` where it is another; None where there is none, or `num_states`."""
+    has_adjacency: bool = False
+    """Every `Step` has an `adjacency`, so `graph=positions` can follow it; False: none has."""
 
     @property
     def reward_weight(self) -> float:

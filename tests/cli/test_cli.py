@@ -891,6 +891,7 @@ def test_a_graph_that_breaks_assumptions_is_shown_with_a_warning(marlrun, chosen
 
 
 GOODS = ["algo=networked_ac_q", "env=public_goods"]
+NEAR = ["algo=networked_ac_q", "env=networked_spread", "graph=positions"]
 NO_GRAPH = [
     (["mode=graph", "num_agents=5"], "graph missing: expected graph="),
     (["mode=graph", "graph=ring"], "num_agents missing: expected num_agents=int [1, "),
@@ -911,6 +912,25 @@ NO_GRAPH = [
     ([*PAIR, "num_agents=4"], "num_agents: no such key; did you mean "),
     ([*GOODS, "graph.weights=metropolis"], "graph.weights: choose a graph with it, graph=bara"),
     ([*GOODS, "graph=ring", "graph.k=3"], "graph.k: no such key; graph takes weights, dynamics, "),
+    (
+        ["mode=graph", "graph=positions", "num_agents=5"],
+        "graph=positions: mode=graph plays no game in which agents are near each other, expected an",
+    ),
+    (
+        ["algo=networked_ac_q", "env=spread", "graph=positions"],
+        "graph=positions: env Spread does not say who is near whom (Spec.has_adjacency), expected",
+    ),
+    (
+        ["algo=ippo", "env=networked_spread", "graph=positions"],
+        "graph=positions: algo ippo takes no graph",
+    ),
+    (
+        [*NEAR, "graph.dynamics=gossip"],
+        "graph.dynamics=gossip: expected static | link_failure (",
+    ),
+    ([*NEAR, "graph.weights=best_constant"], "graph.weights=best_constant: expected metropolis |"),
+    ([*NEAR, "graph.every=2"], "graph.every=2: expected 1 with graph.dynamics=static"),
+    ([*NEAR, "graph.window=0"], "graph.window=0: expected int [1, inf) ("),
     (["mode=exact", "env=public_goods", "graph.k=3"], "graph.k: no such key in exact.yaml"),
     (
         ["algo=networked_ac_q", "env=public_goods", "graph=hypercube"],
@@ -937,3 +957,13 @@ def test_the_graph_is_among_what_was_chosen(marlrun, trained):
     assert marlrun("-m", *chosen, "graph=ring,star").code == 0
     assert [directory.name for _, directory, _ in trained[1:]] == ["0_ring", "1_star"]
     assert trained[2][0]["choices"]["graph"] == "star"
+
+
+def test_positions_are_swept_beside_other_graphs(marlrun, trained):
+    assert marlrun("-m", *NEAR[:2], "graph=positions,none,complete").code == 0
+    assert [directory.name for _, directory, _ in trained] == [
+        "0_positions",
+        "1_none",
+        "2_complete",
+    ]
+    assert trained[0][0]["graph"]["window"] == 25 and "window" not in trained[1][0]["graph"]

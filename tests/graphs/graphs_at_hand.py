@@ -11,7 +11,8 @@ from marlrun.runner.build import build
 from marlrun.system.reading import InputFile
 
 CPU = torch.device("cpu")
-NAMES = [name for name in options("graph") if name != "from_file"]
+NAMES = [name for name in options("graph") if name not in ("from_file", "positions")]
+"""Graphs that need neither a file nor a game."""
 
 
 def node(name: str, **keys: object) -> dict[str, object]:

@@ -75,7 +75,7 @@ def test_directed_rings_hear_the_one_before():
     assert found.is_push_sum and found.is_directed and found.connected
 
 
-@pytest.mark.parametrize("name", [*NAMES, "from_file"])
+@pytest.mark.parametrize("name", [*NAMES, "from_file", "positions"])
 def test_the_yaml_is_the_signature(name):
     parameters = inspect.signature(getattr(topologies, name)).parameters
     own = set(parameters) - {"num_agents", "seeds", "device", "rules"}
@@ -220,4 +220,4 @@ def test_a_hypercube_of_one_agent_is_alone():
 
 def test_yamls_are_all_here():
     files = Path(__file__).parents[2].glob("conf/graph/*.yaml")
-    assert {path.stem for path in files} == {*NAMES, "from_file"}
+    assert {path.stem for path in files} == {*NAMES, "from_file", "positions"}

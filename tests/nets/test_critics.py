@@ -1,6 +1,7 @@
 """Critics and their features, all kinds alike: values, own values, gradients."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,13 +15,15 @@ CPU = torch.device("cpu")
 R, B, N, S, A = 2, 5, 3, 4, 3
 SPEC = Spec(N, ("a", "b", "c"), (S,) * N, (A,) * N, 7, 1.0, continuing=True, num_states=S)
 BLIND = Spec(N, ("a", "b", "c"), (S,) * N, (A,) * N, 7, 1.0)
+STATED = replace(BLIND, state_size=5)
 KINDS = [
     *((SPEC, "linear", features) for features in ("random", "team", "local")),
     (SPEC, "neural", "random"),
     (BLIND, "neural", "random"),
     (BLIND, "linear", "local"),
+    (STATED, "neural", "random"),
 ]
-IDS = ["random", "team", "local", "neural", "neural-obs", "local-obs"]
+IDS = ["random", "team", "local", "neural", "neural-obs", "local-obs", "neural-state"]
 
 
 def make(maker, spec, critic, features, seeds=(3, 4), name="critic"):
@@ -37,9 +40,9 @@ def step(spec: Spec) -> Step:
     if spec.num_states:
         obs = state.unsqueeze(2).expand(-1, -1, N, -1)
         return Step(flags, obs, torch.zeros(R, B, N), flags, flags, state=state)
-    return Step(
-        flags, torch.randn(R, B, N, S, generator=random), torch.zeros(R, B, N), flags, flags
-    )
+    obs = torch.randn(R, B, N, S, generator=random)
+    state = torch.randn(R, B, spec.state_size, generator=random) if spec.state_size else None
+    return Step(flags, obs, torch.zeros(R, B, N), flags, flags, state=state)
 
 
 def joint_actions() -> torch.Tensor:
@@ -157,3 +160,13 @@ def test_critics_of_different_names_draw_different_numbers():
 def test_tables_need_a_common_state(maker, features):
     with pytest.raises(ValueError, match=f"^algo.critic.features={features}: expected local"):
         make(maker, BLIND, "linear", features)
+
+
+@pytest.mark.parametrize("maker", [action_critic, state_critic])
+def test_neural_critics_see_the_state_once_where_there_is_one(maker):
+    """In networked_spread all agents observe the same: ten times that would be no more to see."""
+    seen = step(STATED)
+    critic = make(maker, STATED, "neural", "random")
+    assert torch.equal(critic.sight(seen), seen.state)
+    joint = make(maker, BLIND, "neural", "random").sight(seen)
+    assert torch.equal(joint, seen.obs.flatten(2))

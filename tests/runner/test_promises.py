@@ -35,7 +35,6 @@ def test_a_good_step_passes_with_and_without_what_may_be_left_out():
     check(step())
     optional = {
         "state": torch.zeros(2, 4, 7),
-        "adjacency": torch.ones(2, 4, 3, 3, dtype=torch.bool),
         "task": torch.zeros(2, 4, dtype=torch.int64),
     }
     check(step(**optional))
@@ -95,6 +94,33 @@ def test_masks_and_leavers_are_where_the_spec_says_so():
             check(given, both)
         line = f"MyEnv.step: {field} is None, though spec.{spec_field} is True (types.Spec)"
         assert str(refused.value) == line
+
+
+NEAR = replace(SPEC, has_adjacency=True)
+
+
+def test_nearness_is_mutual_and_where_the_spec_says_so():
+    alike = some([0, 1, 0], [1, 0, 1], [0, 1, 0])
+    check(step(adjacency=alike), NEAR)
+    wrong = {
+        "is None, though spec.has_adjacency is True (types.Spec)": None,
+        "says that a is near c, or only the other way round, "
+        "expected a symmetric one with a diagonal of False (types.Step)": some(
+            [0, 1, 1], [1, 0, 1], [0, 1, 0]
+        ),
+        "says that b is near itself, "
+        "expected a symmetric one with a diagonal of False (types.Step)": some(
+            [0, 1, 0], [1, 1, 1], [0, 1, 0]
+        ),
+    }
+    for end, adjacency in wrong.items():
+        with pytest.raises(ContractError) as refused:
+            check(step(adjacency=adjacency), NEAR)
+        assert str(refused.value) == f"MyEnv.step: adjacency {end}"
+    with pytest.raises(
+        ContractError, match="adjacency is no None, but a Tensor, though spec.has_a"
+    ):
+        check(step(adjacency=alike))
 
 
 def some(*rows):

@@ -46,6 +46,8 @@ class Transition(NamedTuple):
     """[R, 1, 1]: no action will be taken there; None = nowhere."""
     bootstrap: Tensor | None
     """[R, 1, N]: the actions that would be taken there."""
+    adjacency: Tensor | None = None
+    """[R, 1, N, N]: who is near whom at its end, where the game says so."""
 
 
 class NetworkedACQ:
@@ -91,18 +93,19 @@ class NetworkedACQ:
 
     def _learn_from(self, waiting: Transition, next_action: Tensor) -> Metrics:
         """Adapt all agents to a transition, then combine their critics with those of neighbours."""
-        seen, own, action, reward, next_seen, terminated, ended, bootstrap = waiting
+        seen, own, action, reward, next_seen, terminated, ended, bootstrap, near = waiting
         if ended is not None and bootstrap is not None:
             next_action = torch.where(ended, bootstrap, next_action)
         self.updates += 1
         self.steps.set(self.updates)
         loss, q = self.adapt((seen, next_seen), own, (action, next_action), reward, terminated)
-        # 8 and 9. w^i = sum_j c(i, j) w~^j
-        self.consensus.mix(self.updates, self.adapted)
+        # 8 and 9. w^i = sum_j c_t(i, j) w~^j, with the neighbours in G_t: those near at s_{t+1}
+        self.consensus.mix(self.updates, self.adapted, adjacency=near)
         return self._metrics(loss, q)
 
     def _metrics(self, loss: Tensor, q: Tensor) -> Metrics:
         metrics = {"loss/td": loss, "q/taken": q, "value/average_reward": self.average}
+        metrics |= self.consensus.metrics()
         if self.updates % LOOK_EVERY == 0:
             apart = metrics["consensus/disagreement"] = disagreement(self.critic.parameters)
             metrics |= self.steps.metrics(self.updates, like=apart)
@@ -144,6 +147,7 @@ class NetworkedACQ:
             terminated=after.terminated,
             ended=ended,
             bootstrap=bootstrap,
+            adjacency=after.adjacency,
         )
 
     def policy(self, explore: bool, seeds: Seeds) -> Sampled:

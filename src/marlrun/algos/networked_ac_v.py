@@ -66,8 +66,10 @@ class NetworkedACV:
         self.updates += 1
         self.steps.set(self.updates)
         losses = self.adapt(*self._transition)
-        # v^i = sum_j c(i, j) v~^j, lambda^i = sum_j c(i, j) lambda~^j
-        self.consensus.mix(self.updates, self.adapted_critic, self.adapted_model)
+        # v^i = sum_j c_t(i, j) v~^j, lambda^i = sum_j c_t(i, j) lambda~^j: those near at s_{t+1}
+        self.consensus.mix(
+            self.updates, self.adapted_critic, self.adapted_model, adjacency=self._adjacency
+        )
         return self._metrics(*losses)
 
     def _metrics(self, loss: Tensor, model_loss: Tensor, value: Tensor) -> Metrics:
@@ -76,6 +78,7 @@ class NetworkedACV:
             "loss/reward": model_loss,
             "value/state": value,
             "value/average_reward": self.average,
+            **self.consensus.metrics(),
         }
         if self.updates % LOOK_EVERY == 0:
             apart = metrics["consensus/disagreement"] = disagreement(self.critic.parameters)
@@ -93,6 +96,7 @@ class NetworkedACV:
             self.consensus.reward(after.reward),
             after.terminated,
         )
+        self._adjacency = after.adjacency
         self.clock += 1
 
     def policy(self, explore: bool, seeds: Seeds) -> Sampled:
@@ -132,6 +136,8 @@ class NetworkedACV:
         self.adapted_model = model if message == "critic" else self.consensus.begin(model)
         """lambda~."""
         self._transition: tuple[Tensor | tuple[Tensor, ...], ...] | None = None
+        self._adjacency: Tensor | None = None
+        """[R, 1, N, N]: who is near whom at its end, where the game says so."""
         self.clock = 0
         """Environment steps seen, per replica."""
         self.updates = 0

@@ -93,7 +93,7 @@ def restart(subject: Subject) -> None:
             raise Broken("first is True after step, expected that only reset and restart set it")
         _require_beginning(begun, after.done, "restart")
         running = ~after.done
-        for name in ("obs", "reward", "state", "alive", "action_mask"):
+        for name in ("obs", "reward", "state", "alive", "action_mask", "adjacency"):
             before: Tensor | None = getattr(after, name)
             if before is not None:
                 now = getattr(begun, name)[running]

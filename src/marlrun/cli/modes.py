@@ -116,6 +116,11 @@ def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
     picture.check_file(out)
     seeds, device = [config["seed"]], torch.device("cpu")
     network = build_graph(node, size, seeds, device, config["plugins"])
+    if network.needs_adjacency:
+        raise ValueError(
+            f"graph={name}: mode=graph plays no game in which agents are near each other, expected "
+            f"another graph, or a run: algo=networked_ac_q env=networked_spread graph={name}"
+        )
     if network.problem:
         say(f"marlrun: {network.problem}")
     # The picture is of the first rounds.

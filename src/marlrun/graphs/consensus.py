@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from marlrun.ops.consensus import ROBUST
-from marlrun.types import StateDict
+from marlrun.types import Metrics, StateDict
 
 _ROUNDS = 32
 """Rounds of a graph that changes which are drawn to learn how many neighbours agents have."""
@@ -53,8 +53,12 @@ class Graph(Protocol):
     is_push_sum: bool
     is_static: bool
 
-    def draw(self) -> Mixing:
-        """Return the next round's matrices."""
+    def draw(self, adjacency: Tensor | None = None) -> Mixing:
+        """Return the next round's matrices; `adjacency` [R, N, N] bool: who is near whom now."""
+        ...
+
+    def metrics(self) -> Metrics:
+        """Return what there is to log of the rounds since the last call: tensors [R]."""
         ...
 
     def state_dict(self) -> StateDict:
@@ -116,19 +120,21 @@ class Consensus:
         self._begun[id(adapted)] = adapted, w
         return adapted
 
-    def mix(self, time: int, *adapted: Tensor) -> None:
+    def mix(self, time: int, *adapted: Tensor, adjacency: Tensor | None = None) -> None:
         """Replace each w by sum_j C(i, j) w~_j, where w~ is what `begin` returned of it.
 
         What `begin` did not return is not sent, and stays as it was adapted.
-        `time` counts steps from 1; agents communicate at every `interval`-th. Increments, a trap in
+        `time` counts steps from 1; agents communicate at every `interval`-th. `adjacency`
+        [R, 1, N, N] bool says who is near whom then, where the game says so. Increments, a trap in
         older code, replace w by w + sum_j C(i, j) step_j, so that critics never agree.
         """
         pairs = [self._begun[id(x)] for x in adapted if id(x) in self._begun]
         sent = [self._sent(x, w) for x, w in pairs]
         is_time = time % self._settings.interval == 0
         talks = is_time and self._settings.communication == "graph"
+        near = None if adjacency is None else adjacency.squeeze(1)
         for _ in range(self._settings.rounds if talks else 0):
-            mixing = self._graph.draw()
+            mixing = self._graph.draw(near)
             sent = [self._mix_once(mixing, x) for x in sent]
             self.weights = self.weights if self.weights is None else mixing(self.weights)
         for (step, w), x in zip(pairs, sent, strict=True):
@@ -151,6 +157,10 @@ class Consensus:
         else:
             mixed = self._robust(mixing.matrix, x, self._settings.tolerate)
         return mixed if self._faulty is None else torch.where(self._faulty, x, mixed)
+
+    def metrics(self) -> Metrics:
+        """Return what the graph has to log since the last call: tensors [R]."""
+        return self._graph.metrics()
 
     def state_dict(self) -> StateDict:
         """Return the graph's state and the weights of push-sum."""
@@ -215,8 +225,11 @@ def _check_neighbours(graph: Graph, aggregate: str, tolerate: int) -> None:
 
 
 def _look_ahead(graph: Graph) -> list[Mixing]:
-    """Return some rounds, and take them back."""
-    state = graph.state_dict()
-    rounds = [graph.draw() for _ in range(1 if graph.is_static else _ROUNDS)]
+    """Return some rounds, and take them back.
+
+    Where positions make the graph, nobody knows them yet: all agents are near each other.
+    """
+    state, everyone = graph.state_dict(), ~torch.eye(graph.num_agents, dtype=torch.bool)
+    rounds = [graph.draw(everyone) for _ in range(1 if graph.is_static else _ROUNDS)]
     graph.load_state_dict(state)
     return rounds

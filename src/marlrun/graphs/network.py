@@ -1,13 +1,14 @@
 """Networks: the consensus matrices of all rounds of communication."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from marlrun.graphs.links import Links
 from marlrun.ops.alignment import ALIGNED
-from marlrun.types import StateDict
+from marlrun.types import Metrics, StateDict
 
 
 class Mixing:
@@ -63,6 +64,9 @@ class SparseMixing(Mixing):
 class Network:
     """The rounds of communication among agents; those of a replica depend on its seed alone."""
 
+    needs_adjacency: ClassVar[bool] = False
+    """Whether `draw` must be told who is near whom (`Step.adjacency`)."""
+
     def __init__(
         self,
         num_agents: int,
@@ -99,11 +103,18 @@ class Network:
         """Whether all rounds are the same."""
         return self.period == 1
 
-    def draw(self) -> Mixing:
-        """Return the matrices of the next round; static graphs return the same object."""
+    def draw(self, adjacency: Tensor | None = None) -> Mixing:
+        """Return the matrices of the next round; static graphs return the same object.
+
+        `adjacency` [R, N, N] bool says who is near whom now. Only graph=positions makes use of it.
+        """
         mixing = self._rounds(self.counter)
         self.counter += 1
         return mixing
+
+    def metrics(self) -> Metrics:
+        """Return what there is to log of the rounds since the last call: tensors [R]."""
+        return {}
 
     def state_dict(self) -> StateDict:
         """Return the number of rounds so far, which decides all later rounds."""

@@ -17,6 +17,7 @@ from marlrun.graphs.assumptions import Rules, afford_links, check_redrawn
 from marlrun.graphs.files import pairs_in, read_table
 from marlrun.graphs.links import join, pairs_of
 from marlrun.graphs.network import Network
+from marlrun.graphs.positions import PositionNetwork
 from marlrun.graphs.sampling import random_pairs, random_positions, stream_of
 from marlrun.graphs.shapes import Graph, hypercube_graph, lattice, links_of, switched_links
 from marlrun.streams import derive
@@ -203,6 +204,17 @@ def geometric(
         device,
         rules,
     )
+
+
+def positions(
+    num_agents: int, seeds: Seeds, device: torch.device, *, window: int, **rules: Unpack[Rules]
+) -> Network:
+    """Return the network of agents that are near each other in the game, `Step.adjacency`.
+
+    It logs which share of its windows of so many rounds is connected.
+    """
+    _refuse_file(rules)
+    return PositionNetwork(num_agents, seeds, device, window, rules)
 
 
 def from_file(

@@ -159,8 +159,9 @@ def state_critic(
 
 def _whole(spec: Spec, device: torch.device) -> tuple[Sight, int]:
     """Return what shows everything there is to see, and its size."""
-    if spec.num_states is not None:
-        return common_state, spec.num_states
+    size = spec.num_states or spec.state_size
+    if size is not None:
+        return common_state, size
     return joint_observation(spec, device), spec.num_agents * max(spec.obs_sizes)
 
 

@@ -26,7 +26,7 @@ def own_observation(spec: Spec, device: torch.device) -> Sight:
 
 
 def common_state(step: Step) -> Tensor:
-    """Return the one-hot state: [R, E, S]."""
+    """Return the state, which all critics see: [R, E, S]."""
     assert step.state is not None
     return step.state
 

@@ -69,11 +69,17 @@ def build_learner(
 ) -> AnyLearner:
     """Build the learner of `node` for `num_envs` copies of `env` a replica.
 
-    If it takes a graph, it gets one; ValueError if its agents communicate and could never agree.
+    If it takes a graph, it gets one. ValueError if its agents communicate and could never agree,
+    or if the graph follows positions that the game does not tell.
     """
     extras: dict[str, Any] = {"num_envs": num_envs}
     if graph is not None and takes_graph(node, plugins):
         network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
+        if network.needs_adjacency and not env.spec.has_adjacency:
+            raise ValueError(
+                f"graph=positions: env {type(env).__name__} does not say who is near whom "
+                "(Spec.has_adjacency), expected another graph, or a game that does: networked_spread"
+            )
         if network.problem and _communicates(node):
             raise ValueError(network.problem)
         extras["graph"] = network

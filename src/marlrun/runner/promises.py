@@ -28,15 +28,19 @@ _FIELDS: dict[str, tuple[str, torch.dtype | None]] = {
 }
 """Axes and dtype of each field of a Step; None = any dtype."""
 
-_DECLARED = {"alive": "agents_leave", "action_mask": "has_action_mask"}
+_DECLARED = {
+    "alive": "agents_leave",
+    "action_mask": "has_action_mask",
+    "adjacency": "has_adjacency",
+}
 """Fields that a Step has exactly where its Spec says so."""
 
 
 def check_step(step: object, spec: Spec, num_replicas: int, num_envs: int, where: str) -> None:
     """Raise ContractError unless every field of `step` has its shape and dtype.
 
-    It has masks and who lives exactly where `spec` says so; see `_check_masks`. `where` names what
-    returned it, `MyEnv.step`.
+    It has masks, who lives and who is near whom exactly where `spec` says so; see `_check_masks`
+    and `_check_adjacency`. `where` names what returned it, `MyEnv.step`.
     """
     if not isinstance(step, Step):
         raise ContractError(f"{where} returned {_kind(step)}, expected a Step (types.Step)")
@@ -51,6 +55,22 @@ def check_step(step: object, spec: Spec, num_replicas: int, num_envs: int, where
         if value is not None or name not in Step._field_defaults:
             _check_tensor(f"{where}: {name}", value, axes, sizes, dtype, "types.Step")
     _check_masks(step, spec, where)
+    _check_adjacency(step, spec, where)
+
+
+def _check_adjacency(step: Step, spec: Spec, where: str) -> None:
+    """Raise ContractError unless nearness is mutual, and nobody is near itself."""
+    if step.adjacency is None:
+        return
+    eye = torch.eye(spec.num_agents, dtype=torch.bool, device=step.adjacency.device)
+    wrong = (step.adjacency ^ step.adjacency.mT) | (step.adjacency & eye)
+    if wrong.any():
+        hearer, heard = (spec.agent_names[int(agent)] for agent in wrong.nonzero()[0, 2:])
+        problem = "near itself" if hearer == heard else f"near {heard}, or only the other way round"
+        raise ContractError(
+            f"{where}: adjacency says that {hearer} is {problem}, "
+            "expected a symmetric one with a diagonal of False (types.Step)"
+        )
 
 
 def _check_masks(step: Step, spec: Spec, where: str) -> None:

@@ -4,6 +4,7 @@ The neural experiment of Zhang et al. (ICML 2018), cooperative navigation change
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -59,6 +60,8 @@ class NetworkedSpread(ParticleGame):
             discount=discount,
             continuing=True,
         )
+        # All agents observe the same, so that is the state.
+        self.spec = replace(self.spec, state_size=self.spec.obs_sizes[0], has_adjacency=True)
         self._radius, self._renewal = radius, renewal
         self._chance = Blocks(Stream(seeds, "env", device), num_envs)
         scales = Stream([mdp], "networked_spread/scales", device).uniform(0, num_agents)[0]
