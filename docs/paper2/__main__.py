@@ -1,6 +1,6 @@
 """Measure what is named; write docs/results/paper2_NAME/: a JSON file, some with a figure.
 
-`PYTHONPATH=docs python -m paper2 fixed_point_1 fixed_point_2 consensus refuser gradient`
+`PYTHONPATH=docs python -m paper2 fixed_point_1 fixed_point_2 consensus refuser gradient targets`
 """
 
 import argparse
@@ -17,6 +17,7 @@ from paper2.fixed_point import fixed_point
 from paper2.gradient import gradient
 from paper2.refusal import draw_refusal, refusal
 from paper2.summaries import rounded
+from paper2.targets import targets
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PROOFS = {
@@ -25,6 +26,7 @@ PROOFS = {
     "consensus": (consensus, draw_consensus),
     "refuser": (refusal, draw_refusal),
     "gradient": (gradient, None),
+    "targets": (targets, None),
 }
 
 
