@@ -88,6 +88,19 @@ def test_the_wrong_orders_give_other_numbers():
     torch.testing.assert_close(made.critic.parameters[0], increments)
 
 
+def test_mu_may_have_a_step_size_of_its_own():
+    critics = []
+    for changes in ({}, {"steps.average": 0.5}):
+        made = by_hand(**changes)
+        made.observe(step(0, first=True), actions(1, 0), step(1, reward=(1.0, 2.0)))
+        made.update()
+        made.observe(step(1), actions(1, 1), step(0))
+        made.update()
+        critics.append(made.critic.parameters.clone())
+    torch.testing.assert_close(made.average, torch.tensor([[0.75, 1.0]]))
+    assert torch.equal(*critics)
+
+
 def td_of(made, after, next_before, next_action):
     """Return the squared TD error of (0, (1, 0), after), when `next_action` follows."""
     made.observe(step(0), actions(1, 0), after)

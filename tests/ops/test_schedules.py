@@ -16,9 +16,18 @@ def test_step_sizes_are_each_their_own():
     critic, actor = steps.critic, steps.actor
     steps.set(1)
     assert (critic.item(), actor.item()) == (1.0, 1.5)
+    assert steps.average is critic
     told = steps.metrics(13, like=torch.zeros(2))
     assert {name: value.tolist() for name, value in told.items()} == {
         "step/critic": [0.5, 0.5],
         "step/actor": [0.375, 0.375],
     }
     assert (critic.item(), actor.item()) == (1.0, 1.5)
+
+
+def test_the_average_reward_may_have_a_step_size_of_its_own():
+    settings = StepSettings(0.001, 0.5, 0.01, 0.0, offset=0, average=0.02)
+    steps = StepSizes(settings, torch.device("cpu"))
+    steps.set(4)
+    assert steps.average.item() == pytest.approx(0.02)
+    assert steps.critic.item() == pytest.approx(0.0005)

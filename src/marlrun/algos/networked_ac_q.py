@@ -76,7 +76,7 @@ class NetworkedACQ:
         # 5. w~^i = w^i + b_w delta^i grad Q(s, a; w^i)
         self.critic.ascend(tape, critic_step * delta, self.adapted)
         # 2. mu^i = (1 - b_w) mu^i + b_w r^i
-        mu.addcmul_(reward - mu, critic_step)
+        mu.addcmul_(reward - mu, self.steps.average)
         # 7. theta^i = theta^i + b_theta A^i grad log pi^i(a^i | s)
         self.actor.ascend(actor_tape, (actor_step * advantages).unsqueeze(-1) * scores)
         return delta.square_().squeeze(1), q.squeeze(1)

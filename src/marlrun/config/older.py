@@ -71,8 +71,14 @@ def current(config: Config) -> dict[str, Any]:
     algo = config.get("algo")
     if not isinstance(algo, Mapping) or cast(Config, algo).get("_target_") not in _NETWORKED:
         return dict(config)
-    renamed = {"algo": _grouped(cast(Config, algo)), "paper": _rows(config.get("paper"))}
+    renamed = {"algo": _complete(_grouped(cast(Config, algo))), "paper": _rows(config.get("paper"))}
     return {key: renamed.get(key, value) for key, value in config.items()}
+
+
+def _complete(algo: Config) -> Config:
+    """Return the node with what older versions did not store: mu had the critic's step size."""
+    steps = algo.get("steps")
+    return {**algo, "steps": {"average": None, **steps}} if isinstance(steps, Mapping) else algo
 
 
 def _grouped(algo: Config) -> Config:

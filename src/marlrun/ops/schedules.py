@@ -17,6 +17,7 @@ class StepSettings:
     actor: float
     actor_power: float
     offset: int
+    average: float | None = None
 
 
 def polynomial(scale: float, power: float, offset: int, time: int) -> float:
@@ -33,11 +34,18 @@ def linear(start: float, end: float, progress: float) -> float:
 
 
 class StepSizes:
-    """A critic's and an actor's step size, as tensors that captured operations may read."""
+    """A critic's and an actor's step size, as tensors that captured operations may read.
+
+    `average` is that of mu, an agent's average reward: the critic's (Zhang et al., ICML 2018), or a
+    constant of its own (Sutton & Barto 2018, section 10.3). Where values are neural they follow a mu
+    that is still on its way from 0 without end, since nothing holds their constant part.
+    """
 
     def __init__(self, settings: StepSettings, device: torch.device):
         self._settings = settings
         self.critic, self.actor = torch.zeros(2, device=device).unbind()
+        fixed = settings.average
+        self.average = self.critic if fixed is None else torch.tensor(fixed, device=device)
 
     def at(self, time: int) -> dict[str, float]:
         """Return both at `time` = 1, 2, .."""
