@@ -2,7 +2,7 @@
 
 Runs are paired that differ in `--key` only. Replicas of the same seed play with the same luck, so a
 difference is told much sooner than from two means. `--scale A-B` also gives it as a part of the
-distance of two exact values of the game.
+distance of two exact values of the game, `--scale NUMBER` of a number that was measured elsewhere.
 
     python docs/paired.py docs/results/paper2_public_goods --key algo.mixing.communication --against central
 """
@@ -65,7 +65,9 @@ def difference(run: Run, other: Run, metric: str) -> Estimate:
 
 
 def distance(run: Run, scale: str) -> float:
-    """Return the distance of two exact values "A-B"; NaN where the game has them not."""
+    """Return a number as it is, or the distance of two exact values "A-B"; NaN where there are none."""
+    if "-" not in scale:
+        return float(scale)
     high, low = ((run.record.get("exact") or {}).get(name, np.nan) for name in scale.split("-"))
     return high - low
 
@@ -98,7 +100,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--key", required=True, help="the key in which runs of a pair differ")
     parser.add_argument("--against", required=True, help="the value others are compared with")
     parser.add_argument("--metric", default=RETURN, help="default: %(default)s")
-    parser.add_argument("--scale", metavar="A-B", help="exact values, such as optimum-selfish")
+    parser.add_argument("--scale", metavar="A-B", help="exact values, optimum-selfish, or a number")
     options = parser.parse_args(argv)
     try:
         found = pairs(read(options.runs), options.key, options.against)
