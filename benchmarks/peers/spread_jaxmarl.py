@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
-from benchmarks.peers.turns import HORIZON, answer, copies
+from benchmarks.peers.turns import HORIZON, answer, begin
 
-count = copies()
+count = begin()
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 

@@ -2,9 +2,9 @@
 
 from itertools import islice
 
-from benchmarks.peers.turns import HORIZON, answer, copies
+from benchmarks.peers.turns import HORIZON, answer, begin
 
-count = copies()
+count = begin()
 
 from benchmarks.setting import CPU, game  # noqa: E402
 from marlrun.algos.random import Random  # noqa: E402

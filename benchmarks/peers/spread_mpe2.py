@@ -1,8 +1,8 @@
 """mpe2's simple_spread through its parallel_env. There is one copy, whatever is asked for."""
 
-from benchmarks.peers.turns import HORIZON, answer, copies
+from benchmarks.peers.turns import HORIZON, answer, begin
 
-copies()
+begin()
 
 import numpy as np  # noqa: E402
 from mpe2 import simple_spread_v3  # noqa: E402

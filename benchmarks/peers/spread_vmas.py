@@ -3,9 +3,9 @@
 Actions are continuous: its default, and faster than its discrete ones.
 """
 
-from benchmarks.peers.turns import HORIZON, answer, copies
+from benchmarks.peers.turns import HORIZON, answer, begin
 
-count = copies()
+count = begin()
 
 import torch  # noqa: E402
 import vmas  # noqa: E402

@@ -13,8 +13,8 @@ ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
 
-def copies() -> int:
-    """Return the first word of the command line, and stay on the core that is the second.
+def begin() -> int:
+    """Return the number on the command line (of copies, of replicas), and stay on the core after it.
 
     To be called before anything starts threads.
     """

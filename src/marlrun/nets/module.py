@@ -107,7 +107,7 @@ class MLP(Stacked):
                 weight.mul_(math.sqrt(2))
         last.mul_(last_gain)
         super().__init__(rows, live, shapes, pairs_lone=pairs_lone)
-        self._activation = _ACTIVATIONS[activation]
+        self.activation: Activation = activation
         self._dead_inputs, self._num_outputs = rounded(inputs) - inputs, outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class MLP(Stacked):
         matrices = list(self.matrices().values())
         *hidden, last = zip(matrices[::2], matrices[1::2], strict=True)
         for weight, bias in hidden:
-            x = self._activation(torch.baddbmm(bias, x, weight))
+            x = _ACTIVATIONS[self.activation](torch.baddbmm(bias, x, weight))
         weight, bias = last
         # `narrow` lays out its gradient anew, however it comes; `[:]` would pass it on as it is.
         return torch.baddbmm(bias, x, weight).narrow(0, 0, len(self.rows))[..., : self._num_outputs]

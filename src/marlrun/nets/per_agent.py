@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from marlrun.nets.module import MLP, Activation
+from marlrun.nets.module import Activation
+from marlrun.nets.perceptron import Perceptron
 from marlrun.types import Seeds
 
 
@@ -30,7 +31,7 @@ class PerAgent(torch.nn.Module):
         """Make networks of `sizes` [I, hidden.., J]; the rest is as in `nets.module.MLP`."""
         super().__init__()
         self._num_agents, self._shared = num_agents, shared
-        self.net = MLP(
+        self.net = Perceptron(
             sizes,
             seeds,
             1 if shared else num_agents,
@@ -38,7 +39,6 @@ class PerAgent(torch.nn.Module):
             name=name,
             activation=activation,
             initial="orthogonal",
-            pairs_lone=False,
             last_gain=last_gain,
         )
 
@@ -71,7 +71,7 @@ class Central(torch.nn.Module):
         """Make networks of `sizes` [I, hidden.., 1]; the rest is as in `nets.module.MLP`."""
         super().__init__()
         self._members = 1 if shared else num_agents
-        self.net = MLP(
+        self.net = Perceptron(
             [*sizes[:-1], num_agents if shared else 1],
             seeds,
             self._members,
@@ -79,7 +79,6 @@ class Central(torch.nn.Module):
             name=name,
             activation=activation,
             initial="orthogonal",
-            pairs_lone=False,
         )
 
     def forward(self, x: Tensor) -> Tensor:
