@@ -9,9 +9,9 @@ def descend(rows, gradients, *, max_norm=None, moves=None):
     parameter = torch.nn.Parameter(rows.clone())
     optimiser = MemberAdam(parameter, max_norm)
     for step, gradient in enumerate(gradients):
-        is_moving = torch.ones(len(rows), 1) if moves is None else moves[step]
+        waits = torch.zeros(len(rows), 1) if moves is None else 1 - moves[step]
         with torch.no_grad():
-            optimiser.step(gradient.clone(), torch.tensor(0.1), is_moving)
+            optimiser.step(gradient.clone(), torch.tensor(0.1), waits)
     return parameter.detach()
 
 
@@ -31,7 +31,7 @@ def test_each_member_is_clipped_by_its_own_norm():
     gradient = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
     optimiser = MemberAdam(torch.nn.Parameter(rows), 1.0)
     with torch.no_grad():
-        norm = optimiser.step(gradient, torch.tensor(0.1), torch.ones(2, 1))
+        norm = optimiser.step(gradient, torch.tensor(0.1), torch.zeros(2, 1))
     torch.testing.assert_close(norm, torch.tensor([[5.0], [0.5]]))
     expected = torch.tensor([[0.06, 0.08], [0.03, 0.04]])
     torch.testing.assert_close(optimiser.state_dict()["first"], expected)
@@ -40,7 +40,7 @@ def test_each_member_is_clipped_by_its_own_norm():
 @pytest.mark.parametrize("agents", [1, 3])
 def test_a_member_that_waits_is_as_if_the_steps_had_not_been(agents):
     torch.manual_seed(0)
-    rows, gradients = torch.randn(2 * agents, 4), list(torch.randn(6, 2 * agents, 4))
+    rows, gradients = torch.randn(2 * agents, 16), list(torch.randn(6, 2 * agents, 16))
     moves = [torch.tensor([[1.0], [float(step % 2 == 0)]]) for step in range(6)]
     together = descend(rows, gradients, moves=moves)
     expected = descend(rows[agents:], [gradient[agents:] for gradient in gradients[::2]])

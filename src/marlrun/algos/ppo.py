@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from marlrun.data.rollout import Recorder, Rollout
-from marlrun.data.samples import Samples, shuffled
+from marlrun.data.samples import Packing, Samples, shuffled
 from marlrun.nets.actor_critic import ActorCritic, ActorCriticSettings
-from marlrun.nets.captured import Captured, captured_with_autograd
+from marlrun.nets.captured import Captured, captured, captured_with_autograd
 from marlrun.nets.optimiser import MemberAdam
 from marlrun.nets.sampling import Greedy, Sampling
 from marlrun.ops.moments import normalised, shares
@@ -33,9 +33,6 @@ from marlrun.ops.schedules import linear
 from marlrun.streams import Stream
 from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
-
-_LOWEST = -1e9
-"""In the place of log 0, which times 0 is no number."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,16 @@ class PPO:
     handles_leaving: ClassVar[bool] = True
 
     def losses(self, batch: Samples, entropy_weight: Tensor) -> tuple[Tensor, Metrics]:
-        """Return what is descended, [R], and its parts, [R, N], with KL(pi_old, pi) as `loss/kl`."""
+        """Return what is descended, to be summed, and its parts, [R, N].
+
+        `loss/kl` is KL(pi_old, pi).
+        """
         log_pi = self.networks.log_pi(batch.obs, batch.allowed)
         log_ratio = log_pi.gather(-1, batch.action) - batch.log_pi
         # -L^CLIP
         policy_loss = clipped_policy_loss(log_ratio, batch.advantage, self.settings.clip)
-        # S[pi] = -sum_a pi log pi, to which a forbidden action adds nothing
-        entropy = -(log_pi.exp() * log_pi.clamp(min=_LOWEST)).sum(-1, keepdim=True)
+        # S[pi] = -sum_a pi log pi
+        entropy = -(log_pi.exp() * log_pi).sum(-1, keepdim=True)
         # L^VF
         value = self.networks.critic(batch.sight)
         critic_loss = value_loss(value, batch.value, batch.target, self.settings.value_clip)
@@ -86,31 +86,30 @@ class PPO:
             "explore/entropy": entropy,
         }
         each = shares(batch.counts, shared=False)
-        return total.sum((1, 2, 3)), {
-            tag: (each * part.detach()).sum((1, 3)) for tag, part in parts.items()
-        }
+        return total, {tag: (each * part.detach()).sum((1, 3)) for tag, part in parts.items()}
 
     @captured_with_autograd
-    def descend(self, lr: Tensor, entropy_weight: Tensor, *parts: Tensor) -> list[Tensor]:
-        """Move all networks by a minibatch, whose `parts` are those of Samples; return the metrics."""
-        batch = Samples(*parts, *[None] * (len(Samples._fields) - len(parts)))
-        loss, metrics = self.losses(batch, entropy_weight)
+    def descend(self, lr: Tensor, entropy_weight: Tensor, rows: Tensor) -> list[Tensor]:
+        """Move all networks by a minibatch, given as rows of `Packing`; return the metrics."""
+        assert self._packing is not None
+        loss, metrics = self.losses(self._packing.samples(rows), entropy_weight)
         if self.settings.target_kl is not None:
             # A replica that has gone far enough stays where it is until the next rollout.
             far = metrics["loss/kl"].mean(1, keepdim=True) > self.settings.target_kl
-            self._moves.masked_fill_(far, 0.0)
-        # A sum: a mean would divide every replica's gradient by the number of replicas.
-        gradients = torch.autograd.grad(loss.sum(), list(self.networks.rows.values()))
+            self._waits.masked_fill_(far, 1.0)
+        # Of the sum: a mean would divide every replica's gradient by the number of replicas.
+        rows_of_networks = list(self.networks.rows.values())
+        gradients = torch.autograd.grad(loss, rows_of_networks, torch.ones_like(loss))
         with torch.no_grad():
             for (name, optimiser), gradient in zip(self.optimisers.items(), gradients, strict=True):
-                norm = optimiser.step(gradient, lr, self._moves)
+                norm = optimiser.step(gradient, lr, self._waits)
                 metrics[f"loss/{name}_gradient"] = norm.view(len(self.seeds), -1).mean(1)
         self._tags = list(metrics)
         return list(metrics.values())
 
     def learn(self, rollout: Rollout, reward: Tensor) -> Metrics:
         """Improve policies and critics by a rollout whose rewards are `reward` [R, T, E, N]."""
-        samples, settings = self._prepare(rollout, reward), self.settings
+        (rows,), settings = self.prepare(reward, *rollout), self.settings
         progress = self.clock / settings.anneal_steps
         lr, entropy_weight = torch.tensor(
             [
@@ -119,15 +118,16 @@ class PPO:
             ],
             device=self.device,
         )
-        self._moves.fill_(1.0)
+        self._waits.zero_()
         metrics: list[Tensor] = []
         for _ in range(settings.epochs):
-            chance = self._random.uniform(self.shuffles, samples.counts.shape[1])
+            chance = self._random.uniform(self.shuffles, rows.shape[1])
             self.shuffles += 1
-            for batch in shuffled(samples, chance, settings.minibatches):
-                metrics = self.descend(lr, entropy_weight, *batch)
+            for batch in shuffled(rows, chance, settings.minibatches):
+                metrics = self.descend(lr, entropy_weight, batch)
         # Not before: networks have seen this rollout by the moments of then.
-        self.networks.take_in(rollout.flat().obs, samples.counts)
+        samples = rollout.flat()
+        self.networks.take_in(samples.obs, samples.counts.unsqueeze(-1))
         return dict(zip(self._tags, metrics, strict=True))
 
     def update(self) -> Metrics:
@@ -149,10 +149,14 @@ class PPO:
             return Greedy(logits)
         return PPOPolicy(logits, Stream(seeds, "policy", self.device), self.networks.value)
 
-    @torch.no_grad()
-    def _prepare(self, rollout: Rollout, reward: Tensor) -> Samples:
-        """Return a rollout as samples; advantages and targets are those of the present critics."""
-        samples, networks = rollout.flat(), self.networks
+    @captured
+    def prepare(self, reward: Tensor, *parts: Tensor) -> list[Tensor]:
+        """Return the rollout of these parts as rows of `Packing`.
+
+        Advantages and targets are those of the present critics.
+        """
+        rollout, networks = Rollout(*parts), self.networks
+        samples = rollout.flat()
         obs, next_obs = networks.seen(samples.obs), networks.seen(samples.next_obs)
         sight = networks.sight(obs, samples.state)
         next_sight = networks.sight(next_obs, samples.next_state)
@@ -176,7 +180,9 @@ class PPO:
         allowed = samples.action_mask
         log_pi = networks.log_pi(obs, allowed).gather(-1, action)
         advantage = normalised(advantage, counts, self.settings.shares_policy)
-        return Samples(obs, sight, action, counts, log_pi, value, advantage, target, allowed)
+        samples = Samples(obs, sight, action, counts, log_pi, value, advantage, target, allowed)
+        self._packing = Packing(samples)
+        return [self._packing.rows(samples)]
 
     def __init__(
         self,
@@ -199,8 +205,9 @@ class PPO:
             for name, rows in self.networks.rows.items()
         }
         self.recorder = Recorder(settings.rollout)
-        self._moves = torch.ones(len(seeds), 1, device=device)
-        """1.0 where a replica learns on, 0.0 where it waits for the next rollout."""
+        self._waits = torch.zeros(len(seeds), 1, device=device)
+        """0.0 where a replica learns on, 1.0 where it waits for the next rollout."""
+        self._packing: Packing | None = None
         self._tags: list[str] = []
         self._random = Stream(seeds, "shuffle", device)
         self.shuffles = 0

@@ -1,9 +1,12 @@
 """What an on-policy learner draws its minibatches from, and drawing them.
 
-Shapes: R replicas, S samples, N agents, O observation, A actions.
+Shapes: R replicas, S samples, B samples of a minibatch, N agents, O observation, A actions, F
+numbers of a sample.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -33,23 +36,42 @@ class Samples(NamedTuple):
     """[.., A] bool."""
 
 
-def shuffled(
-    samples: Sequence[Tensor | None], chance: Tensor, number: int
-) -> Iterator[list[Tensor]]:
-    """Yield `number` minibatches of the samples, all of one size; a rest is left out.
+class Packing:
+    """Samples as rows of floats [R, S, F], so that a minibatch is drawn and handed on at once.
 
-    Every tensor of `samples` is [R, S, ..], and so is `chance` [R, S] in [0, 1), which decides each
-    replica's order. A tensor that comes twice is drawn once; None is left out.
+    Critics that see what policies see get the same tensor, which is kept once.
     """
-    replicas, num_samples = chance.shape
+
+    def __init__(self, samples: Samples):
+        """Take samples for their shapes."""
+        parts = {name: part for name, part in samples._asdict().items() if part is not None}
+        if samples.sight is samples.obs:
+            del parts["sight"]
+        self._parts = {name: (part.shape[2:], part.dtype) for name, part in parts.items()}
+        sizes = [prod(shape) for shape, _ in self._parts.values()]
+        self._places = list(pairwise(accumulate(sizes, initial=0)))
+
+    def rows(self, samples: Samples) -> Tensor:
+        """Return samples as rows [R, S, F]; whole numbers up to 2**24 are kept exactly."""
+        return torch.cat([getattr(samples, name).flatten(2) for name in self._parts], 2)
+
+    def samples(self, rows: Tensor) -> Samples:
+        """Return the samples that rows [R, B, F] hold."""
+        parts: dict[str, Tensor] = {}
+        for (name, (shape, kind)), place in zip(self._parts.items(), self._places, strict=True):
+            parts[name] = rows[..., slice(*place)].unflatten(-1, shape).contiguous().to(kind)
+        return Samples(**{"sight": parts["obs"], "allowed": None} | parts)  # pyright: ignore
+
+
+def shuffled(rows: Tensor, chance: Tensor, number: int) -> Iterator[Tensor]:
+    """Yield `number` minibatches [R, B, F] of rows [R, S, F], all of one size; a rest is left out.
+
+    `chance` [R, S] in [0, 1) decides each replica's order.
+    """
+    replicas, num_samples, _ = rows.shape
     size = num_samples // number
     first = num_samples * torch.arange(replicas, device=chance.device).unsqueeze(1)
     order = chance.argsort(1) + first
     for start in range(0, size * number, size):
-        rows = order[:, start : start + size].flatten()
-        drawn = {
-            id(part): part.flatten(0, 1)[rows].view(replicas, size, *part.shape[2:])
-            for part in samples
-            if part is not None
-        }
-        yield [drawn[id(part)] for part in samples if part is not None]
+        chosen = order[:, start : start + size].flatten()
+        yield rows.flatten(0, 1).index_select(0, chosen).unflatten(0, (replicas, size))

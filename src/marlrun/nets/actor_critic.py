@@ -22,6 +22,8 @@ from marlrun.ops.moments import RunningMoments
 from marlrun.system import capacity
 from marlrun.types import Seeds, Spec, StateDict, Step
 
+_LOWEST = -1e9
+"""In the place of log 0, which times 0 is no number."""
 _FAR = 10.0
 """Normalised observations further from 0 are clipped."""
 
@@ -53,7 +55,7 @@ class ActorCritic:
     """The policies pi(a | o) and critics V(o) of all agents, and the moments that normalise both."""
 
     def logits(self, obs: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """Return [R, B, N, A] of observations [R, B, N, O], -inf where an action is not allowed."""
+        """Return [R, B, N, A] of observations [R, B, N, O], -1e9 where an action is not allowed."""
         return self._logits(self.seen(obs), allowed)
 
     def log_prob(self, obs: Tensor, action: Tensor, allowed: Tensor | None = None) -> Tensor:
@@ -98,8 +100,8 @@ class ActorCritic:
             self.obs_moments.add(masked(obs, self._missing_features, 0.0), counts)
 
     def _logits(self, seen: Tensor, allowed: Tensor | None) -> Tensor:
-        logits = masked(self.actor(seen), self._missing_actions, -torch.inf)
-        return logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+        logits = masked(self.actor(seen), self._missing_actions, _LOWEST)
+        return logits if allowed is None else logits.masked_fill(~allowed, _LOWEST)
 
     def __init__(
         self, spec: Spec, seeds: Seeds, device: torch.device, settings: ActorCriticSettings

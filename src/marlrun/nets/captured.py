@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], object]
-Argument = Tensor | tuple[Tensor, ...]
-_FIXED = ("empty", "empty_like", "empty_strided", "new_empty", "arange")
+Argument = Tensor | tuple[Tensor, ...] | None
+_FIXED = ("empty", "empty_like", "empty_strided", "new_empty", "arange", "scalar_tensor")
 _COPIES = ("clone", "_to_copy")
 
 
@@ -26,9 +26,9 @@ class Captured:
 
     `function` returns a sequence of tensors. Only tensor operations may depend on what its
     arguments hold, and other tensors that it uses must stay where they are (be changed in place).
-    An `arange` is made once, and must not be changed in place.
+    An `arange` and a `scalar_tensor` are made once, and must not be changed in place.
     Arguments are copied in and results copied out; shapes are those of the first call. An argument
-    may be a tuple, which the function gets joined along dimension 1.
+    may be a tuple, which the function gets joined along dimension 1, or None, and stays None.
     """
 
     def __init__(self, function: Callable[..., Sequence[Tensor]], *, autograd: bool = False):
@@ -61,15 +61,17 @@ class Captured:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs; it records anew, since the calls belong to the tensors here."""
-        return vars(Captured(self._function))
+        return vars(Captured(self._function, autograd=self._autograd))
 
     def _record(self, arguments: Sequence[Argument]) -> None:
         """Make room for the arguments, once for those that come twice, and run the function."""
         self._calls, self._places, self._twins = [], {}, []
         earlier: list[Tensor] = []
-        places: list[Tensor] = []
+        places: list[Tensor | None] = []
         for argument in arguments:
-            if isinstance(argument, tuple):
+            if argument is None:
+                places.append(None)
+            elif isinstance(argument, tuple):
                 places.append(self._joined(argument, len(earlier)))
             else:
                 places.append(self._place(argument, earlier))
@@ -109,6 +111,8 @@ def captured_with_autograd(
 
 
 def _parts(argument: Argument) -> tuple[Tensor, ...]:
+    if argument is None:
+        return ()
     return argument if isinstance(argument, tuple) else (argument,)
 
 

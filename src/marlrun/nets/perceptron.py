@@ -15,10 +15,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from marlrun.nets.module import MLP, Activation
-from marlrun.nets.stacked import Shapes, views
+from marlrun.nets.stacked import THIN, Shapes, views
 
 _MANY = 256
 """With so many samples or more, members take turns on a CPU: what a layer needs stays in the cache."""
+_PIECE = 1024
+"""So many samples at once pass all layers, where no gradient is asked for; for the same reason."""
 _APPLY: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
 
 Layers = list[tuple[Tensor, Tensor]]
@@ -33,42 +35,56 @@ class Perceptron(MLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y [M, B, J]."""
-        y: Any = _Differentiable.apply(x.contiguous(), self.rows, self._shapes, self.activation)
-        return y[..., : self._num_outputs]
+        arguments = x.contiguous(), self.rows, self._shapes, self.activation
+        if not torch.is_grad_enabled():
+            return _evaluated(*arguments)[..., : self._num_outputs]
+        y: Any = _Differentiable.apply(*arguments, self._num_outputs)
+        return y
 
 
 class _Differentiable(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rows: Tensor, shapes: Shapes, activation: Activation) -> Tensor:
-        """Return y [M, B, J] with dead outputs."""
-        widths = [bias.shape[-1] for _, bias in _layers(rows, shapes)]
-        tape = [x, *(x.new_empty(*x.shape[:2], width) for width in widths)]
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        rows: Tensor,
+        shapes: Shapes,
+        activation: Activation,
+        num_outputs: int,
+    ) -> Tensor:
+        """Return y [M, B, J]."""
+        tape = [x, *_room(_layers(rows, shapes), *x.shape[:2])]
         for members in _turns(x):
             _forward(_layers(rows[members], shapes), [part[members] for part in tape], activation)
         ctx.save_for_backward(rows, *tape[:-1])
         ctx.shapes, ctx.activation = shapes, activation
-        return tape[-1]
+        return tape[-1][..., :num_outputs]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
         """Return the gradients by x and by the rows."""
         rows, x, *hidden = ctx.saved_tensors
-        gradient, turns = torch.zeros_like(rows), _turns(x)
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        rooms = [torch.empty_like(part[turns[0]]) for part in hidden]
+        gradient, turns = torch.zeros_like(rows), _turns(x)
+        *room, grad_y = _room(_layers(rows[turns[0]], ctx.shapes), len(rows[turns[0]]), x.shape[1])
+        # What belongs to dead outputs stays zero.
+        grad_y.zero_()
         for members in turns:
             layers, gradients = (_layers(part[members], ctx.shapes) for part in (rows, gradient))
+            grad_y[..., : grads[0].shape[-1]] = grads[0][members]
             tape = [part[members] for part in (x, *hidden)]
-            grad = _backward(layers, tape, grads[0][members], gradients, rooms, ctx.activation)
+            grad = _backward(layers, tape, [*room, grad_y], gradients, ctx.activation)
             if grad_x is not None:
                 torch.bmm(grad, _live(layers, x)[0][0].mT, out=grad_x[members])
-        return grad_x, gradient, None, None
+        return grad_x, gradient, None, None, None
 
 
 def _forward(layers: Layers, tape: Sequence[Tensor], activation: Activation) -> None:
     """Compute what every layer puts out into `tape`, which begins with x."""
-    for (weight, bias), (inputs, outputs) in zip(_live(layers, tape[0]), pairwise(tape), strict=True):
+    for (weight, bias), (inputs, outputs) in zip(
+        _live(layers, tape[0]), pairwise(tape), strict=True
+    ):
         torch.baddbmm(bias, inputs, weight, out=outputs)
         if outputs is not tape[-1]:
             _APPLY[activation](outputs)
@@ -77,21 +93,27 @@ def _forward(layers: Layers, tape: Sequence[Tensor], activation: Activation) -> 
 def _backward(
     layers: Layers,
     tape: Sequence[Tensor],
-    grad: Tensor,
+    grads: Sequence[Tensor],
     gradients: Layers,
-    rooms: Sequence[Tensor],
     activation: Activation,
 ) -> Tensor:
-    """Store the gradients of all matrices; return that by what the first layer puts out."""
+    """Compute the gradients of all matrices; return that by what the first layer puts out.
+
+    `tape` is what the layers take in, and `grads` is room for the gradients by what they put out;
+    in the last of them that gradient is given.
+    """
     gradients = _live(gradients, tape[0])
     for layer in reversed(range(len(layers))):
-        inputs, (grad_weight, grad_bias) = tape[layer], gradients[layer]
-        torch.bmm(inputs.mT, grad, out=grad_weight)
+        inputs, grad, (grad_weight, grad_bias) = tape[layer], grads[layer], gradients[layer]
+        if grad.shape[-1] > THIN:
+            torch.bmm(inputs.mT, grad, out=grad_weight)
+        else:
+            grad_weight.copy_(torch.bmm(grad.mT, inputs).mT)
         torch.sum(grad, 1, keepdim=True, out=grad_bias)
         if layer > 0:
-            grad = torch.bmm(grad, layers[layer][0].mT, out=rooms[layer - 1])
-            _through(grad, inputs, activation)
-    return grad
+            torch.bmm(grad, layers[layer][0].mT, out=grads[layer - 1])
+            _through(grads[layer - 1], inputs, activation)
+    return grads[0]
 
 
 def _through(grad: Tensor, outputs: Tensor, activation: Activation) -> None:
@@ -100,6 +122,27 @@ def _through(grad: Tensor, outputs: Tensor, activation: Activation) -> None:
         torch.ops.aten.tanh_backward.grad_input(grad, outputs, grad_input=grad)
     else:
         torch.ops.aten.threshold_backward.grad_input(grad, outputs, 0.0, grad_input=grad)
+
+
+def _evaluated(x: Tensor, rows: Tensor, shapes: Shapes, activation: Activation) -> Tensor:
+    """Return y [M, B, J] with dead outputs, and keep no tape."""
+    members, batch, _ = x.shape
+    layers = _layers(rows, shapes)
+    y = x.new_empty(members, batch, layers[-1][1].shape[-1])
+    length = batch if x.is_cuda else min(batch, _PIECE)
+    turns = _turns(x)
+    room = _room(layers[:-1], len(x[turns[0]]), length)
+    for turn in turns:
+        layers = _layers(rows[turn], shapes)
+        for inputs, outputs in zip(x[turn].split(length, 1), y[turn].split(length, 1), strict=True):
+            hidden = [part[:, : inputs.shape[1]] for part in room]
+            _forward(layers, [inputs, *hidden, outputs], activation)
+    return y
+
+
+def _room(layers: Layers, members: int, batch: int) -> list[Tensor]:
+    """Return room for what every layer puts out."""
+    return [bias.new_empty(members, batch, bias.shape[-1]) for _, bias in layers]
 
 
 def _layers(rows: Tensor, shapes: Shapes) -> Layers:
@@ -115,6 +158,5 @@ def _live(layers: Layers, x: Tensor) -> Layers:
 
 def _turns(x: Tensor) -> list[slice]:
     """Return which members are computed together."""
-    together = x.is_cuda or x.shape[1] < _MANY
-    length = max(1, len(x)) if together else 1
+    length = len(x) if x.is_cuda or x.shape[1] < _MANY else 1
     return [slice(start, start + length) for start in range(0, len(x), length)]

@@ -55,9 +55,9 @@ class RunningMoments:
         share = total / together.clamp(min=1)
         shift = mean - self._mean
         spread = share * (1 - share) * shift.square()
-        self._variance = (1 - share) * self._variance + share * variance + spread
-        self._mean = self._mean + share * shift
-        self._count = together
+        self._variance.copy_((1 - share) * self._variance + share * variance + spread)
+        self._mean.copy_(self._mean + share * shift)
+        self._count.copy_(together)
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return (x - mean) / deviation."""
@@ -77,8 +77,9 @@ class RunningMoments:
 
     def load_state_dict(self, state: StateDict) -> None:
         """Take back what `state_dict` returned."""
-        self._mean, self._variance = state["mean"].clone(), state["variance"].clone()
-        self._count = state["count"].clone()
+        self._mean.copy_(state["mean"])
+        self._variance.copy_(state["variance"])
+        self._count.copy_(state["count"])
 
 
 def _axes(shared: bool) -> tuple[int, ...]:

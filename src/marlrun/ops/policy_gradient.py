@@ -26,8 +26,7 @@ def generalised_advantages(
     keep = gamma * lam * ~done
     advantages, following = torch.empty_like(delta), torch.zeros_like(delta[:, 0])
     for t in reversed(range(delta.shape[1])):
-        following = torch.addcmul(delta[:, t], keep[:, t], following)
-        advantages[:, t] = following
+        following = torch.addcmul(delta[:, t], keep[:, t], following, out=advantages[:, t])
     return advantages
 
 
@@ -36,16 +35,20 @@ def clipped_policy_loss(log_ratio: Tensor, advantage: Tensor, clip: float) -> Te
 
     rho = pi(a | o) / pi_old(a | o), given by its logarithm.
     """
-    ratio = log_ratio.exp()
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    # As rho A, but never above (1 + clip) A where A is positive, nor above (1 - clip) A where negative.
+    bound = advantage + clip * advantage.abs()
+    return -(log_ratio.exp() * advantage).clamp(max=bound)
 
 
 def value_loss(value: Tensor, old: Tensor, target: Tensor, clip: float | None) -> Tensor:
     """Return (V - target)^2 / 2, or the larger of it and that of V clipped to `old` +- `clip`."""
-    loss = (value - target).square()
+    error = value - target
+    loss = error.square()
     if clip is not None:
-        near = old + (value - old).clamp(-clip, clip)
-        loss = torch.maximum(loss, (near - target).square())
+        # A clipped V moves nothing; one that is not clipped has no excess, and its loss is `loss`.
+        away = (value - old).detach()
+        excess = away - away.clamp(-clip, clip)
+        loss = loss.clamp(min=(error.detach() - excess).square())
     return loss / 2
 
 
