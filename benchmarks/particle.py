@@ -14,7 +14,7 @@ from benchmarks.timing import Effort, Times
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = Path("outputs/peers")
-"""Where each peer gets a virtual environment; delete it to make them anew."""
+"""Where peers get virtual environments by their first requirement; delete it to make them anew."""
 COPIES = (1, 32, 1024, 8192)
 
 
@@ -26,10 +26,11 @@ class Peer(NamedTuple):
     most_copies: int = max(COPIES)
 
 
+JAXMARL = ("jaxmarl==0.2.0", "jax==0.10.2", "jaxlib==0.10.2", "optax==0.2.8")
 PEERS: Sequence[Peer] = (
     Peer("spread_mpe2", ("mpe2==1.1.1",), most_copies=1),
     Peer("spread_vmas", ("vmas==1.5.2", "torch")),
-    Peer("spread_jaxmarl", ("jaxmarl==0.2.0", "jax==0.10.2", "jaxlib==0.10.2")),
+    Peer("spread_jaxmarl", JAXMARL),
 )
 
 
@@ -51,7 +52,7 @@ def spread(effort: Effort) -> list[dict[str, Any]]:
 
 def interpreter(peer: Peer) -> Path | None:
     """Return the Python of an environment with what `peer` needs; None where it cannot be made."""
-    place = ENVIRONMENTS.absolute() / peer.script
+    place = ENVIRONMENTS.absolute() / peer.requirements[0]
     python, stamp = place / "bin/python", place / "requirements.txt"
     wanted = "\n".join(peer.requirements)
     if stamp.exists() and stamp.read_text() == wanted:

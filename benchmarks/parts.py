@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks import reference_games
+from benchmarks.ippo import ippo
 from benchmarks.particle import spread
 from benchmarks.reports import report
 from benchmarks.scale import scale
@@ -95,6 +96,7 @@ PARTS = {
     "e": report,
     "f": scale,
     "g": spread,
+    "h": ippo,
 }
 
 

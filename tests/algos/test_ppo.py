@@ -232,3 +232,16 @@ def test_it_solves_coordination_in_every_replica(critic, share):
     first, last = torch.stack(rewards[:20]).mean(0), torch.stack(rewards[-20:]).mean(0)
     assert first.max() < 1.6
     assert last.min() > 1.9
+
+
+def test_policies_act_by_the_moments_of_now():
+    learner = make([3])
+    policy = learner.policy(True, [3])
+    for transition in steps([3], SPEC, 6):
+        policy(transition[0])
+        learner.observe(*transition)
+        learner.update()
+    step = transition[0]._replace(obs=100 * transition[0].obs)
+    logits = policy._logits(step)
+    assert learner.networks.obs_moments.state_dict()["count"].min() > 0
+    torch.testing.assert_close(logits, learner.networks.logits(step.obs).detach())

@@ -213,6 +213,25 @@ def test_particle_worlds_play_in_turn(monkeypatch):
     assert 0 < worst <= speed <= best
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_ippo_plays_and_learns_in_turn(monkeypatch, replicas):
+    """The peer cannot be had here; what it does is compared with nothing but itself."""
+    ippo = room("ippo")
+    monkeypatch.setattr(ippo, "interpreter", lambda peer: None)
+    monkeypatch.setattr(ippo, "REPLICAS", (replicas,))
+    rows = ippo.ippo(room("timing").Effort(rounds=1, seconds=0.001))
+    assert [row["of"] for row in rows] == [
+        f"marlrun, replicas={replicas}",
+        "products of one replica's updates alone",
+    ]
+    assert rows[0]["ratio"] == 1 < rows[1]["ratio"]
+
+
+def test_arithmetic_of_a_minibatch():
+    """18-64-64-5 and 18-64-64-1: 5,568 and 5,312 weights, of which the first 1,152 need no gradient by inputs."""
+    assert room("ippo").update_flops() == 2 * 1536 * (3 * (5568 + 5312) - 2 * 1152)
+
+
 def test_a_peer_that_cannot_be_installed_is_left_out(monkeypatch, tmp_path, capfd):
     """Here it is pip that cannot be had."""
     particle, create = room("particle"), venv.create
@@ -241,7 +260,7 @@ def test_the_command_writes_a_report(tmp_path):
 def test_an_unknown_part_is_refused():
     done = bench("--only", "az")
     assert done.returncode == 2
-    assert "--only=az: no part z, expected some of abcdefg" in done.stderr
+    assert "--only=az: no part z, expected some of abcdefgh" in done.stderr
 
 
 def bench(*words: str):

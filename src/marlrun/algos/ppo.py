@@ -62,50 +62,57 @@ class PPO:
     handles_action_masks: ClassVar[bool] = True
     handles_leaving: ClassVar[bool] = True
 
-    def losses(self, batch: Samples, entropy_weight: Tensor) -> tuple[Tensor, Metrics]:
-        """Return what is descended, to be summed, and its parts, [R, N].
+    def actor_loss(self, batch: Samples, entropy_weight: Tensor) -> tuple[Tensor, Metrics]:
+        """Return what policies descend, to be summed over samples, and its parts [R, N].
 
-        `loss/kl` is KL(pi_old, pi).
+        `loss/kl` estimates KL(pi_old, pi).
         """
         log_pi = self.networks.log_pi(batch.obs, batch.allowed)
         log_ratio = log_pi.gather(-1, batch.action) - batch.log_pi
         # -L^CLIP
-        policy_loss = clipped_policy_loss(log_ratio, batch.advantage, self.settings.clip)
+        loss = clipped_policy_loss(log_ratio, batch.advantage, self.settings.clip)
         # S[pi] = -sum_a pi log pi
         entropy = -(log_pi.exp() * log_pi).sum(-1, keepdim=True)
-        # L^VF
-        value = self.networks.critic(batch.sight)
-        critic_loss = value_loss(value, batch.value, batch.target, self.settings.value_clip)
-        actor_share = shares(batch.counts, self.settings.shares_policy)
-        critic_share = shares(batch.counts, self.settings.shares_critic)
-        total = actor_share * (policy_loss - entropy_weight * entropy) + critic_share * critic_loss
         parts = {
-            "loss/policy": policy_loss,
-            "loss/value": critic_loss,
+            "loss/policy": loss,
             "loss/kl": divergence(log_ratio),
             "explore/entropy": entropy,
         }
-        each = shares(batch.counts, shared=False)
-        return total, {tag: (each * part.detach()).sum((1, 3)) for tag, part in parts.items()}
+        share = shares(batch.counts, self.settings.shares_policy)
+        return share * (loss - entropy_weight * entropy), _means(parts, batch.counts)
+
+    def critic_loss(self, batch: Samples) -> tuple[Tensor, Metrics]:
+        """Return what critics descend, to be summed over samples, and its mean [R, N]."""
+        value = self.networks.critic(batch.sight)
+        # L^VF
+        loss = value_loss(value, batch.value, batch.target, self.settings.value_clip)
+        share = shares(batch.counts, self.settings.shares_critic)
+        return share * loss, _means({"loss/value": loss}, batch.counts)
 
     @captured_with_autograd
     def descend(self, lr: Tensor, entropy_weight: Tensor, rows: Tensor) -> list[Tensor]:
         """Move all networks by a minibatch, given as rows of `Packing`; return the metrics."""
         assert self._packing is not None
-        loss, metrics = self.losses(self._packing.samples(rows), entropy_weight)
+        batch = self._packing.samples(rows)
+        loss, metrics = self.actor_loss(batch, entropy_weight)
         if self.settings.target_kl is not None:
             # A replica that has gone far enough stays where it is until the next rollout.
             far = metrics["loss/kl"].mean(1, keepdim=True) > self.settings.target_kl
             self._waits.masked_fill_(far, 1.0)
-        # Of the sum: a mean would divide every replica's gradient by the number of replicas.
-        rows_of_networks = list(self.networks.rows.values())
-        gradients = torch.autograd.grad(loss, rows_of_networks, torch.ones_like(loss))
-        with torch.no_grad():
-            for (name, optimiser), gradient in zip(self.optimisers.items(), gradients, strict=True):
-                norm = optimiser.step(gradient, lr, self._waits)
-                metrics[f"loss/{name}_gradient"] = norm.view(len(self.seeds), -1).mean(1)
+        metrics["loss/actor_gradient"] = self._move("actor", loss, lr)
+        loss, critic_metrics = self.critic_loss(batch)
+        metrics |= critic_metrics | {"loss/critic_gradient": self._move("critic", loss, lr)}
         self._tags = list(metrics)
         return list(metrics.values())
+
+    def _move(self, name: str, loss: Tensor, lr: Tensor) -> Tensor:
+        """Descend the sum of `loss` by one of the networks; return the gradient's length [R]."""
+        # A mean would divide every replica's gradient by the number of replicas.
+        rows = self.networks.rows[name]
+        (gradient,) = torch.autograd.grad(loss, rows, torch.ones_like(loss))
+        with torch.no_grad():
+            norm = self.optimisers[name].step(gradient, lr, self._waits)
+            return norm.view(len(self.seeds), -1).mean(1)
 
     def learn(self, rollout: Rollout, reward: Tensor) -> Metrics:
         """Improve policies and critics by a rollout whose rewards are `reward` [R, T, E, N]."""
@@ -243,6 +250,12 @@ class PPOPolicy(Sampling):
     ):
         super().__init__(logits, stream)
         self.value = value
+
+
+def _means(parts: Metrics, counts: Tensor) -> Metrics:
+    """Return the means [R, N] of parts [R, B, N, 1] over the samples that count."""
+    share = shares(counts, shared=False)
+    return {tag: (share * part.detach()).sum((1, 3)) for tag, part in parts.items()}
 
 
 def _logits_of(networks: ActorCritic) -> Callable[[Step], Tensor]:

@@ -44,17 +44,13 @@ class Stacked(torch.nn.Module):
     room for dead units; what stands there changes no output, and its gradient is zero.
     """
 
-    def __init__(self, initial: Tensor, live: Shapes, shapes: Shapes, *, pairs_lone: bool = True):
-        """Take rows [M, P] for matrices of shapes `live`, which are placed into those of `shapes`.
-
-        `pairs_lone` False spares the work of `num_rows`: a lone member then takes half the time, and
-        its last bits are others than in company.
-        """
+    def __init__(self, initial: Tensor, live: Shapes, shapes: Shapes):
+        """Take rows [M, P] for matrices of shapes `live`, which are placed into those of `shapes`."""
         super().__init__()
         self.rows = torch.nn.Parameter(widened(initial, live, shapes))
         """[M, P with dead units]."""
         self._shapes = shapes
-        self.num_rows = max(2, len(initial)) if pairs_lone else len(initial)
+        self.num_rows = max(2, len(initial))
         """How many members `matrices` has: a lone one twice, since torch multiplies it otherwise."""
         is_live = widened(torch.ones_like(initial[:1]), live, shapes).bool()
         self._is_live: Tensor
@@ -85,7 +81,6 @@ class MLP(Stacked):
         activation: Activation = "relu",
         initial: Initial = "xavier",
         last_gain: float = 1.0,
-        pairs_lone: bool = True,
     ):
         """Draw initial weights by `seeds` and `name`; biases are zero. `sizes` is [I, hidden.., J].
 
@@ -106,7 +101,7 @@ class MLP(Stacked):
             for weight in hidden:
                 weight.mul_(math.sqrt(2))
         last.mul_(last_gain)
-        super().__init__(rows, live, shapes, pairs_lone=pairs_lone)
+        super().__init__(rows, live, shapes)
         self.activation: Activation = activation
         self._dead_inputs, self._num_outputs = rounded(inputs) - inputs, outputs
 

@@ -25,14 +25,30 @@ class MemberAdam:
         `waits` [R, 1] is 0.0, or 1.0 where a replica's members stay as they are, moments included.
         `lr` is a number in a tensor.
         """
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        norm = gradient.square().sum(1, keepdim=True).sqrt_()
         if self._max_norm is not None:
             gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
         self._steps.add_(1).view(len(waits), -1).sub_(waits)
         parts = (self._rows, gradient, self._first, self._second, self._steps)
-        replicas = zip(*(part.chunk(len(waits)) for part in parts), waits.unbind(), strict=True)
-        for *tensors, steps, wait in replicas:
-            _adam(*tensors, steps[0], lr, wait)
+        for replica, wait in enumerate(waits):
+            rows, grad, first, second, steps = (part.chunk(len(waits))[replica] for part in parts)
+            torch._fused_adam_(  # pyright: ignore  (torch.optim's own call; not in the stubs)
+                [rows],
+                [grad],
+                [first],
+                [second],
+                [],
+                [steps[0]],
+                lr=lr,
+                beta1=0.9,
+                beta2=0.999,
+                weight_decay=0.0,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+                # Where a gradient is said to be infinite, nothing moves.
+                found_inf=wait,
+            )
         return norm
 
     def state_dict(self) -> StateDict:
@@ -44,32 +60,3 @@ class MemberAdam:
         self._first.copy_(state["first"])
         self._second.copy_(state["second"])
         self._steps.copy_(state["steps"])
-
-
-def _adam(
-    rows: Tensor,
-    gradient: Tensor,
-    first: Tensor,
-    second: Tensor,
-    steps: Tensor,
-    lr: Tensor,
-    waits: Tensor,
-) -> None:
-    """Move a replica's rows, if `waits` is 0.0."""
-    torch._fused_adam_(  # pyright: ignore  (torch.optim's own call; not in the stubs)
-        [rows],
-        [gradient],
-        [first],
-        [second],
-        [],
-        [steps],
-        lr=lr,
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=0.0,
-        eps=1e-8,
-        amsgrad=False,
-        maximize=False,
-        # Where a gradient is said to be infinite, nothing moves.
-        found_inf=waits,
-    )

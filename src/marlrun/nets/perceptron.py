@@ -8,7 +8,7 @@ Shapes: M members, B batch, I inputs, J outputs, P parameters of a member.
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -30,7 +30,8 @@ Layers = list[tuple[Tensor, Tensor]]
 class Perceptron(MLP):
     """x [M, B, I] -> y [M, B, J], as `nets.module.MLP` in about half of the time.
 
-    Dead units are dead from the beginning, so their gradients are zero and they stay dead.
+    Who needs gradients of gradients takes `MLP`: here they are constants. Dead units are dead from the
+    beginning, so their gradients are zero and they stay dead.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,8 +39,7 @@ class Perceptron(MLP):
         arguments = x.contiguous(), self.rows, self._shapes, self.activation
         if not torch.is_grad_enabled():
             return _evaluated(*arguments)[..., : self._num_outputs]
-        y: Any = _Differentiable.apply(*arguments, self._num_outputs)
-        return y
+        return cast(Tensor, _Differentiable.apply(*arguments, self._num_outputs))
 
 
 class _Differentiable(torch.autograd.Function):
@@ -62,7 +62,9 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
+    def backward(  # pyright: ignore  (the decorator hides the names of arguments)
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, Tensor, None, None, None]:
         """Return the gradients by x and by the rows."""
         rows, x, *hidden = ctx.saved_tensors
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
@@ -134,7 +136,9 @@ def _evaluated(x: Tensor, rows: Tensor, shapes: Shapes, activation: Activation) 
     room = _room(layers[:-1], len(x[turns[0]]), length)
     for turn in turns:
         layers = _layers(rows[turn], shapes)
-        for inputs, outputs in zip(x[turn].split(length, 1), y[turn].split(length, 1), strict=True):
+        for start in range(0, batch, length):
+            piece = slice(start, start + length)
+            inputs, outputs = x[turn, piece], y[turn, piece]
             hidden = [part[:, : inputs.shape[1]] for part in room]
             _forward(layers, [inputs, *hidden, outputs], activation)
     return y
