@@ -5,11 +5,11 @@ import torch
 
 from marlrun.data.samples import Packing, Samples, shuffled
 
-R, S, N, O, A = 2, 7, 3, 4, 5
+R, S, N, FEATURES, A = 2, 7, 3, 4, 5
 
 
 def make(state=None, allowed=None) -> Samples:
-    obs = torch.randn(R, S, N, O)
+    obs = torch.randn(R, S, N, FEATURES)
     action = torch.randint(A, (R, S, N, 1))
     numbers = torch.randn(5, R, S, N, 1).unbind()
     sight = obs if state is None else torch.randn(R, S, state)
@@ -24,7 +24,7 @@ def test_rows_hold_samples_exactly(state, masks):
     samples = make(state, allowed)
     packing = Packing(samples)
     rows = packing.rows(samples)
-    assert rows.shape == (R, S, N * O + (state or 0) + 6 * N + (N * A if masks else 0))
+    assert rows.shape == (R, S, N * FEATURES + (state or 0) + 6 * N + (N * A if masks else 0))
     for part, expected in zip(packing.samples(rows), samples, strict=True):
         if expected is None:
             assert part is None
