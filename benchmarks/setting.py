@@ -11,10 +11,11 @@ import yaml
 
 from benchmarks import reference, reference_games
 from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.algos.ppo import PPO
 from marlrun.config.nested import leaves, nested
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.loop import online
-from marlrun.types import Env
+from marlrun.types import Env, Tick
 
 CONF = Path(__file__).parents[1] / "conf"
 CPU = torch.device("cpu")
@@ -48,6 +49,35 @@ def ours(replicas: int = 1, device: torch.device = CPU) -> tuple[DecHDRQN, Call]
     while learner.updates == 0:
         next(ticks)
     return learner, partial(_period, ticks)
+
+
+COPIES, ROLLOUT = 16, 128
+"""Of spread and of its steps, in `ippo`."""
+IPPO = node(
+    "algo",
+    "ippo",
+    share="both",
+    activation="tanh",
+    rollout=ROLLOUT,
+    epochs=4,
+    minibatches=4,
+    gamma=0.99,
+    lr=2.5e-4,
+    lr_final=0.0,
+    anneal_steps=10_000_000,
+    value_clip=0.2,
+    normalise_values=False,
+)
+"""The network and the settings of JaxMARL's baselines/IPPO/config/ippo_ff_mpe.yaml."""
+
+
+def ippo(replicas: int) -> tuple[PPO, Iterator[Tick]]:
+    """Return a learner on spread, 16 copies a replica, and its loop of training."""
+    seeds = range(replicas)
+    env = build_env(node("env", "spread"), seeds, CPU, [], num_envs=COPIES)
+    learner = build_learner(IPPO, env, seeds, CPU, [], env.num_envs, None)
+    assert isinstance(learner, PPO)
+    return learner, online(learner, env, learner.policy(True, seeds), env.reset())
 
 
 def plain() -> tuple[reference.DecHDRQN, Call]:

@@ -222,9 +222,11 @@ def test_ippo_plays_and_learns_in_turn(monkeypatch, replicas):
     rows = ippo.ippo(room("timing").Effort(rounds=1, seconds=0.001))
     assert [row["of"] for row in rows] == [
         f"marlrun, replicas={replicas}",
-        "products of one replica's updates alone",
+        "updates of a replica alone",
+        "their products alone",
     ]
-    assert rows[0]["ratio"] == 1 < rows[1]["ratio"]
+    _, updates, products = (row["env_steps_per_s"] for row in rows)
+    assert 0 < updates < products
 
 
 def test_arithmetic_of_a_minibatch():
