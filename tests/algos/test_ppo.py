@@ -245,3 +245,14 @@ def test_policies_act_by_the_moments_of_now():
     logits = policy._logits(step)
     assert learner.networks.obs_moments.state_dict()["count"].min() > 0
     torch.testing.assert_close(logits, learner.networks.logits(step.obs).detach())
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("share", ["none", "both"])
+def test_with_large_minibatches_a_replica_learns_the_same_to_the_last_bit(monkeypatch, share):
+    """Members take turns then."""
+    monkeypatch.setitem(make.__globals__, "COPIES", 150)
+    together = trained([3, 4], length=9, share=share).networks.rows
+    for index, seed in enumerate([3, 4]):
+        for name, rows in trained([seed], length=9, share=share).networks.rows.items():
+            assert torch.equal(together[name][len(rows) * index : len(rows) * (index + 1)], rows)
