@@ -392,6 +392,7 @@ def test_modes_hand_over_what_was_typed(marlrun, monkeypatch):
         "plugins": [],
         "changes": {"env": {}, "graph": {}},
         "guests": {},
+        "rotate": 0,
     }
     assert resumed == ((Path("run"), 9, ["email"], None), {})
     assert [path.name for path in Path.cwd().iterdir()] == ["run"]

@@ -11,7 +11,8 @@ from graphs.graphs_at_hand import node
 from runner.fakes import SteadyPolicy
 from runner.test_elsewhere import NETWORKED, evaluate, files_in, steady, stored, trained
 
-from marlrun.runner.team import Guest, Player, Team, TeamPolicy
+from marlrun.runner.team import Guest, Player, RolledPolicy, Team, TeamPolicy
+from marlrun.types import Step as GameStep
 
 CONF = Path(__file__).parents[2] / "conf"
 RANDOM = {"_target_": "marlrun.algos.random.Random"}
@@ -144,10 +145,75 @@ def test_replicas_play_with_replicas(tmp_path):
     host = trained(tmp_path / "host", greedy, game, replicas=12)
     guest = trained(tmp_path / "guest", greedy, game, replicas=12, seed=50)
     own, others = (evaluate(run).results["eval/return_mean"] for run in (host, guest))
-    mixed = evaluate(host, guests={"agent_1": Guest(guest)}).results["eval/return_mean"]
-    # 1 + 3 a + b, where a is what the host's first agent plays, b what the guest's second plays.
-    expected = [3 * ((x - 1) // 3) + (y - 1) % 3 + 1 for x, y in zip(own, others, strict=True)]
-    assert mixed == expected and len(set(expected)) > 2
+    for rotate in (0, 1, 11):
+        guests = {"agent_1": Guest(guest)}
+        mixed = evaluate(host, guests=guests, rotate=rotate).results["eval/return_mean"]
+        partners = others[rotate:] + others[:rotate]
+        # 1 + 3 a + b, where a is what the host's first agent plays, b what the guest's second plays.
+        expected = [
+            3 * ((x - 1) // 3) + (y - 1) % 3 + 1 for x, y in zip(own, partners, strict=True)
+        ]
+        assert mixed == expected and len(set(expected)) > 2
+
+
+def test_a_rolled_policy_acts_where_its_replica_plays():
+    """Two of its replicas have other numbers; each sees, and remembers, the game it plays in."""
+
+    class Remembering:
+        def __init__(self):
+            self.seen = torch.zeros(3, 1, 1)
+
+        def __call__(self, step):
+            self.seen = self.seen * ~step.first.unsqueeze(-1) + step.reward
+            return self.seen * torch.tensor([1, 10, 100]).view(3, 1, 1)
+
+        def value(self, step):
+            return step.reward
+
+        def state_dict(self):
+            return {"seen": self.seen}
+
+        def load_state_dict(self, state):
+            self.seen = state["seen"]
+
+    first = torch.tensor([[True], [False], [False]])
+    reward = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)
+    step = GameStep(first, reward, reward, first, first)
+    rolled = RolledPolicy(Remembering(), 1)
+    # Replica 1 plays in the game 0, replica 2 in the game 1, replica 0 in the game 2.
+    assert rolled(step).flatten().tolist() == [10, 200, 3]
+    state = rolled.state_dict()
+    assert rolled(step).flatten().tolist() == [10, 400, 6]
+    rolled.load_state_dict(state)
+    assert rolled(step).flatten().tolist() == [10, 400, 6]
+    assert rolled.value is not None and torch.equal(rolled.value(step), reward)
+    assert RolledPolicy(Counting(1), 1).value is None
+
+
+def test_random_numbers_belong_to_the_replica_of_the_game():
+    asked = []
+
+    class Learner:
+        def policy(self, explore, seeds):
+            asked.append(list(seeds))
+            return Counting(1)
+
+    Team([Player(Learner(), None, 1)], [0, 0]).policy(explore=False, seeds=[3, 4, 5])
+    # Its replica 1 plays in the game 0, whose seed is 3.
+    assert asked == [[5, 3, 4]]
+
+
+def test_a_rotation_needs_guests_and_stays_below_the_number_of_replicas(tmp_path, capsys):
+    host = steady(tmp_path / "host")
+    with pytest.raises(ValueError, match=r"^rotate=1: expected agents.NAME=RUN beside it$"):
+        evaluate(host, rotate=1)
+    guests = {"left": Guest(host)}
+    with pytest.raises(
+        ValueError, match=r"^rotate=2: expected int \[0, 1\], for the run has 2 replicas$"
+    ):
+        evaluate(host, guests=guests, rotate=2)
+    evaluate(host, guests=guests, rotate=1)
+    assert f"elsewhere: agents.left={host}, rotate=1\n" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_a_guest_can_be_named(tmp_path, capsys):

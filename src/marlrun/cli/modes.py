@@ -66,7 +66,7 @@ def evaluate(config: Config, directory: Path, argv: list[str]) -> Outcome:
     from marlrun.runner.evaluate import evaluate_run
     from marlrun.runner.team import Guest
 
-    keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins")
+    keys = ("episodes", "checkpoint", "video", "seed", "device", "threads", "plugins", "rotate")
     settings = {key: config[key] for key in keys}
     guests = {name: Guest(*checkpoint) for name, checkpoint in checkpoints.items()}
     return evaluate_run(run, **settings, changes=changes, guests=guests)

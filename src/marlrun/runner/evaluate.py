@@ -30,7 +30,7 @@ from marlrun.runner.stored import (
     open_run,
     training_env,
 )
-from marlrun.runner.team import Guest, Team, join_guests
+from marlrun.runner.team import Guest, Team, check_rotation, join_guests
 from marlrun.runner.video import check_drawable, record
 from marlrun.streams import derive
 from marlrun.system import capacity
@@ -197,16 +197,18 @@ def evaluate_run(
     plugins: Sequence[str],
     changes: Config | None = None,
     guests: Mapping[str, Guest] | None = None,
+    rotate: int = 0,
 ) -> Outcome:
     """Measure a stored run on fresh episodes and write the results to stdout.
 
     `changes` make another game of its own (see `elsewhere.changed`); `guests` act in the place of
-    agents, by their names. ValueError for whatever is wrong with the directory, the checkpoint, the
-    configuration, a change or a guest.
+    agents, by their names, and replica r plays with their replica r + rotate. ValueError for whatever
+    is wrong with the directory, the checkpoint, the configuration, a change or a guest.
     """
     if video:
         documents.refuse_links_in(directory)
     run = open_run(directory, device, plugins)
+    check_rotation(rotate, len(run.job.seeds), bool(guests))
     moved = move_run(run, changes or {})
     set_up(threads)
     seeds = run.job.seeds if seed is None else range(seed, seed + len(run.job.seeds))
@@ -216,7 +218,7 @@ def evaluate_run(
         check_drawable(game)
     _check_run(game.spec, len(seeds), episodes, block_size(moved.job.env, plugins), run.device)
     learner, path, unit, done = _load_moved(run, moved, game.spec, checkpoint)
-    team = join_guests(run, learner, game.spec, guests) if guests else learner
+    team = join_guests(run, learner, game.spec, guests, rotate) if guests else learner
 
     blocks = evaluate(
         moved.job.env,
@@ -235,7 +237,7 @@ def evaluate_run(
     Health(seeds, game.spec.agent_names).check_metrics(averages, when)
 
     say(f"{path}: {when}, {episodes} fresh episodes a seed")
-    elsewhere = _changes_in_words(run, moved, guests or {})
+    elsewhere = _changes_in_words(run, moved, guests or {}, rotate)
     if elsewhere:
         say(f"elsewhere: {', '.join(elsewhere)}")
     if video:
@@ -252,12 +254,15 @@ def evaluate_run(
     return Outcome("finished", directory, results)
 
 
-def _changes_in_words(run: StoredRun, moved: StoredRun, guests: Mapping[str, Guest]) -> list[str]:
+def _changes_in_words(
+    run: StoredRun, moved: StoredRun, guests: Mapping[str, Guest], rotate: int
+) -> list[str]:
     """Return what differs from the game that a run was trained in, and from its team."""
     return [
         *differences(run.config, moved.config, "env").values(),
         *differences(run.config, moved.config, "graph").values(),
         *(f"agents.{name}={guest}" for name, guest in guests.items()),
+        *([f"rotate={rotate}"] if rotate else []),
     ]
 
 

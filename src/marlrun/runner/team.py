@@ -37,6 +37,8 @@ class Player(NamedTuple):
     learner: AnyLearner
     stream: str | None
     """The name of random numbers of its own; None for those that are given to the team."""
+    shift: int = 0
+    """Its replica r + shift acts in replica r of the game; after the last comes the first."""
 
 
 class Team:
@@ -54,10 +56,45 @@ class Team:
         """
         policies: dict[int, Policy] = {}
         for turn in sorted(set(self._turns)):
-            learner, stream = self._players[turn]
+            learner, stream, shift = self._players[turn]
             own_seeds = [derive(seed, stream) for seed in seeds] if stream else seeds
-            policies[turn] = learner.policy(explore, own_seeds)
+            # Random numbers belong to a replica of the game, whoever acts there.
+            rolled = [own_seeds[index - shift] for index in range(len(own_seeds))]
+            policy = learner.policy(explore, rolled)
+            policies[turn] = RolledPolicy(policy, shift) if shift else policy
         return TeamPolicy(policies, self._turns)
+
+
+class RolledPolicy:
+    """The policy's replica r + shift acts in replica r of the game; after the last comes the first."""
+
+    def __init__(self, policy: Policy, shift: int):
+        """Take the policy of all replicas, and a shift that is smaller than their number."""
+        self._policy, self._shift = policy, shift
+        value: Any = getattr(policy, "value", None)
+        self.value: Callable[[Step], Tensor] | None = (
+            None if value is None else lambda step: self._back(value(self._rolled(step)))
+        )
+        """The returns that are anticipated, [R, E, N]; None unless the policy anticipates some."""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return actions [R, E, N] and advance the policy's memory."""
+        return self._back(self._policy(self._rolled(step)))
+
+    def _rolled(self, step: Step) -> Step:
+        fields = (None if x is None else x.roll(self._shift, 0) for x in step)
+        return Step(*fields)  # pyright: ignore[reportArgumentType]
+
+    def _back(self, answer: Tensor) -> Tensor:
+        return answer.roll(-self._shift, 0)
+
+    def state_dict(self) -> StateDict:
+        """Return the policy's state, by its own replicas."""
+        return self._policy.state_dict()
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Take back what `state_dict` returned."""
+        self._policy.load_state_dict(state)
 
 
 class TeamPolicy:
@@ -92,13 +129,23 @@ class TeamPolicy:
             policy.load_state_dict(state[str(turn)])
 
 
+def check_rotation(rotate: int, replicas: int, has_guests: bool) -> None:
+    """Raise ValueError unless replica r can play with replica r + rotate of some guest."""
+    if rotate and not has_guests:
+        raise ValueError(f"rotate={rotate}: expected agents.NAME=RUN beside it")
+    if rotate >= replicas:
+        expected = f"expected int [0, {replicas - 1}], for the run has {replicas} replicas"
+        raise ValueError(f"rotate={rotate}: {expected}")
+
+
 def join_guests(
-    host: StoredRun, learner: AnyLearner, game: Spec, guests: Mapping[str, Guest]
+    host: StoredRun, learner: AnyLearner, game: Spec, guests: Mapping[str, Guest], rotate: int = 0
 ) -> Team:
     """Return the team of a run, in which the policies of `guests` act in the place of some agents.
 
-    Replica r of the run plays with replica r of every guest. ValueError, in one line that names the
-    agent, if there is no such agent, or if a guest's run is no good or does not fit.
+    Replica r of the run plays with replica r + rotate of every guest, after the last with the first.
+    ValueError, in one line that names the agent, if there is no such agent, or if a guest's run is
+    no good or does not fit.
     """
     players, turns = [Player(learner, None)], [0] * game.num_agents
     index_of: dict[Guest, int] = {}
@@ -109,14 +156,14 @@ def join_guests(
                 raise ValueError(f"no such agent, expected {' | '.join(game.agent_names)}{guess}")
             if guest not in index_of:
                 index_of[guest] = len(players)
-                players.append(_load_guest(guest, host, game))
+                players.append(_load_guest(guest, host, game, rotate))
         except ValueError as error:
             raise ValueError(f"agents.{name}={guest}: {error}") from error
         turns[game.agent_names.index(name)] = index_of[guest]
     return Team(players, turns)
 
 
-def _load_guest(guest: Guest, host: StoredRun, game: Spec) -> Player:
+def _load_guest(guest: Guest, host: StoredRun, game: Spec, rotate: int) -> Player:
     run = open_run(guest.directory, host.device.type, host.plugins)
     replicas, expected = len(run.job.seeds), len(host.job.seeds)
     if replicas != expected:
@@ -130,4 +177,4 @@ def _load_guest(guest: Guest, host: StoredRun, game: Spec) -> Player:
     learner, path, unit, done = load_learner(run, env, guest.checkpoint)
     say(f"guest {path}: {singular(unit)} {done}")
     target = run.job.algo["_target_"]
-    return Player(learner, None if target == host.job.algo["_target_"] else target)
+    return Player(learner, None if target == host.job.algo["_target_"] else target, rotate)
