@@ -21,6 +21,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import jax  # noqa: E402
+import jax.experimental  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402
@@ -101,9 +102,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="other settings")
     options = parser.parse_args()
     sys.path.insert(0, str(options.checkout))
-    import wandb
-
-    wandb.init(mode="disabled")
+    # What the scripts log computes with jax while jax computes: on one thread they may wait forever.
+    jax.experimental.io_callback = lambda *_: None
     peer = {"ippo": ippo, "mappo": mappo}[options.script]()
     settings = yaml.safe_load((options.checkout / "baselines" / peer.settings).read_text())
     changes = {
