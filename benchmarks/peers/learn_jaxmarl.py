@@ -3,7 +3,7 @@
     python -m benchmarks.peers.learn_jaxmarl CHECKOUT --script ippo --steps 4000000
 
 CHECKOUT is a working copy of JaxMARL, whose scripts are run with their own settings; what is typed
-here is ours. Needs jaxmarl 0.2.0, distrax, hydra-core, wandb (which stays disabled) and mpe2. JaxMARL's
+here is ours. Needs jaxmarl 0.2.0, distrax, hydra-core, wandb (imported, never used) and mpe2. JaxMARL's
 spread has the observations, the physics and the rewards of mpe2's, so that policies need no change; its
 episodes are a step longer.
 """
