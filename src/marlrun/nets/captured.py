@@ -169,6 +169,8 @@ def _again(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) 
         return partial(result.copy_, args[0])
     if "zeros" in name:
         return result.zero_
+    if "ones" in name:
+        return partial(result.fill_, 1)
     calls = [partial(binding, *args, **kwargs, out=result) for binding in bindings]
     calls += _into(func, args, kwargs, results)
     calls += [partial(_copy, results, partial(f, *args, **kwargs)) for f in (*bindings, func)]
