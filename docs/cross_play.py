@@ -170,6 +170,8 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
+        if options.episodes < 1:
+            raise ValueError(f"--episodes {options.episodes}: expected a number of at least 1")
         run = open_run(options.run, "cpu", [])
         if not run.job.env["_target_"].endswith(".Push") or len(run.job.seeds) < 2:
             raise ValueError(f"{options.run}: expected a run on env=push with two seeds or more")

@@ -117,6 +117,10 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
+        if options.episodes < 2:
+            raise ValueError(
+                f"--episodes {options.episodes}: expected at least 2, so that there is another episode"
+            )
         run = open_run(options.run, "cpu", [])
         if not run.job.env["_target_"].endswith(".SpeakerListener"):
             raise ValueError(f"{options.run}: expected a run on env=speaker_listener")

@@ -65,9 +65,19 @@ def difference(run: Run, other: Run, metric: str) -> Estimate:
 
 
 def distance(run: Run, scale: str) -> float:
-    """Return a number as it is, or the distance of two exact values "A-B"; NaN where there are none."""
-    if "-" not in scale:
-        return float(scale)
+    """Return a number as it is, or the distance of two exact values "A-B"; NaN where there are none.
+
+    ValueError unless the number is finite and above 0.
+    """
+    try:
+        number = float(scale)
+    except ValueError:
+        if scale.count("-") != 1:
+            raise ValueError(f"--scale {scale}: expected A-B, or a number above 0") from None
+    else:
+        if not 0 < number < np.inf:
+            raise ValueError(f"--scale {scale}: expected a number above 0")
+        return number
     high, low = ((run.record.get("exact") or {}).get(name, np.nan) for name in scale.split("-"))
     return high - low
 

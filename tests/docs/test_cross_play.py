@@ -59,3 +59,6 @@ def test_the_script_prints_three_tables_and_refuses_other_runs(tmp_path, capsys)
         with pytest.raises(SystemExit, match=r"^cross_play: "):
             CROSS_PLAY["main"]([str(word) for word in words])
     assert "run=" not in capsys.readouterr().out
+    line = "^cross_play: --episodes 0: expected a number of at least 1$"
+    with pytest.raises(SystemExit, match=line):
+        CROSS_PLAY["main"]([str(path), "--episodes", "0"])

@@ -70,3 +70,10 @@ def test_another_game_is_refused(tmp_path):
     path = trained(tmp_path / "run", RANDOM, stored("spread"))
     with pytest.raises(SystemExit, match=r"^language: .*: expected a run on env=speaker_listener$"):
         LANGUAGE["main"]([str(path)])
+
+
+def test_a_single_episode_has_no_other_to_be_mixed_up_with(run):
+    for episodes in ("1", "0", "-1"):
+        line = f"^language: --episodes {episodes}: expected at least 2, so that there is another"
+        with pytest.raises(SystemExit, match=line):
+            LANGUAGE["main"]([str(run.directory), "--episodes", episodes])

@@ -115,5 +115,9 @@ def test_runs_are_compared_seed_by_seed(tmp_path: Path):
     # .1 and -.1: mean 0, sd .1414 / sqrt 2 = .1, times t(.975, 1) = 12.706
     assert found[:3] == pytest.approx((0.0, -1.2706, 1.2706), abs=1e-4)
     assert PAIRED["distance"](run, "optimum-selfish") == 1.0
+    assert PAIRED["distance"](run, "0.253") == 0.253 and PAIRED["distance"](run, "1e-3") == 0.001
+    for scale in ("0", "-0.2", "nan", "inf", "word", "a-b-c"):
+        with pytest.raises(ValueError, match=f"^--scale {scale}: expected .*number above 0$"):
+            PAIRED["distance"](run, scale)
     with pytest.raises(ValueError, match="no two runs differ"):
         PAIRED["pairs"](runs[:1], "algo.mixing.communication", "central")
