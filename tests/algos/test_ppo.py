@@ -106,6 +106,39 @@ def test_a_replica_learns_the_same_alone_and_in_company(changes):
             torch.testing.assert_close(part, own_rows, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("agents", [1, 3])
+def test_probabilities_have_the_same_last_bits_alone_and_in_company(agents):
+    """Sizes that no vector of 8 or 16 numbers divides."""
+    spec = Spec(agents, ("a", "b", "c")[:agents], (3,) * agents, (5,) * agents, 3, 1.0)
+    obs = torch.randn(3, 501, agents, 3)
+
+    def learned(seeds, obs):
+        networks = make(seeds, spec, share="policy").networks
+        log_pi = networks.log_pi(obs, None)
+        (gradient,) = torch.autograd.grad((log_pi * log_pi.exp()).sum(), networks.rows["actor"])
+        return log_pi, gradient
+
+    together = learned([3, 4, 5], obs)
+    for index, seed in enumerate([3, 4, 5]):
+        alone = learned([seed], obs[index : index + 1])
+        for part, of_all in zip(alone, together, strict=True):
+            assert torch.equal(part[0], of_all[index])
+
+
+def test_a_critic_is_clipped_around_what_it_puts_out_though_the_moments_have_moved():
+    untrained = make([3]).networks.rows["critic"]
+    learners = [make([3], value_clip=clip, epochs=1, minibatches=1) for clip in (0.2, None)]
+    for learner in learners:
+        for start, action, after in steps([3], SPEC, 5):
+            learner.observe(start, action, after._replace(reward=after.reward - 20))
+            learner.update()
+    clipped, free = (learner.networks.rows["critic"] for learner in learners)
+    # Nothing is clipped at the first step of a rollout.
+    assert torch.equal(clipped, free)
+    assert not torch.equal(clipped, untrained)
+
+
 def test_a_replica_that_has_gone_too_far_waits_and_the_others_do_not():
     free, held = trained([3, 4]), trained([3, 4], target_kl=1e-9)
     assert not torch.equal(free.networks.rows["actor"], held.networks.rows["actor"])

@@ -46,14 +46,30 @@ def test_without_gradients_values_are_the_same(batch):
 @pytest.mark.parametrize("sizes", [[7, 25, 1], [18, 64, 64, 5]])
 @pytest.mark.parametrize("batch", [TURNS, TURNS + 3])
 def test_of_a_large_batch_a_replica_learns_alone_as_in_company(sizes, batch):
-    x, grad = torch.randn(3, 2, batch, sizes[0]), torch.randn(3, 2, batch, sizes[-1])
-    company = make(Perceptron, sizes, seeds=[3, 4, 5], activation="tanh")
-    of_all = learned(company, x.flatten(0, 1), grad.flatten(0, 1))
+    assert_same_alone(sizes, 2, batch)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("sizes", [[1, 9, 5], [1, 20, 5]])
+def test_a_lone_member_with_a_lone_input_learns_as_in_company(sizes):
+    assert_same_alone(sizes, 1, 173)
+
+
+def assert_same_alone(sizes, agents, batch):
+    x = torch.randn(3, agents, batch, sizes[0])
+    grad = torch.randn(3, agents, batch, sizes[-1])
+
+    def of(seeds, x, grad):
+        net = Perceptron(sizes, seeds, agents, CPU, name="policy", activation="tanh")
+        # Biases are not zero after the first step.
+        net.rows.data += 0.1 * net._is_live
+        return learned(net, x.flatten(0, 1), grad.flatten(0, 1))
+
+    company = of([3, 4, 5], x, grad)
     for replica, seed in enumerate((3, 4, 5)):
-        net = make(Perceptron, sizes, seeds=[seed], activation="tanh")
-        alone = learned(net, x[replica], grad[replica])
-        for part, all_parts in zip(alone, of_all, strict=True):
-            assert torch.equal(part, all_parts[2 * replica : 2 * replica + 2])
+        alone = of([seed], x[replica : replica + 1], grad[replica : replica + 1])
+        for part, of_all in zip(alone, company, strict=True):
+            assert torch.equal(part, of_all[agents * replica : agents * (replica + 1)])
 
 
 def test_dead_units_stay_dead():

@@ -182,8 +182,10 @@ class PPO:
         action, counts, value, advantage = (column.unsqueeze(-1) for column in columns)
         target = advantage + value
         if networks.value_moments is not None:
+            # By the moments that it was restored by: a clipped V stays near what the critic puts out.
+            value = networks.value_moments.normalise(value)
             networks.value_moments.add(target, counts)
-            target, value = (networks.value_moments.normalise(x) for x in (target, value))
+            target = networks.value_moments.normalise(target)
         allowed = samples.action_mask
         log_pi = networks.log_pi(obs, allowed).gather(-1, action)
         advantage = normalised(advantage, counts, self.settings.shares_policy)

@@ -84,9 +84,10 @@ class ActorCritic:
 
     def log_pi(self, seen: Tensor, allowed: Tensor | None) -> Tensor:
         """Return log pi(. | o) [R, B, N, A] of what policies see."""
-        # Not along the last axis: with a few actions there torch takes several times as long.
-        logits = self._logits(seen, allowed).movedim(-1, 0)
-        return logits.log_softmax(0).movedim(0, -1)
+        # Not along the last axis: with a few actions there torch takes several times as long. Replicas
+        # stay before it, or the last bits would depend on which of them ends a vector of 16 numbers.
+        logits = self._logits(seen, allowed).movedim(-1, 1)
+        return logits.log_softmax(1).movedim(1, -1)
 
     def values(self, sight: Tensor) -> Tensor:
         """Return V [R, B, N] of what critics see, not normalised."""

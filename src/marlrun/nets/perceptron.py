@@ -36,6 +36,9 @@ class Perceptron(MLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y [M, B, J]."""
+        if x.shape[-1] == 1:
+            # A lone member would multiply a lone column otherwise than members in company.
+            x = torch.nn.functional.pad(x, (0, self._dead_inputs))
         arguments = x.contiguous(), self.rows, self._shapes, self.activation
         if not torch.is_grad_enabled():
             return _evaluated(*arguments)[..., : self._num_outputs]
