@@ -1,5 +1,6 @@
 """PPO: what a replica does belongs to it alone, and small games are solved."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -235,6 +236,17 @@ def test_it_goes_on_from_its_state_amid_a_rollout():
         second.update()
     assert torch.equal(whole.networks.rows["actor"], second.networks.rows["actor"])
     assert torch.equal(whole.networks.rows["critic"], second.networks.rows["critic"])
+
+
+def test_a_copy_learns_as_the_original():
+    learner = trained([3, 4], length=10)
+    twin = deepcopy(learner)
+    for transition in steps([3, 4], SPEC, 8):
+        for one in (learner, twin):
+            one.observe(*transition)
+            one.update()
+    for name, rows in learner.networks.rows.items():
+        assert torch.equal(rows, twin.networks.rows[name])
 
 
 @pytest.mark.parametrize(

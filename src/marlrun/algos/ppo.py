@@ -275,10 +275,10 @@ def _check_room(
     spec: Spec, replicas: int, num_envs: int, device: torch.device, settings: PPOSettings
 ) -> None:
     """Raise ValueError if the memory cannot hold a rollout."""
-    # The steps as they come, stacked, and shuffled.
+    # The steps as they come, stacked, copied for `prepare`, as networks see them, and as rows.
     steps = capacity.of_steps(spec, replicas, num_envs * settings.rollout)
     keys = f"algo.rollout={settings.rollout} env.num_envs={num_envs} replicas={replicas}"
-    capacity.check(3 * steps, device, keys)
+    capacity.check(5 * steps, device, keys)
 
 
 def _check(num_envs: int, settings: PPOSettings) -> None:

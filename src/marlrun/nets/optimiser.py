@@ -15,7 +15,7 @@ class MemberAdam:
 
     def __init__(self, rows: torch.nn.Parameter, max_norm: float | None):
         """Take the parameter, and the length to which a member's gradient is clipped."""
-        self._rows, self._max_norm = rows.data, max_norm
+        self._rows, self._max_norm = rows, max_norm
         self._first, self._second = torch.zeros_like(rows.data), torch.zeros_like(rows.data)
         self._steps = torch.zeros(len(rows), 1, device=rows.device)
 
@@ -29,7 +29,7 @@ class MemberAdam:
         if self._max_norm is not None:
             gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
         self._steps.add_(1).view(len(waits), -1).sub_(waits)
-        parts = (self._rows, gradient, self._first, self._second, self._steps)
+        parts = (self._rows.data, gradient, self._first, self._second, self._steps)
         for replica, wait in enumerate(waits):
             rows, grad, first, second, steps = (part.chunk(len(waits))[replica] for part in parts)
             torch._fused_adam_(  # pyright: ignore  (torch.optim's own call; not in the stubs)
