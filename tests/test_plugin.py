@@ -59,6 +59,17 @@ def test_reinforce_learns_coordination_by_the_command_line(tmp_path):
     assert json.loads(measured.stdout.splitlines()[-1])["eval/return_mean"] >= 1.9
 
 
+def test_settings_of_a_game_for_all_algorithms_are_named(tmp_path):
+    chosen = ["--config-dir", str(PACKAGE / "conf"), "algo=reinforce", "plugins=[mymarl]"]
+    few = ["env_steps=0", "eval.final_episodes=1", "eval.episodes=1"]
+    for env, settings in (
+        ("push", "tuned for reinforce on push by conf/tuned/any/algo_push.yaml"),
+        ("spread", "nothing is tuned for reinforce on spread: general defaults"),
+    ):
+        done = marlrun(*chosen, f"env={env}", *few, f"hydra.run.dir={tmp_path / env}")
+        assert f"settings: {settings}" in done.stderr.splitlines(), done.stderr
+
+
 def test_the_corridor_is_solved_by_the_command_line():
     chosen = ["--config-dir", str(PACKAGE / "conf"), "mode=exact", "env=corridor"]
     done = marlrun(*chosen, "env.length=2", "env.slip=0", "env.horizon=1", "plugins=[mymarl]")

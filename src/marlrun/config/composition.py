@@ -17,21 +17,27 @@ def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
     """Return a job's resolved configuration without Hydra's node, with a further key `choices`.
 
     `choices` names the option of each of the `groups`; `choices.tuned` is the file with settings for
-    this algorithm and environment, None if there is none. ValueError if the run's name could be the
-    path of another directory.
+    this algorithm and environment, or else for all algorithms in it, None if there is neither.
+    ValueError if the run's name could be the path of another directory.
     """
     options = cfg.hydra.runtime.choices
     choices = {group: options[group] for group in groups if options.get(group) is not None}
     # Hydra also names an optional file that does not exist.
-    tuned = GlobalHydra.instance().config_loader().get_group_options("tuned")
-    choices["tuned"] = options[_TUNED] if options.get(_TUNED) in tuned else None
+    loader = GlobalHydra.instance().config_loader()
+    pair, game = options.get(_TUNED), options.get(_TUNED_FOR_ALL)
+    if pair in loader.get_group_options("tuned"):
+        choices["tuned"] = pair
+    elif game in loader.get_group_options("tuned/any"):
+        choices["tuned"] = f"any/{game}"
+    else:
+        choices["tuned"] = None
     config = plain(cfg)
     _check_name(config["name"])
     return config | {"choices": choices}
 
 
-_TUNED = "tuned@_global_"
-"""How Hydra records the choice of the defaults list in conf/config.yaml."""
+_TUNED, _TUNED_FOR_ALL = "tuned@_global_", "tuned/any@_global_"
+"""How Hydra records the choices of the defaults list in conf/config.yaml."""
 
 
 def _check_name(name: str | None) -> None:
