@@ -27,6 +27,13 @@ def test_normalised_by_hand():
     assert normalised(x, counts, shared=False).flatten().tolist() == [-1.0, 1.0, 98.0]
 
 
+@pytest.mark.parametrize("number", [0.1, -7.3, 1000.1])
+@pytest.mark.parametrize("count", [1, 3, 7, 100, 6400])
+def test_equal_numbers_are_normalised_to_zero(number, count):
+    x = torch.full((1, count, 1, 1), number)
+    assert normalised(x, torch.ones_like(x), shared=False).abs().max() < 0.02
+
+
 def test_shares_sum_to_one_and_none_may_count():
     counts = of([1.0, 0.0], [0.0, 0.0])
     assert shares(counts, shared=False).flatten().tolist() == [1.0, 0.0, 0.0, 0.0]

@@ -23,7 +23,9 @@ def mean_and_variance(x: Tensor, counts: Tensor, shared: bool) -> tuple[Tensor, 
 
 
 def normalised(x: Tensor, counts: Tensor, shared: bool) -> Tensor:
-    """Return x [R, B, N, F] with mean 0 and deviation 1."""
+    """Return x [R, B, N, F] with mean 0 and deviation 1; about 0 where all that count are equal."""
+    x = x - mean_and_variance(x, counts, shared)[0]
+    # Once more: of equal numbers only the rounding of their mean is left, which would become 1.
     mean, variance = mean_and_variance(x, counts, shared)
     return (x - mean) / (variance.sqrt() + 1e-8)
 
