@@ -28,7 +28,7 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 class Perceptron(MLP):
-    """x [M, B, I] -> y [M, B, J], as `nets.module.MLP` in about half of the time.
+    """x [M, B, I] -> y [M, B, J], as `nets.module.MLP`; on large batches in about half of the time.
 
     Who needs gradients of gradients takes `MLP`: here they are constants. Dead units are dead from the
     beginning, so their gradients are zero and they stay dead.
