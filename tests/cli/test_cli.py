@@ -421,6 +421,8 @@ def test_exact_ends_in_json(marlrun):
     assert said.code == 0 and said.err == ""
     answer = json.loads(said.out.splitlines()[-1])
     assert answer["optimum"] == 4 and answer["random"] == pytest.approx(2.5)
+    # exp(payoff) in proportion, for it is common to both agents
+    assert answer["lsbre"][1] == pytest.approx([0.2368828, 0.6439143], abs=1e-7)
     assert list(Path.cwd().iterdir()) == []
 
 

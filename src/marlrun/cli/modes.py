@@ -85,7 +85,7 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
 
     That a game cannot be solved is an answer, not a failure.
     """
-    from marlrun.exact import solve, why_not
+    from marlrun.exact import details, solve, why_not
     from marlrun.runner.console import SOLVING, announcing
 
     env, plugins = config["env"], config["plugins"]
@@ -95,8 +95,8 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
         lines = [f"cannot be solved: {why_not(env, plugins)}"]
     else:
         lines = [f"{name:>10}  {value:.6g}" for name, value in values.items()]
-    answer = json.dumps(values or {"optimum": None, "random": None})
-    write("\n".join([*lines, answer]))
+    answer = {"optimum": None, "random": None} if values is None else values | details(env, plugins)
+    write("\n".join([*lines, json.dumps(answer)]))
     return Outcome("finished")
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from marlrun.exact.walks import Unsolvable
 from marlrun.system.errors import with_type
 
-__all__ = ["Unsolvable", "solve", "why_not"]
+__all__ = ["Unsolvable", "details", "solve", "why_not"]
 
 
 def solve(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, float] | None:
@@ -29,6 +29,17 @@ def solve(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, floa
         return _solve(env, plugins)
     except Unsolvable:
         return None
+
+
+def details(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what else can be told of a game that `solve` solves: names and values for JSON.
+
+    The module that solves the game tells it, if it has a function `details`, which takes the same
+    keys.
+    """
+    solver = _solver(env["_target_"], plugins)
+    tell = getattr(importlib.import_module(solver.__module__), "details", None)
+    return {} if tell is None else tell(**{key: env[key] for key in env if key != "_target_"})
 
 
 def why_not(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> str:
