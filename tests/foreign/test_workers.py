@@ -133,7 +133,7 @@ def test_a_game_that_hangs_is_ended_at_once_when_it_is_not_needed_any_more():
         (signal.SIGINT, "Hangs"),
     ],
 )
-def test_no_process_outlives_its_parent(number, name, tmp_path):
+def test_no_process_outlives_its_parent(number, name, tmp_path, hangup):
     code = """
         import sys, time
         sys.path[:0] = PATH
