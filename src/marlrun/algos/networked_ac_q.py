@@ -55,7 +55,7 @@ class NetworkedACQ:
 
     @captured
     def adapt(
-        self, seen: Tensor, own: Tensor, actions: Tensor, reward: Tensor, terminated: Tensor
+        self, seen: Tensor, observed: Tensor, actions: Tensor, reward: Tensor, terminated: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Take steps 2 and 4 to 7 of algorithm 1, in all agents i at once.
 
@@ -70,12 +70,12 @@ class NetworkedACQ:
         # 4. delta^i = r^i - mu^i + Q(s', a'; w^i) - Q(s, a; w^i)
         delta = differential_td(reward, mu, q, next_q, goes_on)
         # 6. A^i = Q(s, a; w^i) - sum_b pi^i(b | s) Q(s, b, a^-i; w^i): before w^i is adapted
-        pi, actor_tape = self.actor.probabilities(own)
+        pi, actor_tape = self.actor.probabilities(observed)
         scores = score(action, pi)
         advantages = advantage(self.critic.own_values(seen[:, :1], action), scores)
         # 5. w~^i = w^i + b_w delta^i grad Q(s, a; w^i)
         self.critic.ascend(tape, critic_step * delta, self.adapted)
-        # 2. mu^i = (1 - b_w) mu^i + b_w r^i
+        # 2. mu^i = (1 - b_w) mu^i + b_w r^i, or a step size of its own (algo.steps.average)
         mu.addcmul_(reward - mu, self.steps.average)
         # 7. theta^i = theta^i + b_theta A^i grad log pi^i(a^i | s)
         self.actor.ascend(actor_tape, (actor_step * advantages).unsqueeze(-1) * scores)
@@ -93,12 +93,12 @@ class NetworkedACQ:
 
     def _learn_from(self, waiting: Transition, next_action: Tensor) -> Metrics:
         """Adapt all agents to a transition, then combine their critics with those of neighbours."""
-        seen, own, action, reward, next_seen, terminated, ended, bootstrap, near = waiting
+        seen, observed, action, reward, next_seen, terminated, ended, bootstrap, near = waiting
         if ended is not None and bootstrap is not None:
             next_action = torch.where(ended, bootstrap, next_action)
         self.updates += 1
         self.steps.set(self.updates)
-        loss, q = self.adapt((seen, next_seen), own, (action, next_action), reward, terminated)
+        loss, q = self.adapt((seen, next_seen), observed, (action, next_action), reward, terminated)
         # 8 and 9. w^i = sum_j c_t(i, j) w~^j, with the neighbours in G_t: those near at s_{t+1}
         self.consensus.mix(self.updates, self.adapted, adjacency=near)
         return self._metrics(loss, q)

@@ -53,7 +53,7 @@ class NetworkedACV:
         self.critic.ascend(tape, critic_step * delta, self.adapted_critic)
         # lambda~^i = lambda^i + b_v (r^i - Rbar(s, a; lambda^i)) grad Rbar(s, a; lambda^i)
         self.model.ascend(model_tape, critic_step * error, self.adapted_model)
-        # mu^i = (1 - b_v) mu^i + b_v r^i
+        # mu^i = (1 - b_v) mu^i + b_v r^i, or a step size of its own (algo.steps.average)
         mu.addcmul_(reward - mu, self.steps.average)
         # theta^i = theta^i + b_theta delta~^i grad log pi^i(a^i | s)
         self.actor.ascend(actor_tape, (actor_step * team_delta).unsqueeze(-1) * score(action, pi))

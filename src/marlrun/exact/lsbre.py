@@ -1,7 +1,7 @@
 """The logistic stochastic best-response equilibrium of a one-shot game.
 
-Yu, Song & Ermon, "Multi-Agent Adversarial Inverse Reinforcement Learning", ICML 2019, definition 2: the
-stationary law of a chain in which agents take turns, and each draws its action anew from
+Yu, Song & Ermon, "Multi-Agent Adversarial Inverse Reinforcement Learning", ICML 2019: the stationary
+law of a chain in which agents take turns, and each draws its action anew from
 softmax(r_i(., a_-i)) given the present actions of the others. Where the game has no potential, the
 law depends on whose turn was last; here agents take turns in their order, and it is the law after
 the last agent.
