@@ -5,12 +5,12 @@ numbers of a sample.
 """
 
 from collections.abc import Iterator
-from itertools import accumulate, pairwise
-from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from marlrun.data.rows import Rows
 
 
 class Samples(NamedTuple):
@@ -47,19 +47,15 @@ class Packing:
         parts = {name: part for name, part in samples._asdict().items() if part is not None}
         if samples.sight is samples.obs:
             del parts["sight"]
-        self._parts = {name: (part.shape[2:], part.dtype) for name, part in parts.items()}
-        sizes = [prod(shape) for shape, _ in self._parts.values()]
-        self._places = list(pairwise(accumulate(sizes, initial=0)))
+        self._rows = Rows(parts)
 
     def rows(self, samples: Samples) -> Tensor:
         """Return samples as rows [R, S, F]; whole numbers up to 2**24 are kept exactly."""
-        return torch.cat([getattr(samples, name).flatten(2) for name in self._parts], 2)
+        return self._rows.pack(samples._asdict())
 
     def samples(self, rows: Tensor) -> Samples:
         """Return the samples that rows [R, B, F] hold."""
-        parts: dict[str, Tensor] = {}
-        for (name, (shape, kind)), place in zip(self._parts.items(), self._places, strict=True):
-            parts[name] = rows[..., slice(*place)].unflatten(-1, shape).contiguous().to(kind)
+        parts = self._rows.unpack(rows)
         return Samples(**{"sight": parts["obs"], "allowed": None} | parts)  # pyright: ignore
 
 
