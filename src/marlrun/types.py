@@ -5,7 +5,7 @@ A actions, S state features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -69,6 +69,37 @@ class Step(NamedTuple):
         return self.terminated | self.truncated
 
 
+class Change(NamedTuple):
+    """What a symmetry of a game makes of what one agent observes and does."""
+
+    features: tuple[int, ...]
+    """Feature k of the new observation is feature `features[k]` of the old one, .."""
+    signs: tuple[int, ...]
+    """.. times `signs[k]`, 1 or -1."""
+    actions: tuple[int, ...]
+    """Action a becomes `actions[a]`."""
+
+
+class Choice(NamedTuple):
+    """Symmetries of a game of which one is chosen; choices of several kinds may follow each other.
+
+    Chosen uniformly, the choices of one name together make a uniform permutation or motion.
+    """
+
+    name: str
+    """What is exchanged (`landmarks`, `others`, `words`), or moved (`arena`)."""
+    elements: tuple[tuple[Change, ...], ...]
+    """Of every element, what it makes of each agent's view; the first one changes nothing."""
+    joint: bool
+    """One element may be applied to the views of all agents at once."""
+    alone: bool
+    """An element may be applied to the view of one agent while the others' stay.
+
+    Where it is False the game stays what it is, and a convention between agents does not: a word
+    would mean another landmark.
+    """
+
+
 @dataclass(frozen=True)
 class Spec:
     """What a learner may know about a game before it plays."""
@@ -94,6 +125,8 @@ class Spec:
     """Size of `Step.state` where it is another; None where there is none, or `num_states`."""
     has_adjacency: bool = False
     """Every `Step` has an `adjacency`, so `graph=positions` can follow it; False: none has."""
+    symmetries: tuple[Choice, ...] = field(default=(), repr=False)
+    """What leaves the game as it is: transitions and rewards, and the law of how episodes begin."""
 
     @property
     def reward_weight(self) -> float:

@@ -14,6 +14,7 @@ from marlrun.envs.particle.physics import RULES, RuleSet
 from marlrun.envs.particle.picture import draw_scene
 from marlrun.envs.particle.rows import Number, Rows
 from marlrun.envs.particle.snapshot import snapshot
+from marlrun.envs.particle.symmetry import Kind, choices
 from marlrun.envs.particle.world import World
 from marlrun.nets.captured import captured
 from marlrun.streams import Stream
@@ -46,8 +47,12 @@ class ParticleGame:
         horizon: int | None,
         discount: float,
         continuing: bool = False,
+        symmetries: Sequence[Kind] = (),
     ):
-        """`pairs` are bodies whose distance the scenario asks for; `horizon` None is the rules' own."""
+        """`pairs` are bodies whose distance the scenario asks for; `horizon` None is the rules' own.
+
+        `symmetries` say what leaves the scenario as it is (`symmetry.choices`).
+        """
         self.num_envs = num_envs
         self._title = f"{type(self).__module__.rpartition('.')[2]}, {rules}'s rules"
         rows = Rows(agents, landmarks, has_goal)
@@ -60,6 +65,7 @@ class ParticleGame:
             horizon=RULES[rules].horizon if horizon is None else horizon,
             discount=discount,
             continuing=continuing,
+            symmetries=choices(symmetries, rows, agents, seen, RULES[rules]),
         )
         capacity.check_steps(self.spec, len(seeds), num_envs, device)
         self.world = World(

@@ -55,6 +55,7 @@ class Push(ParticleGame):
             pairs=[(ADVERSARY, goal), (GOOD, goal)],
             horizon=horizon,
             discount=discount,
+            symmetries=("landmarks", "arena"),
         )
 
     def _observed(self, rows: Rows, agent: int) -> list[Number]:

@@ -37,6 +37,8 @@ class Rows:
         num_marks = len(landmarks) * has_goal
         self.sizes = (2 * len(self.movers), 2 * self.num_bodies, num_words, num_marks, 1)
         self.count = sum(self.sizes)
+        self.first_word = sum(self.sizes[:2])
+        self._num_landmarks, self._first_mark = len(landmarks), sum(self.sizes[:3])
 
     def velocities(self, agents: Iterable[int]) -> list[Number]:
         """Return the velocities of agents, x and y of each in turn."""
@@ -57,16 +59,31 @@ class Rows:
 
     def words(self) -> list[Number]:
         """Return the messages that were sent in the last step, one-hot."""
-        first = sum(self.sizes[:2])
-        return [{row: 1} for row in range(first, first + self.sizes[2])]
+        return [{row: 1} for row in range(self.first_word, self.first_word + self.sizes[2])]
 
     def by_goal(self, landmark: int, otherwise: float, gain: float) -> Number:
         """Return a number that is `otherwise`, and larger by `gain` while that landmark is the goal."""
-        return {self.count - 1: otherwise, sum(self.sizes[:3]) + landmark: gain}
+        return {self.count - 1: otherwise, self._first_mark + landmark: gain}
 
     def constants(self, *values: float) -> list[Number]:
         """Return numbers that never change."""
         return [{self.count - 1: value} if value else {} for value in values]
+
+    def mover(self, agent: int) -> list[int]:
+        """Return all rows of an agent that moves: its velocity and its position."""
+        place, number = self._place(agent), agent - self.movers.start
+        return [number, len(self.movers) + number, *place]
+
+    def landmark(self, index: int) -> list[int]:
+        """Return all rows of a landmark: its position, and its mark where one is the goal."""
+        place = self._place(self.num_placed - self._num_landmarks + index)
+        return [*place, self._first_mark + index] if self.sizes[3] else [*place]
+
+    def vectors(self) -> list[tuple[int, int]]:
+        """Return the rows of all velocities and positions, x and y of each."""
+        count = len(self.movers)
+        velocities = [(row, count + row) for row in range(count)]
+        return velocities + [self._place(body) for body in range(self.num_bodies)]
 
     def matrix(self, numbers: Sequence[Number], device: torch.device) -> Tensor:
         """Return the matrix [F, K] whose product with the rows is these F numbers."""
@@ -81,6 +98,9 @@ class Rows:
         """Return the first body's position minus the second's: x of all pairs, then y."""
         relative = [self.relative([first], second) for first, second in pairs]
         return [numbers[axis] for axis in AXES for numbers in relative]
+
+    def _place(self, body: int) -> tuple[int, int]:
+        return self._position(body, 0), self._position(body, 1)
 
     def _position(self, body: int, axis: int) -> int:
         return self.sizes[0] + axis * self.num_bodies + body

@@ -54,6 +54,7 @@ class SpeakerListener(ParticleGame):
             pairs=[(LISTENER, LANDMARKS.stop)],
             horizon=horizon,
             discount=discount,
+            symmetries=("landmarks", "words", "arena"),
         )
 
     def _observed(self, rows: Rows, agent: int) -> list[Number]:

@@ -63,6 +63,7 @@ class Spread(ParticleGame):
             pairs=list(product(self._landmarks, self._agents)),
             horizon=horizon,
             discount=discount,
+            symmetries=("landmarks", "others", "arena"),
         )
 
     def _observed(self, rows: Rows, agent: int) -> list[Number]:
