@@ -270,6 +270,15 @@ class Rewarding(Protocol):
         ...
 
 
+@runtime_checkable
+class Recovering(Rewarding, Protocol):
+    """A learner whose recovered reward is kept without it, in the file reward.pt of its run."""
+
+    def recovered_reward(self) -> StateDict:
+        """Return what `nets.recovered.recovered_reward` makes the reward of."""
+        ...
+
+
 class Tick(NamedTuple):
     """What a loop yields: a safe point to log, evaluate, save or stop."""
 

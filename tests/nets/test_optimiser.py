@@ -4,10 +4,10 @@ import torch
 from marlrun.nets.optimiser import MemberAdam
 
 
-def descend(rows, gradients, *, max_norm=None, moves=None):
+def descend(rows, gradients, *, max_norm=None, moves=None, l2=0.0):
     """Return rows after a step along each of `gradients`."""
     parameter = torch.nn.Parameter(rows.clone())
-    optimiser = MemberAdam(parameter, max_norm)
+    optimiser = MemberAdam(parameter, max_norm, l2)
     for step, gradient in enumerate(gradients):
         waits = torch.zeros(len(rows), 1) if moves is None else 1 - moves[step]
         with torch.no_grad():
@@ -15,15 +15,16 @@ def descend(rows, gradients, *, max_norm=None, moves=None):
     return parameter.detach()
 
 
-def test_it_is_adam():
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_it_is_adam(l2):
     torch.manual_seed(0)
     rows, gradients = torch.randn(3, 5), list(torch.randn(7, 3, 5))
     parameter = torch.nn.Parameter(rows.clone())
-    adam = torch.optim.Adam([parameter], lr=0.1)
+    adam = torch.optim.Adam([parameter], lr=0.1, weight_decay=l2)
     for gradient in gradients:
         parameter.grad = gradient.clone()
         adam.step()
-    torch.testing.assert_close(descend(rows, gradients), parameter.detach())
+    torch.testing.assert_close(descend(rows, gradients, l2=l2), parameter.detach())
 
 
 def test_each_member_is_clipped_by_its_own_norm():

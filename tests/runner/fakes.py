@@ -292,3 +292,13 @@ class SteadyPolicy:
 
     def load_state_dict(self, state):
         pass
+
+
+class Recoverer(Bandit):
+    """Recovers a reward: what it has learned of the action that is taken."""
+
+    def reward(self, before, action, after):
+        return self.values.gather(-1, action.transpose(1, 2)).transpose(1, 2)
+
+    def recovered_reward(self):
+        return {"values": self.values}

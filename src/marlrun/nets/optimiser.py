@@ -13,9 +13,12 @@ class MemberAdam:
     rest otherwise, so P should be a multiple of 16.
     """
 
-    def __init__(self, rows: torch.nn.Parameter, max_norm: float | None):
-        """Take the parameter, and the length to which a member's gradient is clipped."""
-        self._rows, self._max_norm = rows, max_norm
+    def __init__(self, rows: torch.nn.Parameter, max_norm: float | None, l2: float = 0.0):
+        """Take the parameter, and the length to which a member's gradient is clipped.
+
+        `l2` times the parameter is added to the gradient, as `torch.optim.Adam` decays weights.
+        """
+        self._rows, self._max_norm, self._l2 = rows, max_norm, l2
         self._first, self._second = torch.zeros_like(rows.data), torch.zeros_like(rows.data)
         self._steps = torch.zeros(len(rows), 1, device=rows.device)
 
@@ -42,7 +45,7 @@ class MemberAdam:
                 lr=lr,
                 beta1=0.9,
                 beta2=0.999,
-                weight_decay=0.0,
+                weight_decay=self._l2,
                 eps=1e-8,
                 amsgrad=False,
                 maximize=False,

@@ -5,7 +5,8 @@ tick, the highest number is the latest; `best.pt` holds the learner that was eva
 that `checkpoint.best` names. Nothing else says which is which, so there is no moment at which a kill
 leaves the directory in doubt. `best_before.pt` is a copy of the one
 before, where the learner was evaluated only because the run ended there: training for longer brings
-it back. With `checkpoint.best=latest` a run has neither of the two.
+it back. With `checkpoint.best=latest` a run has neither of the two. `reward.pt`, beside checkpoints/,
+is the reward that the newest checkpoint has recovered, where the learner recovers one.
 """
 
 import pickle
@@ -27,6 +28,7 @@ from marlrun.system.writing import write_atomically
 from marlrun.types import StateDict
 
 FORMAT = 1
+REWARD = "reward.pt"
 NEWEST = "latest"
 """The name of the newest step checkpoint; as `checkpoint.best`, no evaluation selects another."""
 _NUMBERED = re.compile(r"(step|update)_([0-9]+)\.pt")
@@ -49,12 +51,17 @@ class Checkpoints:
         self._unit: Unit = unit
         self._best = self._directory / "best.pt"
         self._best_before = self._directory / "best_before.pt"
+        self._reward = directory / REWARD
 
     def save(self, count: int, state: StateDict) -> None:
         """Write the checkpoint of this tick; then remove all but `keep` of the older ones."""
         self._write(self._directory / f"{stem(self._unit, count)}.pt", count, state)
         for path in self.steps()[: -1 - self._keep]:
             path.unlink()
+
+    def save_reward(self, count: int, state: StateDict) -> None:
+        """Write the reward that is recovered at this tick in place of the one before."""
+        self._write(self._reward, count, {"reward": state})
 
     def save_best(self, count: int, state: StateDict, *, for_now: bool = False) -> None:
         """Write best.pt in place of the one before, of which `for_now` keeps a copy."""

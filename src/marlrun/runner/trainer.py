@@ -22,7 +22,7 @@ from marlrun.runner.schedule import Schedule
 from marlrun.system.errors import PlayError, advising
 from marlrun.system.output import say
 from marlrun.system.signals import Stop
-from marlrun.types import Learner, Step, Tick
+from marlrun.types import Learner, Recovering, Step, Tick
 
 Row = dict[str, Sequence[float | None]]
 
@@ -154,6 +154,8 @@ class Training:
             "log_end": self.log.sync(),
         }
         self.checkpoints.save(self.count, state)
+        if isinstance(self.learner, Recovering):
+            self.checkpoints.save_reward(self.count, self.learner.recovered_reward())
         self._saved_at = self.count
 
     def finish(self) -> dict[str, list[float]]:
