@@ -18,6 +18,8 @@ VARIANTS = [
     ("meeting_grid", {"size": 4, "num_agents": 5, "observation": "walls", "horizon": 7}),
     ("matrix_game", {}),
     ("matrix_game", {"payoff": [[[1, 2, 3], [4, 5, 6]]] * 2, "horizon": 3}),
+    ("reward_grid", {}),
+    ("reward_grid", {"size": 2, "penalty": 1.0, "horizon": 7}),
     ("networked_mdp", {}),
     ("networked_mdp", {"num_agents": 3, "num_states": 6, "num_actions": 3, "horizon": 7}),
     ("public_goods", {}),

@@ -145,6 +145,7 @@ class TestEveryGame:
         ("target_capture", {"size": 4, "targets": "each"}, -0.375, 0.375),
         ("meeting_grid", {"observation": "walls"}, 0.0, 1.0),
         ("meeting_grid", {}, 0.0, 1.0),
+        ("reward_grid", {}, 0.0, 1.0),
         ("networked_mdp", {"num_agents": 2}, 0.0, 1.0),
         ("public_goods", {}, 0.0, 1.0),
     ],

@@ -10,10 +10,11 @@ import yaml
 from marlrun import exact
 
 ENVS = Path(__file__).parents[2] / "conf" / "env"
+GAMES = ["matrix_game", "meeting_grid", "public_goods", "reward_grid", "target_capture"]
 CAPTURE = yaml.safe_load((ENVS / "target_capture.yaml").read_text())
 
 
-@pytest.mark.parametrize("name", ["matrix_game", "meeting_grid", "public_goods", "target_capture"])
+@pytest.mark.parametrize("name", GAMES)
 def test_solves_as_configured(name: str):
     values = exact.solve(yaml.safe_load((ENVS / f"{name}.yaml").read_text()))
     assert values is not None

@@ -114,7 +114,7 @@ class RewardGrid:
 
 
 def _payments(maps: Tensor, influence: float, penalty: float) -> Tensor:
-    """Return what agents are paid by the cells of both [C, C, N], given maps [N, 2, C] in money."""
+    """Return what agents are paid by the cells of both [C, C, N], given scaled maps [N, 2, C]."""
     own, of_other = maps.unbind(1)
     pay_0 = own[0].unsqueeze(1) + influence * of_other[0]
     pay_1 = own[1] + influence * of_other[1].unsqueeze(1)

@@ -1,7 +1,7 @@
 """The logistic stochastic best-response equilibrium (LSBRE) of one-shot games.
 
-Yu, Song & Ermon, "Multi-Agent Adversarial Inverse Reinforcement Learning", ICML 2019, definition 1:
-the stationary law of a chain in which agents take turns, and each draws its action anew from
+Yu, Song & Ermon, "Multi-Agent Adversarial Inverse Reinforcement Learning", ICML 2019: the
+stationary law of a chain in which agents take turns, and each draws its action anew from
 softmax(r_i(., a_-i)) given the present actions of the others. Where the game has no potential, the
 law depends on whose turn was last; here agents take turns in their order, and it is the law after
 the last agent. `markov_lsbre` has the games with states.
@@ -70,13 +70,13 @@ def responses(payoff: Array, agent: int) -> Array:
 
 def _turns(payoff: Array, agent: int) -> Array:
     """Return the chains [S, J, J] in which `agent` alone draws its action anew."""
-    num_games, *shape = payoff.shape
-    size = payoff[0].size
+    num_games, size = len(payoff), payoff.size // len(payoff)
     response = responses(payoff, agent).reshape(num_games, size)
     turns = np.zeros((num_games, size, size))
-    number = np.arange(size).reshape(shape)
+    number = np.arange(size).reshape(payoff.shape[1:])
     # All joint actions with the same actions of the others stand in one row.
-    for same_others in np.moveaxis(number, agent, -1).reshape(-1, shape[agent]):
+    rows = np.moveaxis(number, agent, -1).reshape(-1, payoff.shape[agent + 1])
+    for same_others in rows:
         turns[:, same_others[:, None], same_others] = response[:, None, same_others]
     return turns
 

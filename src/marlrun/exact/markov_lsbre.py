@@ -1,7 +1,7 @@
 """The logistic stochastic best-response equilibrium (LSBRE) of games with states.
 
-Yu, Song & Ermon, "Multi-Agent Adversarial Inverse Reinforcement Learning", ICML 2019, definition 2,
-recursive in time: with t steps to go, the joint law in state s is the LSBRE of the one-shot game
+Yu, Song & Ermon, "Multi-Agent Adversarial Inverse Reinforcement Learning", ICML 2019, in its
+form for Markov games, which is recursive in time: with t steps to go, the joint law in state s is the LSBRE of the one-shot game
 
     Q_i(s, a) = r_i(s, a) + discount E[V_i(s')],    V_i(s) = E[Q_i(s, a)] + H(pi_i(. | s)),
 
@@ -19,19 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from marlrun.exact.lsbre import Array, joint_laws, refuse_large
+from marlrun.exact.markov_game import Game, shares
 from marlrun.exact.walks import Unsolvable
 
 _MAX_SWEEPS = 10_000
 _TOLERANCE = 1e-10
-
-
-class Game(NamedTuple):
-    """A Markov game whose agents all see the state."""
-
-    rewards: Array
-    """[N, S, A_0, ..]: r_i(s, a)."""
-    transitions: Array
-    """[S, A_0, .., S]: P(s' | s, a)."""
 
 
 class Equilibrium(NamedTuple):
@@ -68,31 +60,6 @@ def stationary(game: Game, discount: float) -> Equilibrium:
     )
 
 
-def policies(law: Array) -> list[Array]:
-    """Return each agent's share [S, A_i] of a joint law [S, A_0, ..]."""
-    axes = range(1, law.ndim)
-    return [law.sum(tuple(axis for axis in axes if axis != agent)) for agent in axes]
-
-
-def product(shares: list[Array]) -> Array:
-    """Return the joint law [S, A_0, ..] of agents that draw independently, from [S, A_i] each."""
-    law = shares[0]
-    for share in shares[1:]:
-        law = law[..., None] * share.reshape(len(share), *[1] * (law.ndim - 1), -1)
-    return law
-
-
-def correlation(law: Array) -> Array:
-    """Return [S]: the information in nats that agents' actions tell of each other's.
-
-    It is KL(joint law, product of its shares), 0 where agents that draw independently can play it.
-    """
-    ratio = np.log(np.where(law > 0, law, 1.0)) - np.log(
-        np.where(law > 0, product(policies(law)), 1.0)
-    )
-    return (law * ratio).sum(tuple(range(1, law.ndim)))
-
-
 def _backwards(game: Game, discount: float) -> Iterator[Equilibrium]:
     """Yield the equilibrium with one step to go, with two, and so on."""
     num_states, *shape = game.rewards.shape[1:]
@@ -108,7 +75,7 @@ def _backwards(game: Game, discount: float) -> Iterator[Equilibrium]:
 def _values(q: Array, law: Array) -> Array:
     """Return V_i(s) = E[Q_i(s, a)] + H(pi_i(. | s)), [N, S]."""
     expected = (q * law).reshape(*q.shape[:2], -1).sum(-1)
-    return expected + np.stack([_entropy(share) for share in policies(law)])
+    return expected + np.stack([_entropy(share) for share in shares(law)])
 
 
 def _entropy(share: Array) -> Array:

@@ -14,8 +14,9 @@ import numpy as np
 
 from marlrun.exact.hashing import uniform
 from marlrun.exact.lsbre import Array
-from marlrun.exact.markov_lsbre import Equilibrium, Game, correlation, policies, stationary
-from marlrun.exact.walks import MOVES, Unsolvable, Walk, best, landings
+from marlrun.exact.markov_game import Game, correlation, returns, shares
+from marlrun.exact.markov_lsbre import Equilibrium, stationary
+from marlrun.exact.walks import MOVES, Unsolvable, Walk, best, landings, refuse_large
 
 
 def solve(
@@ -29,12 +30,20 @@ def solve(
     discount: float,
     **ignored: object,
 ) -> dict[str, float]:
-    """Return the "optimum", "random" and "expert" return of an episode, mean over agents.
+    """Return the "optimum" and "random" return of an episode, mean over agents, and the "expert"'s.
 
-    "optimum" is that of agents that act as one, "expert" that of the stationary LSBRE. Unsolvable
-    if that does not exist.
+    "optimum" is that of agents that act as one, "expert" that of the stationary LSBRE, left out
+    where there is none. Unsolvable if `horizon` is too long.
     """
-    keys = {"size": size, "maps": maps, "scale": scale, "influence": influence, "penalty": penalty}
+    keys: dict[str, Any] = {
+        "size": size,
+        "maps": maps,
+        "scale": scale,
+        "influence": influence,
+        "penalty": penalty,
+        "discount": discount,
+    }
+    refuse_large(size**2, len(MOVES), 2, horizon)
     tables = game(**keys)
     walk = Walk(landings(size, MOVES, walls=True), np.eye(len(MOVES)))
     pay = tables.rewards[..., 0, 0].mean(0).reshape(size**2, size**2)
@@ -42,24 +51,27 @@ def solve(
     for _ in range(horizon):
         optimum = pay + discount * best(optimum, walk)
         random = pay + discount * best(random, walk.at_random())
-    law = expert(**keys, discount=discount).law
-    return {
-        "optimum": float(optimum.mean()),
-        "random": float(random.mean()),
-        "expert": float(returns(tables, law, horizon, discount).mean()),
-    }
+    values = {"optimum": float(optimum.mean()), "random": float(random.mean())}
+    try:
+        law = expert(**keys).law
+    except Unsolvable:
+        return values
+    return values | {"expert": float(returns(tables, law, horizon, discount).mean())}
 
 
 def details(**keys: Any) -> dict[str, Any]:
-    """Return the expert's "policies" [N][cell_0][cell_1][action] and its "correlation".
+    """Return the expert's "policies" [N][cell_0][cell_1][action] and its "correlation", or None.
 
     The second is the mean over joint cells of how many nats agents' actions tell of each other's:
     0 where the policies are all of the law.
     """
-    law = expert(**keys).law
+    try:
+        law = expert(**keys).law
+    except Unsolvable:
+        return {"policies": None, "correlation": None}
     cells = (keys["size"] ** 2,) * 2
-    shares = [share.reshape(*cells, -1).round(6).tolist() for share in policies(law)]
-    return {"policies": shares, "correlation": float(correlation(law).mean())}
+    policies = [share.reshape(*cells, -1).round(6).tolist() for share in shares(law)]
+    return {"policies": policies, "correlation": float(correlation(law).mean())}
 
 
 def game(
@@ -77,9 +89,7 @@ def game(
         ]
     )
     num_actions = len(MOVES)
-    rewards = np.broadcast_to(
-        pay.reshape(2, -1, 1, 1), (2, num_cells**2, num_actions, num_actions)
-    )
+    rewards = np.broadcast_to(pay.reshape(2, -1, 1, 1), (2, num_cells**2, num_actions, num_actions))
     return Game(rewards, _transitions(size))
 
 
@@ -88,37 +98,6 @@ def expert(*, discount: float, **keys: Any) -> Equilibrium:
     if discount == 1:
         raise Unsolvable("env.discount=1: its expert is stationary, expected a discount below 1")
     return stationary(game(**keys), discount)
-
-
-def returns(tables: Game, law: Array, horizon: int, discount: float) -> Array:
-    """Return each agent's expected return [N] of an episode under a joint law [S, A, A].
-
-    Episodes begin in all joint states with the same probability.
-    """
-    reward, chain = under(tables, law)
-    values = np.zeros_like(reward)
-    for _ in range(horizon):
-        values = reward + discount * values @ chain.T
-    return values.mean(-1)
-
-
-def visits(tables: Game, law: Array, horizon: int) -> Array:
-    """Return [S]: the share of an episode's steps before which the game is in each state."""
-    _, chain = under(tables, law)
-    states = np.full(len(chain), 1 / len(chain))
-    total = np.zeros_like(states)
-    for _ in range(horizon):
-        total += states / horizon
-        states = states @ chain
-    return total
-
-
-def under(tables: Game, law: Array) -> tuple[Array, Array]:
-    """Return mean rewards [N, S] and the chain [S, S] of states under a joint law [S, A, A]."""
-    actions = law.reshape(len(law), -1)
-    transitions = tables.transitions.reshape(len(law), -1, len(law))
-    rewards = tables.rewards.reshape(len(tables.rewards), len(law), -1)
-    return (rewards * actions).sum(-1), np.einsum("sj,sjt->st", actions, transitions)
 
 
 def _transitions(size: int) -> Array:
