@@ -5,10 +5,8 @@ Shapes: R replicas, E episodes, T steps, B transitions, N agents, O observation,
 
 from collections.abc import Callable
 from math import lcm
-from typing import Any, cast
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 Reward = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -21,8 +19,8 @@ def pearson(x: Tensor, y: Tensor) -> Tensor:
     It is 0 where x or y is constant, and so tells nothing of the other.
     """
     x, y = (part.double() - part.double().mean(-1, keepdim=True) for part in (x, y))
-    scale = x.norm(dim=-1) * y.norm(dim=-1)
-    correlation = (x * y).sum(-1) / scale.where(scale > 0, 1.0)
+    scale = (x.square().sum(-1) * y.square().sum(-1)).sqrt()
+    correlation = (x * y).sum(-1) / torch.where(scale > 0, scale, 1.0)
     return correlation.clamp(-1.0, 1.0)
 
 
@@ -35,7 +33,9 @@ def spearman(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _ranks(x: Tensor) -> Tensor:
-    return torch.from_numpy(cast(Any, stats.rankdata(x.cpu().numpy(), axis=-1)))
+    from scipy import stats  # pyright: ignore[reportMissingTypeStubs]  (slow to import)
+
+    return torch.from_numpy(stats.rankdata(x.cpu().numpy(), axis=-1))
 
 
 def returns_to_go(reward: Tensor, gamma: float) -> Tensor:
@@ -67,7 +67,10 @@ def canonical(
         """Return E[r(seen, A, S')], a mean over the samples one after another."""
         total = torch.zeros_like(action, dtype=torch.float32)
         for k in range(actions.shape[1]):
-            choice, end = (part[:, k : k + 1].expand_as(like) for part, like in ((actions, action), (ends, seen)))
+            choice, end = (
+                part[:, k : k + 1].expand_as(like)
+                for part, like in ((actions, action), (ends, seen))
+            )
             total += reward(seen, choice, end)
         return total / actions.shape[1]
 
@@ -97,5 +100,5 @@ def num_samples(num_actions: tuple[int, ...], least: int = 10) -> int:
 
 
 def pearson_distance(correlation: Tensor) -> Tensor:
-    """Return sqrt((1 - rho) / 2): 0 for equivalent rewards, 1 for opposite ones (ibid., def. 4.6)."""
+    """Return sqrt((1 - rho) / 2): 0 for equivalent rewards, 1 for opposite ones (ibid.)."""
     return ((1 - correlation) / 2).sqrt()

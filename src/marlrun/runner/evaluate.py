@@ -15,12 +15,14 @@ from marlrun.config.nested import Config
 from marlrun.config.unit import singular
 from marlrun.runner import console, documents
 from marlrun.runner.abilities import refuse_unable
-from marlrun.runner.build import Node, build_env, resolve
+from marlrun.runner.agreement import Agreement
+from marlrun.runner.build import Node, build_env
 from marlrun.runner.device import set_up
 from marlrun.runner.elsewhere import differences
 from marlrun.runner.health import Health
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
+from marlrun.runner.plays import block_size
 from marlrun.runner.stored import (
     StoredRun,
     Trained,
@@ -36,12 +38,6 @@ from marlrun.streams import derive
 from marlrun.system import capacity
 from marlrun.system.output import say, write
 from marlrun.types import AnyLearner, Env, Policy, Rewarding, Seeds, Spec, Step
-
-BLOCK = 1024
-"""Episodes of a replica that are played side by side, where the environment allows so many.
-
-A constant, not what fits into a machine: the random numbers of an episode depend on it.
-"""
 
 _NUM_TAGS = 5
 """What is measured of an episode besides each agent's return."""
@@ -77,15 +73,6 @@ def evaluate(
         env = build_env(env_node, fresh, device, plugins, num_envs=copies)
         rewarding = learner if isinstance(learner, Rewarding) else None
         yield play(env, learner.policy(explore=False, seeds=fresh), optimum, rewarding)
-
-
-def block_size(env_node: Node, plugins: Sequence[str]) -> int:
-    """Return how many episodes of a replica are played side by side: `BLOCK`, or fewer.
-
-    An environment's class asks for fewer by an attribute `max_evaluation_copies`.
-    """
-    make = resolve(env_node.get("_target_"), "env", plugins)
-    return min(BLOCK, getattr(make, "max_evaluation_copies", BLOCK))
 
 
 @torch.no_grad()
@@ -233,8 +220,10 @@ def evaluate_run(
     # With one seed there is an interval over episodes, which takes all of them.
     all_blocks = list(blocks) if len(seeds) == 1 else []
     averages = means(all_blocks or blocks)
+    agreement = Agreement(moved.job, game.spec, seeds, run.device, plugins)
+    agreements = agreement.measure(team, "mode=eval", thorough=True)
     when = f"{singular(unit)} {done}"
-    Health(seeds, game.spec.agent_names).check_metrics(averages, when)
+    Health(seeds, game.spec.agent_names).check_metrics(averages | agreements, when)
 
     say(f"{path}: {when}, {episodes} fresh episodes a seed")
     elsewhere = _changes_in_words(run, moved, guests or {}, rotate)
@@ -246,10 +235,11 @@ def evaluate_run(
         gif = record(game, policy, directory, run.job.seeds[0], done, unit, tag)
         say(f"video of the evaluated policy: {gif}")
     results = {tag: floats(values) for tag, values in averages.items()}
-    if all_blocks:
-        console.write_results(_joined(all_blocks), "episode")
-    else:
-        console.write_results(results, "seed")
+    console.write_results(*((_joined(all_blocks), "episode") if all_blocks else (results, "seed")))
+    agreed = {tag: floats(values) for tag, values in agreements.items()}
+    if agreed:
+        console.write_results(agreed, "seed")
+    results |= agreed
     write(json.dumps({tag: fmean(values) for tag, values in results.items()}))
     return Outcome("finished", directory, results)
 

@@ -11,8 +11,9 @@ from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST
 from marlrun.runner.console import HEADLINE
-from marlrun.runner.evaluate import block_size, check_room, exact_values, optimum_of, play
+from marlrun.runner.evaluate import check_room, exact_values, optimum_of, play
 from marlrun.runner.job import Job
+from marlrun.runner.plays import block_size
 from marlrun.runner.promises import check_first_step
 from marlrun.system.errors import PlayError
 from marlrun.types import AnyLearner, Env, Policy, Rewarding

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from marlrun.config.unit import singular
+from marlrun.runner.agreement import Agreement
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
 from marlrun.runner.evaluate import evaluate, means, optimum_of
@@ -42,6 +43,7 @@ class Training:
         self.meters = Meters()
         self.returns = Returns(replicas, num_envs, spec, parts.device)
         self.health = Health(self.job.seeds, spec.agent_names)
+        self.agreement = Agreement(self.job, spec, self.job.seeds, parts.device, parts.plugins)
         self.checkpoints = Checkpoints(directory, self.job.checkpoint_keep, self.job.unit)
         self.schedule = Schedule(
             unit=self.job.unit,
@@ -167,7 +169,7 @@ class Training:
         row = {} if self._due(self.job.log_every) else self._training_row()
         due = self._due(self.job.eval_every)
         self._write(row if due else row | self._evaluation(for_now=True))
-        results = self._evaluate("final", self.job.final_episodes)
+        results = self._evaluate("final", self.job.final_episodes, thorough=True)
         return {tag: floats(values) for tag, values in results.items()}
 
     def _load(self) -> int:
@@ -251,7 +253,9 @@ class Training:
         row: Row = {tag: floats(values) for tag, values in results.items()}
         return row | {"perf/seconds": [self.clock.read()] * len(self.job.seeds)}
 
-    def _evaluate(self, purpose: str, episodes: int) -> dict[str, Tensor]:
+    def _evaluate(
+        self, purpose: str, episodes: int, *, thorough: bool = False
+    ) -> dict[str, Tensor]:
         parts = self.parts
         results = means(
             evaluate(
@@ -265,6 +269,7 @@ class Training:
                 optimum=optimum_of(parts.exact),
             )
         )
+        results |= self.agreement.measure(self.learner, purpose, thorough=thorough)
         self.health.check_metrics(results, self.when)
         return results
 
