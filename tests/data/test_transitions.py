@@ -3,7 +3,7 @@
 import torch
 
 from marlrun.data.rollout import Recorder
-from marlrun.data.rows import Rows
+from marlrun.data.rows import Rows, drawn
 from marlrun.data.transitions import transitions_of
 from marlrun.types import Step
 
@@ -54,3 +54,11 @@ def test_rows_give_back_what_they_were_given():
     for name, part in rows.unpack(packed[:, 2:4]).items():
         assert part.dtype == parts[name].dtype
         assert torch.equal(part, parts[name][:, 2:4])
+
+
+def test_numbers_draw_rows_of_each_replica_or_of_all():
+    rows = torch.arange(12).view(2, 3, 2)
+    chance = torch.tensor([[0.99], [0.0]])
+    assert drawn(rows, chance).tolist() == [[[4, 5]], [[6, 7]]]
+    assert drawn(rows, chance, 2).tolist() == [[[2, 3]], [[6, 7]]]
+    assert drawn(rows[:1], chance).tolist() == [[[4, 5]], [[0, 1]]]

@@ -98,7 +98,8 @@ class PPO:
         if self.settings.target_kl is not None:
             # A replica that has gone far enough stays where it is until the next rollout.
             far = metrics["loss/kl"].mean(1, keepdim=True) > self.settings.target_kl
-            self._waits.masked_fill_(far, 1.0)
+            for waits in self._waits.values():
+                waits.masked_fill_(far, 1.0)
         metrics["loss/actor_gradient"] = self._move("actor", loss, lr)
         loss, critic_metrics = self.critic_loss(batch)
         metrics |= critic_metrics | {"loss/critic_gradient": self._move("critic", loss, lr)}
@@ -111,10 +112,10 @@ class PPO:
         rows = self.networks.rows[name]
         (gradient,) = torch.autograd.grad(loss, rows, torch.ones_like(loss))
         with torch.no_grad():
-            norm = self.optimisers[name].step(gradient, lr, self._waits)
+            norm = self.optimisers[name].step(gradient, lr, self._waits[name])
             return norm.view(len(self.seeds), -1).mean(1)
 
-    def learn(self, rollout: Rollout, reward: Tensor) -> Metrics:
+    def learn(self, rollout: Rollout, reward: Tensor, *, critics_only: bool = False) -> Metrics:
         """Improve policies and critics by a rollout whose rewards are `reward` [R, T, E, N]."""
         (rows,), settings = self.prepare(reward, *rollout), self.settings
         progress = self.clock / settings.anneal_steps
@@ -125,7 +126,8 @@ class PPO:
             ],
             device=self.device,
         )
-        self._waits.zero_()
+        self._waits["actor"].fill_(float(critics_only))
+        self._waits["critic"].zero_()
         metrics: list[Tensor] = []
         for _ in range(settings.epochs):
             chance = self._random.uniform(self.shuffles, rows.shape[1])
@@ -214,8 +216,10 @@ class PPO:
             for name, rows in self.networks.rows.items()
         }
         self.recorder = Recorder(settings.rollout)
-        self._waits = torch.zeros(len(seeds), 1, device=device)
-        """0.0 where a replica learns on, 1.0 where it waits for the next rollout."""
+        self._waits = {
+            name: torch.zeros(len(seeds), 1, device=device) for name in self.networks.rows
+        }
+        """0.0 where a replica's networks learn on, 1.0 where they wait for the next rollout."""
         self._packing: Packing | None = None
         self._tags: list[str] = []
         self._random = Stream(seeds, "shuffle", device)

@@ -38,3 +38,15 @@ class Rows:
         for (name, (shape, kind)), place in zip(self._parts.items(), self._places, strict=True):
             parts[name] = rows[..., slice(*place)].unflatten(-1, shape).contiguous().to(kind)
         return parts
+
+
+def drawn(rows: Tensor, chance: Tensor, size: int | None = None) -> Tensor:
+    """Return the rows [R, B, F] that numbers [R, B] in [0, 1) choose, each row equally likely.
+
+    `rows` [R, S, F], or [1, S, F] for all replicas, lie in order; with `size`, only the first so many
+    are chosen from.
+    """
+    index = (chance * (rows.shape[1] if size is None else size)).long()
+    index += torch.arange(len(rows), device=rows.device).unsqueeze(1) * rows.shape[1]
+    # `gather` would take ten times as long.
+    return rows.flatten(0, 1).index_select(0, index.flatten()).view(*index.shape, rows.shape[2])

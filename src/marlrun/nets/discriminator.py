@@ -4,7 +4,7 @@ Shapes: R replicas, B transitions, N agents, O observation, A actions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -31,6 +31,22 @@ class ScoreSettings:
     hidden: Sequence[int]
     activation: Activation
     normalise: bool
+
+
+def state_only(settings: ScoreSettings) -> ScoreSettings:
+    """Return the same settings of networks that do not see actions."""
+    return replace(settings, inputs="state")
+
+
+@dataclass(frozen=True)
+class DiscriminatorSettings(ScoreSettings):
+    """All keys of that node, where each is explained."""
+
+    steps: int
+    batch: int
+    lr: float
+    lr_final: float
+    l2: float
 
 
 class Inputs:

@@ -7,7 +7,7 @@ Shapes: R replicas, B transitions, N agents, O observation, S demonstrated obser
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Protocol
 
 import torch
@@ -122,7 +122,8 @@ class Network:
 
     def state_dict(self) -> StateDict:
         """See `RewardFunction`."""
-        settings = asdict(self._scores.settings)
+        settings = self._scores.settings
+        settings = {field.name: getattr(settings, field.name) for field in fields(ScoreSettings)}
         settings["hidden"] = list(settings["hidden"])
         return {
             "settings": settings,

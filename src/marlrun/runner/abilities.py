@@ -1,6 +1,8 @@
 """Whether an algorithm handles what a game has: masked actions, agents that leave."""
 
+import inspect
 from collections.abc import Sequence
+from typing import get_type_hints
 
 from marlrun.config.schema import declared, options
 from marlrun.runner.build import Kind, Node, resolve
@@ -15,7 +17,7 @@ _ABILITIES = {
 
 def refuse_unable(algo: Node, env: Node, spec: Spec, plugins: Sequence[str]) -> None:
     """Raise ValueError, in one line, unless the algorithm of a node handles the game of another."""
-    learner = resolve(algo.get("_target_"), "algo", plugins)
+    learner = learner_class(algo.get("_target_"), plugins)
     needs = [ability for name, ability in _ABILITIES.items() if getattr(spec, name)]
     lacking = [words for attribute, words in needs if not getattr(learner, attribute, False)]
     if lacking:
@@ -28,14 +30,18 @@ def refuse_unable(algo: Node, env: Node, spec: Spec, plugins: Sequence[str]) -> 
         )
 
 
+def learner_class(target: object, plugins: Sequence[str]) -> object:
+    """Return the class of a learner; where a function builds it, the one that its annotation names."""
+    make = resolve(target, "algo", plugins)
+    return make if inspect.isclass(make) else get_type_hints(make).get("return", make)
+
+
 def _able(attributes: Sequence[str]) -> list[str]:
     """Return the algorithms of conf/algo whose classes have all of these attributes."""
     return [
         name
         for name in options("algo")
-        if all(
-            getattr(resolve(_target(name, "algo"), "algo", ()), key, False) for key in attributes
-        )
+        if all(getattr(learner_class(_target(name, "algo"), ()), key, False) for key in attributes)
     ]
 
 
