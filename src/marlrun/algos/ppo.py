@@ -18,8 +18,8 @@ from torch import Tensor
 
 from marlrun.data.rollout import Recorder, Rollout
 from marlrun.data.samples import Packing, Samples, shuffled
-from marlrun.nets.actor_critic import ActorCritic, ActorCriticSettings
-from marlrun.nets.captured import Captured, captured, captured_with_autograd
+from marlrun.nets.actor_critic import ActorCritic, ActorCriticSettings, logits_of
+from marlrun.nets.captured import captured, captured_with_autograd
 from marlrun.nets.optimiser import MemberAdam
 from marlrun.nets.sampling import Greedy, Sampling
 from marlrun.ops.moments import normalised, shares
@@ -153,7 +153,7 @@ class PPO:
 
     def policy(self, explore: bool, seeds: Seeds) -> "PPOPolicy | Greedy":
         """Return the live policy; evaluation samples from it too, unless `eval_greedy`."""
-        logits = _logits_of(self.networks)
+        logits = logits_of(self.networks)
         if self.settings.eval_greedy and not explore:
             return Greedy(logits)
         return PPOPolicy(logits, Stream(seeds, "policy", self.device), self.networks.value)
@@ -262,17 +262,6 @@ def _means(parts: Metrics, counts: Tensor) -> Metrics:
     """Return the means [R, N] of parts [R, B, N, 1] over the samples that count."""
     share = shares(counts, shared=False)
     return {tag: (share * part.detach()).sum((1, 3)) for tag, part in parts.items()}
-
-
-def _logits_of(networks: ActorCritic) -> Callable[[Step], Tensor]:
-    """Return what turns steps, all of one shape, into logits."""
-    logits = Captured(lambda *seen: [networks.logits(*seen)])
-
-    def of(step: Step) -> Tensor:
-        seen = (step.obs,) if step.action_mask is None else (step.obs, step.action_mask)
-        return logits(*seen)[0]
-
-    return of
 
 
 def _check_room(

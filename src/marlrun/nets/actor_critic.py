@@ -7,13 +7,14 @@ NeurIPS 2022).
 Shapes: R replicas, B batch, E copies, N agents, O observation, S state, A actions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from marlrun.nets.captured import Captured
 from marlrun.nets.masks import masked, missing_actions, missing_features
 from marlrun.nets.mlp import num_parameters
 from marlrun.nets.module import Activation
@@ -169,6 +170,17 @@ class ActorCritic:
     def _moments(self) -> dict[str, RunningMoments]:
         moments = {"values": self.value_moments, "observations": self.obs_moments}
         return {name: x for name, x in moments.items() if x is not None}
+
+
+def logits_of(networks: ActorCritic) -> Callable[[Step], Tensor]:
+    """Return what turns steps, all of one shape, into logits [R, E, N, A]."""
+    logits = Captured(lambda *seen: [networks.logits(*seen)])
+
+    def of(step: Step) -> Tensor:
+        seen = (step.obs,) if step.action_mask is None else (step.obs, step.action_mask)
+        return logits(*seen)[0]
+
+    return of
 
 
 def _actor_sizes(spec: Spec, settings: ActorCriticSettings) -> list[int]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from marlrun.data.rows import Rows, drawn
+from marlrun.data.symmetries import Symmetries
 from marlrun.data.transitions import Transitions
 from marlrun.nets.actor_critic import ActorCritic
 from marlrun.nets.captured import captured, captured_with_autograd
@@ -31,42 +32,44 @@ class Cloning:
     """Moves the policies of an `ActorCritic` towards demonstrated actions, a batch at a time."""
 
     def loss(self, batch: Transitions) -> Tensor:
-        """Return -log pi(a | o) of each sample, weighted so that its sum is a mean: [R, B, N]."""
-        log_pi = self._networks.log_prob(batch.obs, batch.action, batch.action_mask)
-        share = shares(batch.counts.unsqueeze(-1), self._networks.settings.shares_policy)
-        return -share.squeeze(-1) * log_pi
+        """Return -log pi(a | o) of each sample: [R, B, N]."""
+        return -self._networks.log_prob(batch.obs, batch.action, batch.action_mask)
 
     @captured_with_autograd
-    def _descend(self, lr: Tensor, rows: Tensor) -> list[Tensor]:
-        """Move all policies by a batch of rows [R, B, F]; return the losses [R, N]."""
-        loss = self.loss(self._batch(rows))
-        parameters = self._networks.rows["actor"]
-        (gradient,) = torch.autograd.grad(loss, parameters, torch.ones_like(loss))
+    def _descend(self, lr: Tensor, *parts: Tensor | None) -> list[Tensor]:
+        """Move all policies by a batch of transitions; return their mean losses [R, N]."""
+        batch = Transitions(*parts)  # pyright: ignore  (the mask may be None)
+        loss, counts = self.loss(batch), batch.counts.unsqueeze(-1)
+        share = shares(counts, self._networks.settings.shares_policy).squeeze(-1)
+        (gradient,) = torch.autograd.grad(loss, self._networks.rows["actor"], share)
         with torch.no_grad():
             self._optimiser.step(gradient, lr, self._waits)
-        return [loss.detach().sum(1)]
+            return [_means(loss, batch.counts)]
 
     def update(self, lr: float) -> Tensor:
-        """Move all policies by a fresh batch; return the losses [R, N]."""
-        rows = self._drawn(self._rows)
-        return self._descend(torch.tensor(lr, device=rows.device), rows)[0]
+        """Move all policies by a fresh batch; return their mean losses [R, N]."""
+        draw = self._draws
+        batch = self._drawn(self._rows)
+        if self._symmetries is not None:
+            obs, action, next_obs = self._symmetries(draw, batch.obs, batch.action, batch.next_obs)
+            batch = batch._replace(obs=obs, action=action, next_obs=next_obs)
+        return self._descend(torch.tensor(lr, device=batch.obs.device), *batch)[0]
 
     def tried(self, rows: Tensor) -> Tensor:
-        """Return the losses [R, N] on a fresh batch of rows [1, S, F] that are not learned from."""
-        return self._try(self._drawn(rows))[0]
+        """Return the mean losses [R, N] on a fresh batch of rows [1, S, F], which teach nothing."""
+        return self._try(*self._drawn(rows))[0]
 
     @captured
-    def _try(self, rows: Tensor) -> list[Tensor]:
-        return [self.loss(self._batch(rows)).sum(1)]
+    def _try(self, *parts: Tensor | None) -> list[Tensor]:
+        batch = Transitions(*parts)  # pyright: ignore  (the mask may be None)
+        return [_means(self.loss(batch), batch.counts)]
 
-    def _batch(self, rows: Tensor) -> Transitions:
-        return Transitions(**{"action_mask": None} | self._layout.unpack(rows))  # pyright: ignore
-
-    def _drawn(self, rows: Tensor) -> Tensor:
-        """Return a batch [R, B, F] of rows [1, S, F]."""
+    def _drawn(self, rows: Tensor) -> Transitions:
+        """Return a batch [R, B, N, ..] of rows [1, S, F]."""
         chance = self._random.uniform(self._draws, self._size)
         self._draws += 1
-        return drawn(rows, chance)
+        parts = self._layout.unpack(drawn(rows, chance))
+        return Transitions(**{"action_mask": None} | parts)  # pyright: ignore
 
     def __init__(
         self,
@@ -75,8 +78,13 @@ class Cloning:
         seeds: Seeds,
         device: torch.device,
         size: int,
+        symmetries: Symmetries | None = None,
     ):
-        """Take policies, demonstrated transitions [1, S, N, ..], and how many make a batch."""
+        """Take policies, demonstrated transitions [1, S, N, ..], and how many make a batch.
+
+        Where there are `symmetries`, one of them shows every sample that is learned from.
+        """
+        self._symmetries = symmetries
         self._networks, self._size = networks, size
         self._layout = Rows(expert.parts)
         self._rows = self.rows(expert)
@@ -97,3 +105,8 @@ class Cloning:
         """Restore `state_dict`, bit for bit."""
         self._optimiser.load_state_dict(state["optimiser"])
         self._draws = state["draws"]
+
+
+def _means(loss: Tensor, counts: Tensor) -> Tensor:
+    """Return the means [R, N] over the samples [R, B, N] that count."""
+    return (loss * counts).sum(1) / counts.sum(1).clamp(min=1)
