@@ -142,3 +142,10 @@ def test_a_plugin_may_use_an_older_name():
 def test_nested_is_the_way_back_from_leaves():
     config = current(OLDER)
     assert nested(dict(leaves(config))) == config
+
+
+def test_an_older_ppo_learns_from_the_reward_of_its_game():
+    older = {"algo": {"_target_": "marlrun.algos.ppo.PPO", "lr": 0.1}, "paper": []}
+    assert current(older) == older | {"algo": older["algo"] | {"reward": None}}
+    given = {"algo": {"_target_": "marlrun.algos.ppo.PPO", "reward": "inputs/0-reward.pt"}}
+    assert current(given) == given

@@ -21,6 +21,7 @@ from marlrun.data.samples import Packing, Samples, shuffled
 from marlrun.nets.actor_critic import ActorCritic, ActorCriticSettings, logits_of
 from marlrun.nets.captured import captured, captured_with_autograd
 from marlrun.nets.optimiser import MemberAdam
+from marlrun.nets.recovered import RecoveredReward
 from marlrun.nets.sampling import Greedy, Sampling
 from marlrun.ops.moments import normalised, shares
 from marlrun.ops.policy_gradient import (
@@ -203,13 +204,19 @@ class PPO:
         *,
         num_envs: int,
         settings: PPOSettings,
+        reward: RecoveredReward | None = None,
     ):
+        """Make the learner; `reward` is what it learns from in the place of the game's rewards."""
         _check(num_envs, settings)
         _check_room(spec, len(seeds), num_envs, device, settings)
         self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
         self.settings = settings
         self.reward_fn: Callable[[Rollout], Tensor] = lambda rollout: rollout.reward
         """What is learned from: the rewards [R, T, E, N] of a rollout."""
+        if reward is not None:
+            self.reward_fn = lambda rollout: reward(rollout.obs, rollout.action) * rollout.counts
+            self.reward = reward.reward
+            """Only here, so that a learner is `Rewarding` where it learns from such a reward."""
         self.networks = ActorCritic(spec, seeds, device, settings)
         self.optimisers = {
             name: MemberAdam(rows, settings.max_grad_norm)

@@ -12,6 +12,8 @@ _NETWORKED = (
     "marlrun.algos.networked_ac_q.NetworkedACQ",
     "marlrun.algos.networked_ac_v.NetworkedACV",
 )
+_PPO = "marlrun.algos.ppo.PPO"
+"""Its older runs learn from the game's own reward."""
 _GROUPS = {
     "critic": {
         "critic": "kind",
@@ -69,9 +71,14 @@ def current(config: Config) -> dict[str, Any]:
     returned unchanged.
     """
     algo = config.get("algo")
-    if not isinstance(algo, Mapping) or cast(Config, algo).get("_target_") not in _NETWORKED:
+    if not isinstance(algo, Mapping):
         return dict(config)
-    renamed = {"algo": _complete(_grouped(cast(Config, algo))), "paper": _rows(config.get("paper"))}
+    algo = cast(Config, algo)
+    if algo.get("_target_") == _PPO:
+        return {**config, "algo": {"reward": None, **algo}}
+    if algo.get("_target_") not in _NETWORKED:
+        return dict(config)
+    renamed = {"algo": _complete(_grouped(algo)), "paper": _rows(config.get("paper"))}
     return {key: renamed.get(key, value) for key, value in config.items()}
 
 

@@ -16,9 +16,11 @@ from marlrun.config.nested import leaves
 from marlrun.config.plugins import code_of, lies_in
 from marlrun.config.schema import did_you_mean
 from marlrun.graphs.network import Network
+from marlrun.runner.frozen import frozen_reward
 from marlrun.system import capacity
 from marlrun.system.errors import one_line
 from marlrun.system.output import say
+from marlrun.system.reading import InputFile
 from marlrun.types import AnyLearner, Env, Seeds
 
 Kind = Literal["algo", "env", "graph"]
@@ -69,8 +71,9 @@ def build_learner(
 ) -> AnyLearner:
     """Build the learner of `node` for `num_envs` copies of `env` a replica.
 
-    If it takes a graph, it gets one. ValueError if its agents communicate and could never agree,
-    or if the graph follows positions that the game does not tell.
+    If it takes a graph, it gets one, and if its key `reward` holds a file, the reward in it.
+    ValueError if its agents communicate and could never agree, if the graph follows positions that
+    the game does not tell, or if the reward does not fit.
     """
     extras: dict[str, Any] = {"num_envs": num_envs}
     if graph is not None and takes_graph(node, plugins):
@@ -83,6 +86,8 @@ def build_learner(
         if network.problem and _communicates(node):
             raise ValueError(network.problem)
         extras["graph"] = network
+    if isinstance(file := node.get("reward"), InputFile):
+        extras["reward"] = frozen_reward(file, env.spec, seeds, device)
     return build(node, "algo", plugins, env.spec, seeds, device, **extras)
 
 

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, Protocol, cast
@@ -23,7 +24,7 @@ import torch
 
 from marlrun.config.unit import Unit, stem, unit_of
 from marlrun.system.errors import with_type
-from marlrun.system.reading import opened
+from marlrun.system.reading import InputFile, opened
 from marlrun.system.writing import write_atomically
 from marlrun.types import StateDict
 
@@ -132,10 +133,11 @@ def count_of(path: Path) -> int:
     return int(path.stem.rpartition("_")[2])
 
 
-def load(path: Path, device: torch.device) -> StateDict:
+def load(source: Path | InputFile, device: torch.device) -> StateDict:
     """Read a checkpoint onto `device`, running none of its code; ValueError if it is damaged."""
+    path = source if isinstance(source, Path) else source.path
     try:
-        with opened(path) as file:
+        with opened(source) if isinstance(source, Path) else BytesIO(source.content) as file:
             _refuse_damage(file)
             file.seek(0)
             content: Any = torch.load(file, map_location=device, weights_only=True)

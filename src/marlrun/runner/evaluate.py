@@ -23,11 +23,11 @@ from marlrun.runner.health import Health
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.plays import block_size
+from marlrun.runner.shapes import misfit
 from marlrun.runner.stored import (
     StoredRun,
     Trained,
     load_learner,
-    misfit,
     move_run,
     open_run,
     training_env,

@@ -17,8 +17,13 @@ from marlrun.system.paths import refuse_links
 from marlrun.system.reading import InputFile, read_bytes
 from marlrun.system.writing import write_atomically
 
-KEYS = ("graph.file",)
+REWARD = "algo.reward"
+KEYS = ("graph.file", REWARD)
 """Keys of a configuration whose value is the path of a file."""
+_REWARD_FILE = "reward.pt"
+"""What `algo.reward` means of a run's directory."""
+_TAKES_REWARD = "marlrun.algos.ppo.PPO"
+"""Whose `algo.reward` is a path; other algorithms have a key of this name that is none."""
 _STORED = re.compile(r"inputs/([0-9a-f]{12})-[^/]+")
 _LONGEST_NAME = 100
 
@@ -33,7 +38,7 @@ def read_typed(config: Config, files: dict[str, InputFile] | None = None) -> dic
     paths = dict(_paths(config))
     for key, path in paths.items():
         if path not in files:
-            files[path] = _read(key, path)
+            files[path] = _read_typed(key, path)
     return {key: files[path] for key, path in paths.items()}
 
 
@@ -99,7 +104,19 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
         group, _, name = key.partition(".")
         node: Any = config.get(group)
         if isinstance(node, Mapping) and isinstance(path := cast(Config, node).get(name), str):
-            yield key, path
+            is_path = key != REWARD or cast(Config, node).get("_target_") == _TAKES_REWARD
+            if is_path:
+                yield key, path
+
+
+def _read_typed(key: str, path: str) -> InputFile:
+    if key != REWARD or not Path(path).is_dir():
+        return _read(key, path)
+    file = Path(path) / _REWARD_FILE
+    if not file.exists():
+        recovering = "expected a run whose learner recovers a reward"
+        raise ValueError(f"{key}={path}: no {_REWARD_FILE} in it, {recovering}")
+    return _read(key, str(file))
 
 
 def _read(key: str, path: str) -> InputFile:

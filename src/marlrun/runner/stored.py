@@ -6,7 +6,7 @@ Evaluation begins here, and whatever else needs what a run has learned.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 
@@ -20,7 +20,7 @@ from marlrun.runner.device import choose
 from marlrun.runner.elsewhere import changed
 from marlrun.runner.job import Job, read_job, with_files, with_graph
 from marlrun.system.output import say
-from marlrun.types import AnyLearner, Env, Spec
+from marlrun.types import AnyLearner, Env
 
 
 @dataclass(frozen=True)
@@ -100,29 +100,3 @@ def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
     restore(state, path, learner=learner)
     unit = unit_of(state)
     return Trained(learner, path, unit, state[unit])
-
-
-_SHAPES = {
-    "agent_names": "the agents",
-    "obs_sizes": "observations of size",
-    "num_actions": "a number of actions of",
-    "num_states": "a number of common states of",
-}
-"""What of a game the networks of a learner depend on, and how messages call it."""
-
-
-def misfit(trained: Spec, game: Spec) -> str | None:
-    """Say why networks made for one game do not fit another; None if they do."""
-    for name, words in _SHAPES.items():
-        before, now = (_shape_text(getattr(spec, name)) for spec in (trained, game))
-        if before != now:
-            return f"the game has {words} {now}, the policy was trained with {before}"
-    return None
-
-
-def _shape_text(shape: object) -> str:
-    """Write a shape; where it is the same for all agents, once."""
-    parts = (
-        list(map(str, cast("tuple[object]", shape))) if isinstance(shape, tuple) else [str(shape)]
-    )
-    return parts[0] if len(set(parts)) == 1 else ", ".join(parts)

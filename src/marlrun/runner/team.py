@@ -14,7 +14,8 @@ from torch import Tensor
 from marlrun.config.schema import did_you_mean
 from marlrun.config.unit import singular
 from marlrun.runner.abilities import refuse_unable
-from marlrun.runner.stored import StoredRun, load_learner, misfit, open_run, training_env
+from marlrun.runner.shapes import misfit
+from marlrun.runner.stored import StoredRun, load_learner, open_run, training_env
 from marlrun.streams import derive
 from marlrun.system.output import say
 from marlrun.types import AnyLearner, Policy, Seeds, Spec, StateDict, Step

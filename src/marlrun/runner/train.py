@@ -1,13 +1,14 @@
 """Training from the outside: begin or go on with a run, and leave a true record of its end."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from marlrun.config.nested import Config
 from marlrun.config.unit import plural, singular, unit_of
 from marlrun.runner import console, documents, inputs
-from marlrun.runner.checkpoint import Checkpoints, count_of, selection
+from marlrun.runner.checkpoint import NEWEST, Checkpoints, count_of, selection
 from marlrun.runner.device import choose, describe, set_up
 from marlrun.runner.intervals import estimate
 from marlrun.runner.job import Job, read_job, with_budget, with_files, with_graph
@@ -37,6 +38,8 @@ def train(
     config = with_budget(job, config, plugins)
     files = inputs.read_typed(config) if sweep is None else inputs.read_stored(config, sweep)
     config = inputs.stored(config, files)
+    if inputs.REWARD in files:
+        job, config = _with_newest(job, config)
     record = None
     if documents.holds_run(directory):
         record = documents.read_record(directory)
@@ -80,6 +83,17 @@ def resume(
     config = with_budget(job, config, plugins)
     job = with_files(job, inputs.read_stored(config, directory))
     return _run(job, config, directory, (), record, plugins, brief=brief)
+
+
+def _with_newest(job: Job, config: Config) -> tuple[Job, Config]:
+    """Return a job and its configuration whose true return selects no best.pt.
+
+    What is learned from is another reward. Another tag, such as `irl/return_mean`, may select.
+    """
+    if job.checkpoint_best != console.HEADLINE:
+        return job, config
+    config = inputs.put(config, {"checkpoint.best": NEWEST})
+    return replace(job, checkpoint_best=NEWEST), config
 
 
 def _done(directory: Path, record: documents.Record | None) -> int:

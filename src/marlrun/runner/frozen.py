@@ -1,0 +1,46 @@
+"""A reward that another run has recovered, frozen: PPO learns from it, `algo.reward`."""
+
+from collections.abc import Sequence
+
+import torch
+
+from marlrun.nets.recovered import RecoveredReward, recovered_reward
+from marlrun.runner.checkpoint import load
+from marlrun.runner.shapes import misfit
+from marlrun.system.errors import with_type
+from marlrun.system.reading import InputFile
+from marlrun.types import Spec
+
+
+def frozen_reward(
+    file: InputFile, spec: Spec, seeds: Sequence[int], device: torch.device
+) -> RecoveredReward:
+    """Return the reward that a file reward.pt holds, for a game and as many replicas as seeds.
+
+    ValueError, in one line, if the file is damaged, or if its reward is of other agents, sizes or
+    numbers of replicas.
+    """
+    where = f"algo.reward={file.path}"
+    recovered = _read(file, where, device)
+    if problem := misfit(recovered.spec, spec, "the reward was recovered with"):
+        raise ValueError(f"{where}: {problem}")
+    if len(recovered.seeds) != len(seeds):
+        count = len(recovered.seeds)
+        raise ValueError(
+            f"replicas={len(seeds)}: expected {count}, for replica r learns from the reward of "
+            f"replica r, and {where} has {count}"
+        )
+    return recovered
+
+
+def _read(file: InputFile, where: str, device: torch.device) -> RecoveredReward:
+    try:
+        state = load(file, device)
+    except ValueError as error:
+        raise ValueError(f"algo.reward={error}") from error
+    if "reward" not in state:
+        raise ValueError(f"{where}: is a checkpoint, expected a run directory or its reward.pt")
+    try:
+        return recovered_reward(state["reward"], device)
+    except Exception as error:
+        raise ValueError(f"{where}: expected a recovered reward: {with_type(error)}") from error
