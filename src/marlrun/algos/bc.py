@@ -14,7 +14,7 @@ import torch
 
 from marlrun.algos.imitation.cloning import Cloning
 from marlrun.data.demonstrations import Source, read
-from marlrun.data.symmetries import Symmetries
+from marlrun.data.symmetries import symmetries_of
 from marlrun.data.transitions import Transitions
 from marlrun.nets.actor_critic import ActorCritic, ActorCriticSettings, logits_of
 from marlrun.nets.module import Activation
@@ -81,9 +81,7 @@ class BC:
             )
         learned = shown.beginning(shown.num_episodes - num_held_out).transitions(device)
         self._networks.take_in(learned.obs, learned.counts.unsqueeze(-1))
-        symmetries = None
-        if settings.symmetries != "none":
-            symmetries = Symmetries(spec, settings.symmetries, seeds, device)
+        symmetries = symmetries_of(spec, settings.symmetries, seeds, device)
         self._cloning = Cloning(self._networks, learned, seeds, device, settings.batch, symmetries)
         self._held_out = None
         if num_held_out > 0:

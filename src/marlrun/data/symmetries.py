@@ -55,6 +55,18 @@ class Symmetries:
         return obs, action, next_obs
 
 
+def symmetries_of(
+    spec: Spec,
+    kind: Literal["none", "permutations", "all"],
+    seeds: Seeds,
+    device: torch.device,
+    *,
+    joint: bool = False,
+) -> Symmetries | None:
+    """Return `Symmetries` of a kind, or None where none are to be drawn."""
+    return None if kind == "none" else Symmetries(spec, kind, seeds, device, joint=joint)
+
+
 class _Table(NamedTuple):
     """Elements as indices; row [agent * K + element] says what it makes of the agent's view."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from marlrun.algos.imitation.learner import ImitationSettings
 from marlrun.data.reservoir import Reservoir, check_room
 from marlrun.data.rows import Rows, drawn
-from marlrun.data.symmetries import Symmetries
+from marlrun.data.symmetries import symmetries_of
 from marlrun.data.transitions import Transitions
 from marlrun.nets.actor_critic import ActorCritic
 from marlrun.nets.captured import captured_with_autograd
@@ -151,10 +151,8 @@ class Adversarial:
                 first=round(replay.first_share * replay.capacity),
                 num_features=self._layout.size,
             )
-        self._symmetries = None
-        if settings.symmetries != "none":
-            is_joint = settings.discriminator.view == "all"
-            self._symmetries = Symmetries(spec, settings.symmetries, seeds, device, joint=is_joint)
+        is_joint = settings.discriminator.view == "all"
+        self._symmetries = symmetries_of(spec, settings.symmetries, seeds, device, joint=is_joint)
         self._optimisers = {
             name: MemberAdam(rows, None, settings.discriminator.l2)
             for name, rows in discriminator.rows.items()

@@ -15,6 +15,7 @@ from marlrun.algos.imitation.cloning import Cloning, CloningSettings
 from marlrun.algos.ppo import PPO, PPOPolicy, PPOSettings
 from marlrun.data.demonstrations import Source, read
 from marlrun.data.reservoir import ReplaySettings
+from marlrun.data.symmetries import symmetries_of
 from marlrun.data.transitions import Transitions, transitions_of
 from marlrun.nets.discriminator import DiscriminatorSettings
 from marlrun.nets.recovered import Constant, Nearest, RecoveredReward
@@ -89,13 +90,13 @@ class Imitation:
 
     def _clone(self) -> None:
         """Move the policies towards the expert, as many updates as `cloning.updates` says."""
-        settings = self.settings.cloning
+        ppo, expert, settings = self.ppo, self.expert, self.settings.cloning
         if settings.updates == 0:
             return
-        self.ppo.networks.take_in(self.expert.obs, self.expert.counts.unsqueeze(-1))
-        cloning = Cloning(
-            self.ppo.networks, self.expert, self.ppo.seeds, self.ppo.device, settings.batch
-        )
+        ppo.networks.take_in(expert.obs, expert.counts.unsqueeze(-1))
+        kind = self.settings.symmetries
+        symmetries = symmetries_of(ppo.spec, kind, ppo.seeds, ppo.device)
+        cloning = Cloning(ppo.networks, expert, ppo.seeds, ppo.device, settings.batch, symmetries)
         for _ in range(settings.updates):
             cloning.update(settings.lr)
 
