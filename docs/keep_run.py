@@ -1,7 +1,8 @@
 """Keep what a finished run shows: copy run.json, config.yaml and metrics.jsonl to docs/results/NAME.
 
 Measures of the machine (`perf/*`) and where the run was put (`hydra.run.dir`) are left out, and rows
-of training are thinned if the file would be large; rows of evaluation all stay.
+of training are thinned if the file would be large; rows of evaluation all stay. With `--checkpoint`
+the newest checkpoint is kept as well, as far as mode=eval and mode=demonstrate need it.
 """
 
 import argparse
@@ -11,7 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from marlrun.config.unit import unit_of
+from marlrun.runner.checkpoint import NEWEST, Checkpoints
 
 RESULTS = Path(__file__).resolve().parent / "results"
 MAX_BYTES = 100_000
@@ -47,14 +51,35 @@ def keep(run: Path, results: Path) -> None:
     (results / "metrics.jsonl").write_text("".join(f"{line}\n" for line in slim(rows)))
 
 
+def keep_checkpoint(run: Path, results: Path) -> None:
+    """Keep a PPO run's newest checkpoint without what only more training needs.
+
+    That is the rollout so far, and the moments of Adam, in whose place zeros stand.
+    """
+    path = Checkpoints(run).named(NEWEST)
+    state = torch.load(path, weights_only=True)
+    learner = state["learner"] | {"rollout": {}}
+    for moments in learner["optimisers"].values():
+        for name in ("first", "second"):
+            # One zero, seen as many.
+            moments[name] = torch.zeros(()).expand_as(moments[name])
+    unit = unit_of(state)
+    kept = {"format": state["format"], unit: state[unit], "learner": learner}
+    (results / "checkpoints").mkdir()
+    torch.save(kept, results / "checkpoints" / path.name)
+
+
 def main(argv: list[str]) -> None:
     """Keep one run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, metavar="DIR", help="the run directory")
     parser.add_argument("--as", dest="name", required=True, metavar="NAME")
+    parser.add_argument("--checkpoint", action="store_true", help="keep the newest, too")
     options = parser.parse_args(argv)
     try:
         keep(options.run, RESULTS / options.name)
+        if options.checkpoint:
+            keep_checkpoint(options.run, RESULTS / options.name)
     except (OSError, ValueError) as error:
         sys.exit(f"keep_run: {error}")
 

@@ -27,6 +27,7 @@ def cases() -> Iterator[tuple[str, str, str, str]]:
     paths = [
         "config",
         "eval",
+        "demonstrate",
         *(f"{kind}/{name}" for kind in ("algo", "env", "graph") for name in schema.options(kind)),
     ]
     for path in paths:

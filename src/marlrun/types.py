@@ -145,6 +145,8 @@ class Env(Protocol):
     run out before `spec.horizon`.
     `obs_bounds: tuple[Bound, Bound]`: the lowest and the highest observations, inclusive, infinite
     where nothing is declared; they are the bounds of the PettingZoo game's spaces.
+    A static method `settled(keys)` returns the keys of its YAML with what null stands for, such as the
+    horizon of a set of rules; so one can tell whether two configurations are the same game.
     """
 
     spec: Spec

@@ -141,7 +141,7 @@ WRONG = [
     ([*PAIR, "hydra/launcher=nope"], "hydra/launcher=nope: expected basic"),
     (
         ["mode=evl"],
-        "mode=evl: expected train | eval | resume | exact | graph | runs | check; did you mean",
+        "mode=evl: expected train | eval | resume | exact | demonstrate | graph | runs | check; did you mean",
     ),
     (["mode=eval", "algo=random", "run=x"], "algo=random: no algo in eval.yaml"),
     (["mode=eval", "+algo=random", "run=x"], "+algo=random: no algo in eval.yaml"),

@@ -159,7 +159,7 @@ def test_help_and_completion_know_the_mode(marlrun: Marlrun, monkeypatch):
 
 COMPLETIONS = {
     "": ["algo=", "env=", "mode=", "+experiment=", "eval.every=", "hydra/launcher="],
-    "mode=": ["mode=check", "mode=eval", "mode=runs", "mode=train"],
+    "mode=": ["mode=check", "mode=demonstrate", "mode=eval", "mode=runs", "mode=train"],
     "mode=runs ": ["dir=", "json=", "mode="],
     "mode=runs json=": ["json=false", "json=true"],
     "mode=eval ": ["agents.", "env.", "graph.", "graph=", "run=", "checkpoint="],
@@ -167,6 +167,8 @@ COMPLETIONS = {
     "mode=eval run=outputs/f": ["run=outputs/finished/"],
     "mode=eval agents.agent_1=outputs/f": ["agents.agent_1=outputs/finished/"],
     "mode=eval checkpoint=": ["checkpoint=best", "checkpoint=latest", "checkpoint=outputs/"],
+    "mode=demonstrate ": ["env.", "out=", "run=", "replica=", "episodes="],
+    "mode=demonstrate run=l": ["run=latest"],
     "mode=check algo=r": ["algo=random"],
     "mode=resume upd": ["updates="],
     "mode=graph graph=ring graph.weights=me": ["graph.weights=metropolis"],
@@ -196,7 +198,7 @@ def test_the_tab_key_without_a_line_offers_all(marlrun: Marlrun, monkeypatch):
 def test_help_lists_the_groups_that_the_mode_takes(marlrun: Marlrun):
     headings = ("Algorithms", "Environments", "Graphs", "Published results")
     taken = {"train": headings, "check": headings[:3], "exact": headings[1:2], "runs": ()}
-    taken |= {"eval": headings[2:3], "graph": headings[2:3], "resume": ()}
+    taken |= {"eval": headings[2:3], "graph": headings[2:3], "resume": (), "demonstrate": ()}
     for mode, expected in taken.items():
         lines = marlrun("--help", f"mode={mode}").out.splitlines()
         assert (

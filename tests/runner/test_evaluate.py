@@ -360,8 +360,8 @@ def test_results_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch):
 def test_an_infinite_result_is_a_failure_that_is_named(run, monkeypatch, capsys):
     play = evaluation.play
 
-    def infinite(*args):
-        columns = play(*args)
+    def infinite(*args, **keys):
+        columns = play(*args, **keys)
         columns["eval/anticipated_mean"][1] = torch.inf
         return columns
 

@@ -17,6 +17,7 @@ marlrun: train, evaluate and compare decentralised multi-agent reinforcement lea
   marlrun -m +experiment=NAME [KEY=VALUE ..]                                a published result
   marlrun mode=eval run=DIR [episodes=1000] [checkpoint=best] [video=true]  measure a run
   marlrun mode=eval run=DIR [env.KEY=VALUE ..] [agents.NAME=DIR ..]         in a changed game, in a mixed team
+  marlrun mode=demonstrate run=DIR out=FILE [episodes=200]                  write a policy's episodes, to learn from
   marlrun mode=resume run=DIR [env_steps=N | updates=N]                     go on with a run or a sweep
   marlrun mode=runs [dir=outputs] [json=true]                               list runs, newest first
   marlrun-report DIR ..                                                     figures and tables of runs

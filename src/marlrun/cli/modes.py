@@ -100,6 +100,19 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
     return Outcome("finished")
 
 
+def demonstrate(config: Config, directory: Path, argv: list[str]) -> Outcome:
+    """Write episodes of a run's policy into a file; its card as JSON is the last line."""
+    run, changes = existing_run(config["run"]), {"env": config["env"]}
+    if config["env"]:
+        # A slip is answered before anything heavy is imported.
+        changed(read_config(run), changes)
+    from marlrun.runner.demonstrate import demonstrate
+
+    keys = ("episodes", "checkpoint", "replica", "seed", "device", "threads", "plugins")
+    settings = {key: config[key] for key in keys}
+    return demonstrate(run, Path(config["out"]), **settings, changes=changes)
+
+
 def graph(config: Config, directory: Path, argv: list[str]) -> Outcome:
     """Print how fast a graph's agents agree, and draw it; its measures as JSON are the last line."""
     import torch
@@ -162,6 +175,7 @@ MODES = {
     ),
     "resume": Mode("resume", (), resume, newest=newest_to_resume),
     "exact": Mode("exact", ("env",), exact, only_says=True),
+    "demonstrate": Mode("demonstrate", (), demonstrate, newest=newest_to_measure),
     "graph": Mode("graph", ("graph",), graph, only_says=True),
     "runs": Mode("runs", (), runs, only_says=True),
     "check": Mode(

@@ -47,6 +47,13 @@ def build_env(
     return build(node, "env", plugins, seeds, device, **extras)
 
 
+def settled(node: Node, plugins: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of an environment's node with what null stands for, where its class says so."""
+    make = resolve(node.get("_target_"), "env", plugins)
+    settle: Callable[[Node], dict[str, Any]] = getattr(make, "settled", dict)
+    return settle(node)
+
+
 def build_graph(
     node: Node, num_agents: int, seeds: Seeds, device: torch.device, plugins: Sequence[str]
 ) -> Network:

@@ -138,7 +138,10 @@ def new_record(
         "graph": _choice("graph", config) if config.get("graph") else None,
         "seeds": list(seeds),
         unit_of(config): 0,
-        "versions": _versions(),
+        "versions": {
+            "python": platform.python_version(),
+            **versions("marlrun", "torch", "numpy", "hydra-core"),
+        },
         "git": git_commit(),
         "device": device,
         "started": now(),
@@ -210,10 +213,10 @@ def _choice(kind: str, config: Mapping[str, Any]) -> str:
     return config.get("choices", {}).get(kind, module)
 
 
-def _versions() -> dict[str, str]:
-    packages = ("marlrun", "torch", "numpy", "hydra-core")
-    versions = {"python": platform.python_version()}
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of those of these packages that are installed."""
+    numbers: dict[str, str] = {}
     for package in packages:
         with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
+            numbers[package] = metadata.version(package)
+    return numbers

@@ -1,8 +1,7 @@
 """Evaluation: fresh episodes with seeds and a policy memory of their own, none of them left out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,7 +13,6 @@ from marlrun import exact
 from marlrun.config.nested import Config
 from marlrun.config.unit import singular
 from marlrun.runner import console, documents
-from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.agreement import Agreement
 from marlrun.runner.build import Node, build_env
 from marlrun.runner.device import set_up
@@ -23,14 +21,11 @@ from marlrun.runner.health import Health
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
 from marlrun.runner.plays import block_size
-from marlrun.runner.shapes import misfit
 from marlrun.runner.stored import (
     StoredRun,
-    Trained,
-    load_learner,
+    load_moved,
     move_run,
     open_run,
-    training_env,
 )
 from marlrun.runner.team import Guest, Team, check_rotation, join_guests
 from marlrun.runner.video import check_drawable, record
@@ -49,6 +44,10 @@ CHECK_EVERY = 16
 """Steps between two checks whether all episodes are over: a check waits for the device."""
 
 
+Watch = Callable[[Step, Tensor, Step], object]
+"""What sees every transition of a play: before, action, after."""
+
+
 def evaluate(
     env_node: Node,
     learner: AnyLearner | Team,
@@ -59,12 +58,13 @@ def evaluate(
     purpose: str,
     episodes: int,
     optimum: float | None,
+    watch: Watch | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """Play `episodes` per replica; yield tag -> float64 [R, E] on the CPU for each block of them.
 
-    `purpose` names the random numbers: another purpose, other episodes. A block has an environment,
-    a policy and seeds of its own, so memory does not grow with `episodes`. All blocks but the last,
-    which has the rest, are of one size.
+    `watch` is called with every transition. `purpose` names the random numbers: another purpose,
+    other episodes. A block has an environment, a policy and seeds of its own, so memory does not
+    grow with `episodes`. All blocks but the last, which has the rest, are of one size.
     """
     size = block_size(env_node, plugins)
     for block, start in enumerate(range(0, episodes, size)):
@@ -72,7 +72,8 @@ def evaluate(
         copies = min(size, episodes - start)
         env = build_env(env_node, fresh, device, plugins, num_envs=copies)
         rewarding = learner if isinstance(learner, Rewarding) else None
-        yield play(env, learner.policy(explore=False, seeds=fresh), optimum, rewarding)
+        policy = learner.policy(explore=False, seeds=fresh)
+        yield play(env, policy, optimum, rewarding, watch=watch)
 
 
 @torch.no_grad()
@@ -82,6 +83,7 @@ def play(
     optimum: float | None = None,
     rewarding: Rewarding | None = None,
     steps: int | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Tensor]:
     """Play one episode in every copy, or its first `steps`; return tag -> float64 [R, E] on the CPU.
 
@@ -99,6 +101,8 @@ def play(
     for time in range(spec.horizon if steps is None else steps):
         action = policy(step)
         after = env.step(action)
+        if watch is not None:
+            watch(step, action, after)
         weight = spec.reward_weight * spec.discount**time
         returns.add_(after.reward * playing.unsqueeze(-1), alpha=weight)
         if rewarding is not None:
@@ -204,7 +208,7 @@ def evaluate_run(
     if video:
         check_drawable(game)
     _check_run(game.spec, len(seeds), episodes, block_size(moved.job.env, plugins), run.device)
-    learner, path, unit, done = _load_moved(run, moved, game.spec, checkpoint)
+    learner, path, unit, done = load_moved(run, moved, game.spec, checkpoint)
     team = join_guests(run, learner, game.spec, guests, rotate) if guests else learner
 
     blocks = evaluate(
@@ -254,21 +258,6 @@ def _changes_in_words(
         *(f"agents.{name}={guest}" for name, guest in guests.items()),
         *([f"rotate={rotate}"] if rotate else []),
     ]
-
-
-def _load_moved(run: StoredRun, moved: StoredRun, game: Spec, checkpoint: str) -> Trained:
-    """Return the learner of a run to play a changed game; ValueError if its networks do not fit.
-
-    It is made for the environment of its training, since more of it may depend on that than what
-    its policy needs, such as a replay of whole episodes; and for the changed graph.
-    """
-    env = training_env(run)
-    if problem := misfit(env.spec, game):
-        changed = differences(run.config, moved.config, "env").values()
-        raise ValueError(f"{', '.join(changed)}: {problem}")
-    refuse_unable(run.job.algo, run.job.env, game, run.plugins)
-    job = replace(run.job, graph=moved.job.graph)
-    return load_learner(replace(run, job=job), env, checkpoint)
 
 
 def _check_run(spec: Spec, replicas: int, episodes: int, size: int, device: torch.device) -> None:

@@ -1,6 +1,6 @@
 """Input files: what a configuration names outside is kept in its run's directory.
 
-As typed, a key of `KEYS` holds any path. As stored it holds `inputs/HASH-NAME`, the path of a copy
+As typed, a key of `KEYS` holds any path, and `algo.demonstrations` perhaps `shipped`. As stored it holds `inputs/HASH-NAME`, the path of a copy
 relative to the run's or the sweep's directory: so the configuration tells the content as well,
 and what happens to the original changes nothing.
 """
@@ -17,8 +17,11 @@ from marlrun.system.paths import refuse_links
 from marlrun.system.reading import InputFile, read_bytes
 from marlrun.system.writing import write_atomically
 
+DEMONSTRATIONS = "algo.demonstrations"
+SHIPPED = "shipped"
+"""What `algo.demonstrations` holds for the file that marlrun brings for a game."""
 REWARD = "algo.reward"
-KEYS = ("graph.file", REWARD)
+KEYS = ("graph.file", DEMONSTRATIONS, REWARD)
 """Keys of a configuration whose value is the path of a file."""
 _REWARD_FILE = "reward.pt"
 """What `algo.reward` means of a run's directory."""
@@ -35,7 +38,7 @@ def read_typed(config: Config, files: dict[str, InputFile] | None = None) -> dic
     ValueError, in one line that names the key, if one is no regular file or too large.
     """
     files = {} if files is None else files
-    paths = dict(_paths(config))
+    paths = dict(_typed_paths(config))
     for key, path in paths.items():
         if path not in files:
             files[path] = _read_typed(key, path)
@@ -65,7 +68,8 @@ def read_stored(config: Config, directory: Path) -> dict[str, InputFile]:
 
 def absolute(config: Config) -> dict[str, Any]:
     """Return a configuration as typed with absolute paths."""
-    return put(config, {key: str(Path(path).absolute()) for key, path in _paths(config)})
+    paths = {key: path for key, path in _paths(config) if not _is_shipped(key, path)}
+    return put(config, {key: str(Path(path).absolute()) for key, path in paths.items()})
 
 
 def put(nodes: Config, values: Mapping[str, object]) -> dict[str, Any]:
@@ -117,6 +121,20 @@ def _read_typed(key: str, path: str) -> InputFile:
         recovering = "expected a run whose learner recovers a reward"
         raise ValueError(f"{key}={path}: no {_REWARD_FILE} in it, {recovering}")
     return _read(key, str(file))
+
+
+def _is_shipped(key: str, path: str) -> bool:
+    return (key, path) == (DEMONSTRATIONS, SHIPPED)
+
+
+def _typed_paths(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the keys and their paths, also of the file for which `shipped` stands."""
+    for key, path in _paths(config):
+        if _is_shipped(key, path):
+            from marlrun.runner.demonstrations import shipped  # it imports torch
+
+            path = str(shipped(config))
+        yield key, path
 
 
 def _read(key: str, path: str) -> InputFile:

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 
 from marlrun.config.schema import did_you_mean
+from marlrun.runner import demonstrations
 from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST
@@ -43,6 +44,7 @@ def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     """Build a job's environment and learner; ValueError if the configuration is no good."""
     env = build_env(job.env, job.seeds, device, plugins)
     refuse_unable(job.algo, job.env, env.spec, plugins)
+    demonstrations.check(job.algo, job.env, env.spec, plugins)
     size, replicas = block_size(job.env, plugins), len(job.seeds)
     check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
     check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")

@@ -17,10 +17,11 @@ from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, load, restore
 from marlrun.runner.device import choose
-from marlrun.runner.elsewhere import changed
+from marlrun.runner.elsewhere import changed, differences
 from marlrun.runner.job import Job, read_job, with_files, with_graph
+from marlrun.runner.shapes import misfit
 from marlrun.system.output import say
-from marlrun.types import AnyLearner, Env
+from marlrun.types import AnyLearner, Env, Spec
 
 
 @dataclass(frozen=True)
@@ -100,3 +101,18 @@ def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
     restore(state, path, learner=learner)
     unit = unit_of(state)
     return Trained(learner, path, unit, state[unit])
+
+
+def load_moved(run: StoredRun, moved: StoredRun, game: Spec, checkpoint: str) -> Trained:
+    """Return the learner of a run to play a changed game; ValueError if its networks do not fit.
+
+    It is made for the environment of its training, since more of it may depend on that than what
+    its policy needs, such as a replay of whole episodes; and for the changed graph.
+    """
+    env = training_env(run)
+    if problem := misfit(env.spec, game):
+        changed = differences(run.config, moved.config, "env").values()
+        raise ValueError(f"{', '.join(changed)}: {problem}")
+    refuse_unable(run.job.algo, run.job.env, game, run.plugins)
+    job = replace(run.job, graph=moved.job.graph)
+    return load_learner(replace(run, job=job), env, checkpoint)

@@ -1,7 +1,7 @@
 """The game that all particle worlds share: reset, step, restart, and the state of it."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -89,6 +89,13 @@ class ParticleGame:
         self._starts = Stream(seeds, "env/start", device)
         self._episodes = Episodes(self._observe(), self.spec.horizon)
         self._scores = Scores(self._episodes)
+
+    @staticmethod
+    def settled(keys: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a scenario's keys with the rules' own horizon and early end where these are null."""
+        rules = RULES[keys["rules"]] if "rules" in keys else None
+        blank = [name for name in ("horizon", "early_end") if name in keys and keys[name] is None]
+        return {**keys, **{name: getattr(rules, name) for name in blank}}
 
     def reset(self) -> Step:
         """Begin an episode in every copy: all bodies at rest at random places."""

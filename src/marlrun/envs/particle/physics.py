@@ -26,6 +26,8 @@ class Rules:
     """What differs between the particle worlds for which papers were written."""
 
     horizon: int
+    early_end: bool
+    """Whether success ends an episode, in scenarios that have a success."""
     velocity_first: bool
     """A velocity changes before it moves its body, or else after."""
     direction: int
@@ -34,8 +36,8 @@ class Rules:
 
 RuleSet = Literal["mpe2", "ma_airl"]
 RULES: dict[RuleSet, Rules] = {
-    "mpe2": Rules(horizon=25, velocity_first=False, direction=-1),
-    "ma_airl": Rules(horizon=50, velocity_first=True, direction=1),
+    "mpe2": Rules(horizon=25, early_end=False, velocity_first=False, direction=-1),
+    "ma_airl": Rules(horizon=50, early_end=True, velocity_first=True, direction=1),
 }
 
 

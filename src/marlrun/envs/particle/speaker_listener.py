@@ -5,7 +5,7 @@ from torch import Tensor
 
 from marlrun.envs.particle.bodies import Body, changed, landmarks
 from marlrun.envs.particle.game import ParticleGame
-from marlrun.envs.particle.physics import RuleSet
+from marlrun.envs.particle.physics import RULES, RuleSet
 from marlrun.envs.particle.rows import Number, Rows
 from marlrun.types import Seeds
 
@@ -41,7 +41,7 @@ class SpeakerListener(ParticleGame):
         self._is_mpe2 = rules == "mpe2"
         if early_end and self._is_mpe2:
             raise ValueError("env.early_end=true: expected null or false under rules=mpe2")
-        self._ends_early = not self._is_mpe2 and early_end is not False
+        self._ends_early = RULES[rules].early_end if early_end is None else early_end
         agents = [Body("speaker_0", 0.075, moves=False, words=3), Body("listener_0", 0.075)]
         super().__init__(
             seeds,

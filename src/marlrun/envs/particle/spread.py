@@ -11,7 +11,7 @@ from torch import Tensor
 
 from marlrun.envs.particle.bodies import Body, changed, discs, landmarks
 from marlrun.envs.particle.game import ParticleGame
-from marlrun.envs.particle.physics import RuleSet
+from marlrun.envs.particle.physics import RULES, RuleSet
 from marlrun.envs.particle.rows import Number, Rows
 from marlrun.types import Seeds
 
@@ -49,7 +49,7 @@ class Spread(ParticleGame):
         if local_ratio is not None and not self._is_mpe2:
             raise ValueError(f"env.local_ratio={local_ratio}: expected null under rules={rules}")
         self._local_ratio = 0.5 if local_ratio is None else local_ratio
-        self._ends_early = not self._is_mpe2 if early_end is None else early_end
+        self._ends_early = RULES[rules].early_end if early_end is None else early_end
         self._agents = range(num_agents)
         self._landmarks = range(num_agents, 2 * num_agents)
         agents = discs("agent", num_agents, Body("", RADIUS, collides=True))
