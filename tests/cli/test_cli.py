@@ -550,6 +550,7 @@ def test_a_plugin_trains_only_if_it_is_named(mine, monkeypatch):
 def test_nothing_light_imports_torch(tmp_path):
     light = [["--help"], ["--cfg", "job", *PAIR], [*PAIR, "algo.bta=1"], ["mode=eval", "run=x"]]
     light += [["mode=exact", "env=matrix_game"], ["--version"], ["-m", *PAIR, "seed=0,x"]]
+    light += [["mode=demonstrate", "run=x", "out=y"]]
     code = f"""
 import sys
 from marlrun.cli.main import main
@@ -563,7 +564,7 @@ sys.exit(str([codes, heavy]))
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert ran.stderr.splitlines()[-1] == "[[0, 0, 2, 2, 0, 0, 2], set()]"
+    assert ran.stderr.splitlines()[-1] == "[[0, 0, 2, 2, 0, 0, 2, 2], set()]"
 
 
 BARE = """
