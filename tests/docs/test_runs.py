@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
+from marlrun.cli.main import run_command
+
 DOCS = Path(__file__).parents[2] / "docs"
 KEEP = runpy.run_path(str(DOCS / "keep_run.py"))
 PLOT = runpy.run_path(str(DOCS / "plot_runs.py"))
@@ -121,3 +123,22 @@ def test_runs_are_compared_seed_by_seed(tmp_path: Path):
             PAIRED["distance"](run, scale)
     with pytest.raises(ValueError, match="no two runs differ"):
         PAIRED["pairs"](runs[:1], "algo.mixing.communication", "central")
+
+
+def test_a_checkpoint_is_kept_as_far_as_evaluation_needs_it(tmp_path: Path, monkeypatch, capsys):
+    small = ["env_steps=300", "algo.rollout=20", "eval.final_episodes=2", "checkpoint.best=latest"]
+    train(["algo=mappo", "env=matrix_game", *small, "hydra.run.dir=run"], tmp_path, monkeypatch)
+    KEEP["keep"](Path("run"), Path("kept"))
+    KEEP["keep_checkpoint"](Path("run"), Path("kept"))
+    (kept,) = Path("kept/checkpoints").iterdir()
+    assert kept.stat().st_size < Path("run/checkpoints", kept.name).stat().st_size
+    capsys.readouterr()
+    for name in ("run", "kept"):
+        assert run_command(["mode=eval", f"run={name}", "episodes=20"]).error is None
+    told = capsys.readouterr().out.splitlines()
+    assert told[: len(told) // 2] == told[len(told) // 2 :]
+
+
+def train(words, directory, monkeypatch):
+    monkeypatch.chdir(directory)
+    assert run_command(words).error is None

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from omegaconf import OmegaConf
 from runner.compare import assert_same_run, record
 from runner.test_damage import contents, evaluate
 
+from marlrun.cli.main import run_command
+from marlrun.data import demonstrations
 from marlrun.data.demonstrations import Episode, read, read_card, write
 from marlrun.runner.demonstrations import shipped, shipped_files
 from marlrun.runner.train import resume, train
 
+RESULTS = Path(__file__).parents[2] / "docs/results"
 PLUGINS = ["runner"]
 PUPIL = {"_target_": "runner.pupil.Pupil", "demonstrations_episodes": None}
 SMALL = {
@@ -120,6 +124,13 @@ def test_experts_are_about_as_good_as_the_papers(env):
     assert card["source"]["run"] == f"experts_{env}"
 
 
+def test_what_ships_is_in_the_wheel():
+    project = tomllib.loads((RESULTS.parents[1] / "pyproject.toml").read_text())
+    (pattern,) = project["tool"]["setuptools"]["package-data"]["marlrun.data"]
+    folder = Path(demonstrations.__file__).parent
+    assert sorted(folder.glob(pattern)) == shipped_files()
+
+
 def test_all_games_have_their_files():
     names = {path.name for path in shipped_files()}
     assert names == {of("push")} | {
@@ -127,6 +138,33 @@ def test_all_games_have_their_files():
         for env in ("spread", "speaker_listener")
         for early in ("true", "false")
     }
+
+
+EXPERTS = {"spread": 2, "speaker_listener": 1, "push": 4}
+"""The replica of docs/results/experts_ENV that demonstrates, by the rule in docs/demonstrations.md."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", shipped_files(), ids=lambda path: path.stem)
+def test_what_ships_is_what_its_command_writes(path, tmp_path):
+    """Versions and commits may be others."""
+    env = read_card(path)["environment"]
+    out, run = tmp_path / path.name, RESULTS / f"experts_{env}"
+    words = ["env.early_end=false"] if "fixed" in path.name else []
+    command = ["mode=demonstrate", f"run={run}", f"replica={EXPERTS[env]}", f"out={out}", *words]
+    assert run_command([*command, "device=cpu"]).error is None
+    assert read_card(out)["sha256"] == read_card(path)["sha256"]
+
+
+def test_demonstrators_are_chosen_by_the_rule():
+    for env, replica in EXPERTS.items():
+        results = json.loads((RESULTS / f"experts_{env}" / "run.json").read_text())["results"]
+        good, mean = results.get("agent/agent_0/return"), results["eval/return_mean"]
+        distances = (
+            [abs(value - PAPER[env]) for value in good] if env == "push" else [-m for m in mean]
+        )
+        assert distances.index(min(distances)) == replica
+        assert read_card(shipped(job(*ENVS[env])))["source"]["seed"] == 10 + replica
 
 
 # What a run keeps
