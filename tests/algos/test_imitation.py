@@ -145,3 +145,10 @@ def test_critics_may_see_the_state():
     learner = make_learner([3], spec=WITH_STATE, ppo={"critic": "state"})
     metrics = train(learner, [3], WITH_STATE)
     assert len(metrics) == 4 and all(x.isfinite().all() for x in metrics[-1].values())
+
+
+def test_it_says_whose_observations_are_all_that_discriminators_see():
+    seen = {name: make_learner([3], **changes).judged_view for name, changes in VARIANTS.items()}
+    blind = {"airl", "gail", "gail, logit", "cloned"}  # the settings of these tests see no actions
+    assert seen == {name: "own" if name in blind else None for name in VARIANTS}
+    assert make_learner([3], discriminator={"view": "all"}).judged_view == "all"

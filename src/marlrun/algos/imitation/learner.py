@@ -112,6 +112,13 @@ class Imitation:
         """Return what reward.pt keeps of the recovered reward."""
         return self.teacher.recovered.state_dict()
 
+    @property
+    def judged_view(self) -> Literal["own", "all"] | None:
+        """Whose observations are all that discriminators see; None = they see actions, or learn not."""
+        settings = self.settings.discriminator
+        blind = settings.inputs == "state" and not isinstance(self.teacher, Control)
+        return settings.view if blind else None
+
     def __init__(
         self, ppo: PPO, expert: Transitions, teacher: Teacher, settings: ImitationSettings
     ):
