@@ -22,22 +22,25 @@ class Recovery(NamedTuple):
     divergence: Array
     """KL(expert's policy, that of the LSBRE of the recovered rewards), mean over the expert's states."""
     pearson: Array
-    """Correlation of the identifiable parts of the recovered and the true rewards, over all states."""
+    """Correlation of what can be identified of both rewards, means over actions, over all states."""
 
 
 def recovery(game: Game, expert: Array, g: Array, discount: float, horizon: int) -> Recovery:
-    """Compare g [N, S] with the rewards of a game of two agents, whose expert's law is [S, A_0, A_1].
+    """Compare g [N, S, A] with the rewards of a game of two agents, whose expert's law is [S, A, A].
 
-    A state's number is x_0 * X + x_1, where agent i stands in x_i of X positions, and the game's
-    rewards are of the state alone. Unsolvable if the recovered game has no stationary LSBRE.
+    g_i is of the state and the agent's own action, and may be the same for all actions; the game's
+    rewards are of the state alone. A state's number is x_0 * X + x_1, where agent i stands in x_i of
+    X positions. Unsolvable if the recovered game has no stationary LSBRE.
     """
-    rewards = np.broadcast_to(g[..., None, None], game.rewards.shape)
+    rewards = np.stack(
+        [np.broadcast_to(np.expand_dims(g[i], 2 - i), game.rewards.shape[1:]) for i in (0, 1)]
+    )
     law = stationary(Game(rewards, game.transitions), discount).law
     weights = visits(game, expert, horizon)
     pairs = zip(shares(expert), shares(law), strict=True)
     divergences = [weights @ divergence(policy, other) for policy, other in pairs]
     pearson = [
-        np.corrcoef(identifiable(g[agent], agent), identifiable(reward, agent))[0, 1]
+        _correlation(identifiable(g[agent].mean(-1), agent), identifiable(reward, agent))
         for agent, reward in enumerate(game.rewards[..., 0, 0])
     ]
     return Recovery(np.array(divergences), np.array(pearson))
@@ -48,3 +51,10 @@ def identifiable(reward: Array, agent: int) -> Array:
     positions = round(len(reward) ** 0.5)
     table = reward.reshape(positions, positions)
     return (table - table.mean(agent, keepdims=True)).ravel()
+
+
+def _correlation(one: Array, other: Array) -> float:
+    """Return Pearson's correlation; 0 where one of them is constant."""
+    covariance = np.cov(one, other)
+    scale = np.sqrt(covariance[0, 0] * covariance[1, 1])
+    return float(covariance[0, 1] / scale) if scale > 1e-12 else 0.0

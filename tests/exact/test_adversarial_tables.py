@@ -35,6 +35,11 @@ def test_agents_that_draw_independently_cannot_play_coordination():
     assert correlation(law[None]) == pytest.approx([0.1849], abs=2e-4)
 
 
+def by_action(g: np.ndarray) -> np.ndarray:
+    """Return rewards [N, S] of states as those of states and actions [N, S, 5]."""
+    return np.repeat(g[..., None], 5, -1)
+
+
 @lru_cache
 def learned(penalty: float):
     """Return the game, its expert's law, and what was learned from it."""
@@ -45,7 +50,7 @@ def learned(penalty: float):
 
 def test_where_the_law_is_a_product_the_reward_of_the_grid_is_recovered():
     game, law, result = learned(0.0)
-    quality = recovery(game, law, result.g, 0.9, 10)
+    quality = recovery(game, law, by_action(result.g), 0.9, 10)
     assert quality.divergence.max() < 1e-3 and quality.pearson.min() > 0.999
     for agent, reward in enumerate(game.rewards[..., 0, 0]):
         truth, g = (identifiable(each, agent) for each in (reward, result.g[agent]))
@@ -59,7 +64,7 @@ def test_where_agents_avoid_each_other_the_method_errs():
     divergences = []
     for penalty in (0.0, 1.0, 4.0):
         game, law, result = learned(penalty)
-        divergences.append(recovery(game, law, result.g, 0.9, 10).divergence.max())
+        divergences.append(recovery(game, law, by_action(result.g), 0.9, 10).divergence.max())
     assert divergences[0] < 1e-4 < 1e-3 < divergences[1] < 0.01 < 0.05 < divergences[2]
 
 

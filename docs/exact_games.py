@@ -1,0 +1,226 @@
+"""Demonstrations by exact experts, and how much of their rewards a run has recovered.
+
+    python docs/exact_games.py demonstrate GAME FILE [KEY=VALUE ..] [--episodes 500] [--seed 0]
+    python docs/exact_games.py measure RUN ..
+
+GAME is reward_grid or matrix_game, and KEY=VALUE changes a key of conf/env/GAME.yaml. The expert draws
+joint actions from the game's logistic stochastic best-response equilibrium. RUN is a run on such a game that keeps a reward.pt. Its table has a row for each seed and
+agent. On a grid: the distance of the expert's policy from that of the equilibrium of the recovered
+rewards, and from the run's policy (KL in nats, mean over the states that the expert visits); and the
+correlation of the recovered with the true reward, of what can be identified of them
+(exact/recovery.py). In a one-shot game: the log-odds of the second action against the first by the
+recovered reward, by the run's policy and by the agent's share of the expert's law.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from marlrun.data import demonstrations
+from marlrun.data.demonstrations import Episode
+from marlrun.envs.common import payoffs
+from marlrun.exact import reward_grid
+from marlrun.exact.lsbre import joint_law
+from marlrun.exact.markov_game import divergence, shares, visits
+from marlrun.exact.pseudo_likelihood import of_law
+from marlrun.exact.recovery import recovery
+from marlrun.nets.recovered import recovered_reward
+from marlrun.runner.build import build_env
+from marlrun.runner.checkpoint import REWARD, load
+from marlrun.runner.intervals import estimate
+from marlrun.runner.stored import StoredRun, load_learner, open_run, training_env
+from marlrun.streams import Stream
+from marlrun.system.writing import write_atomically
+from marlrun.types import Env, Spec
+
+CPU = torch.device("cpu")
+Node = Mapping[str, Any]
+
+
+class Expert(NamedTuple):
+    """What agents do in every state of a game that all of them see."""
+
+    obs: Tensor
+    """[S, N, O]: what they observe there."""
+    law: np.ndarray
+    """[S, A_0, ..]: the joint law of their actions."""
+
+
+def expert_of(env: Node) -> Expert:
+    """Return the exact expert of reward_grid or matrix_game; ValueError for other games."""
+    name = env["_target_"].rpartition(".")[2]
+    if name == "RewardGrid":
+        return Expert(grid_observations(env["size"] ** 2), reward_grid.expert(**env).law)
+    if name == "MatrixGame":
+        law = joint_law(payoffs.read(env["game"], env["payoff"]))
+        return Expert(torch.ones(1, law.ndim, 1), law[None])
+    raise ValueError(f"env={name}: expected reward_grid or matrix_game")
+
+
+def grid_observations(num_cells: int) -> Tensor:
+    """Return what both agents observe in every joint state: [S, 2, 2 * cells]."""
+    cells = torch.eye(num_cells)
+    own, other = cells.repeat_interleave(num_cells, 0), cells.repeat(num_cells, 1)
+    return torch.stack([torch.cat([own, other], -1), torch.cat([other, own], -1)], 1)
+
+
+def play(env: Env, expert: Expert, seed: int) -> list[Episode]:
+    """Return an episode of every copy, in which joint actions are drawn from the expert's law."""
+    stream, step = Stream([seed], "exact_games", CPU), env.reset()
+    seen, actions, rewards = [step.obs[0]], list[Tensor](), list[Tensor]()
+    num_states, *num_actions = expert.law.shape
+    # The last bound may be a little below 1.
+    bounds = torch.tensor(expert.law).view(num_states, -1).cumsum(-1)[:, :-1]
+    for time in range(env.spec.horizon):
+        state = (step.obs[0, :, 0] @ expert.obs[:, 0].T).argmax(-1)
+        chance = stream.uniform(time, env.num_envs)[0].double()
+        choice = (bounds[state] <= chance.unsqueeze(-1)).sum(-1)
+        actions.append(torch.stack(torch.unravel_index(choice, num_actions), -1))
+        step = env.step(actions[-1].unsqueeze(0))
+        seen.append(step.obs[0])
+        rewards.append(step.reward[0])
+    parts = (torch.stack(part, 1) for part in (seen, actions, rewards))
+    ends = (part[0].tolist() for part in (step.terminated, step.truncated))
+    return [Episode(*episode) for episode in zip(*parts, *ends, strict=True)]
+
+
+def demonstrate(game: str, file: Path, episodes: int, seed: int, changes: Sequence[str]) -> None:
+    """Write episodes of a game's exact expert, with returns of as many of random play."""
+    node = yaml.safe_load((files("marlrun.conf") / "env" / f"{game}.yaml").read_text())
+    node |= {key: yaml.safe_load(value) for key, _, value in (c.partition("=") for c in changes)}
+    expert = expert_of(node)
+    random = Expert(expert.obs, np.full_like(expert.law, 1 / expert.law[0].size))
+    spec = build_env(node, [seed], CPU, [], num_envs=1).spec
+    played = {
+        who: play(build_env(node, [seed], CPU, [], num_envs=episodes), law, seed)
+        for who, law in (("expert", expert), ("random", random))
+    }
+    card = {
+        "environment": game,
+        "env": {key: value for key, value in node.items() if key != "num_envs"},
+        "agents": list(spec.agent_names),
+        "obs_sizes": list(spec.obs_sizes),
+        "num_actions": list(spec.num_actions),
+        "horizon": spec.horizon,
+        "discount": spec.discount,
+        "source": {"exact": "logistic stochastic best-response equilibrium"},
+        "seed": seed,
+        "returns": {who: returns(part, spec) for who, part in played.items()},
+    }
+    write_atomically(file, lambda out: demonstrations.write(out, card, played["expert"]))
+
+
+def returns(episodes: Sequence[Episode], spec: Spec) -> dict[str, dict[str, Any]]:
+    """Return the means of discounted returns with their intervals, over agents and by agent."""
+    weights = spec.discount ** torch.arange(spec.horizon).double()
+    sums = torch.stack([weights @ episode.reward.double() for episode in episodes])
+    columns = {"mean": sums.mean(1), **dict(zip(spec.agent_names, sums.T, strict=True))}
+    estimates = {name: estimate(column.tolist()) for name, column in columns.items()}
+    return {name: {"mean": e.mean, "low": e.low, "high": e.high} for name, e in estimates.items()}
+
+
+def measure(run: StoredRun) -> str:
+    """Return the table of a run."""
+    env = run.job.env
+    expert = expert_of(env)
+    state = load(run.directory / REWARD, CPU)["reward"]
+    rewards, log_pi = recovered(state, expert), policy(run, expert)
+    is_grid = env["_target_"].endswith(".RewardGrid")
+    rows = (_grid_rows if is_grid else _one_shot_rows)(env, expert, rewards, log_pi)
+    named = [
+        [str(seed), name, *row]
+        for seed, part in zip(run.job.seeds, rows, strict=True)
+        for name, row in zip(("agent_0", "agent_1"), part, strict=True)
+    ]
+    numbers = [[float(x) for x in column] for column in list(zip(*named, strict=True))[2:]]
+    mean = ["mean", "", *(f"{np.mean(column):.4f}" for column in numbers)]
+    head = ["seed", "agent", *(GRID if is_grid else ONE_SHOT)]
+    lines = [head, ["---"] * len(head), *named, mean]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+GRID = ("KL to the recovered reward's policy", "KL to the run's policy", "Pearson")
+ONE_SHOT = ("log-odds of the reward", "of the run's policy", "of the expert's share")
+Rows = list[list[list[str]]]
+
+
+def recovered(state: dict[str, Any], expert: Expert) -> np.ndarray:
+    """Return the recovered reward of every state and action [R, N, S, A]."""
+    reward = recovered_reward(state, CPU)
+    return _by_action(expert, len(reward.seeds), lambda obs, action: reward(obs, action))
+
+
+@torch.no_grad()
+def policy(run: StoredRun, expert: Expert) -> np.ndarray:
+    """Return the run's own log-probabilities [R, N, S, A]."""
+    learner: Any = load_learner(run, training_env(run), "latest").learner
+    return _by_action(expert, len(run.job.seeds), learner.ppo.networks.log_prob)
+
+
+def _by_action(expert: Expert, replicas: int, of: Any) -> np.ndarray:
+    """Return numbers [R, N, S, A] of observations [R, S, N, O] and actions [R, S, N]."""
+    obs = expert.obs.expand(replicas, *expert.obs.shape)
+    num_actions = expert.law.shape[-1]
+    actions = (torch.full(obs.shape[:-1], action) for action in range(num_actions))
+    return torch.stack([of(obs, action) for action in actions], -1).transpose(1, 2).double().numpy()
+
+
+def _grid_rows(env: Node, expert: Expert, rewards: np.ndarray, log_pi: np.ndarray) -> Rows:
+    game, law = reward_grid.game(**env), expert.law
+    weights = visits(game, law, env["horizon"])
+    rows: Rows = []
+    for reward, log_policies in zip(rewards, log_pi, strict=True):
+        quality = recovery(game, law, reward, env["discount"], env["horizon"])
+        pairs = zip(shares(expert.law), np.exp(log_policies), strict=True)
+        distances = [weights @ divergence(*pair) for pair in pairs]
+        numbers = zip(quality.divergence, distances, quality.pearson, strict=True)
+        rows.append([[f"{x:.4f}" for x in row] for row in numbers])
+    return rows
+
+
+def _one_shot_rows(env: Node, expert: Expert, rewards: np.ndarray, log_pi: np.ndarray) -> Rows:
+    odds = [of_law(share[0], 0)[1] for share in shares(expert.law)]
+    return [
+        [
+            [f"{reward[0, 1] - reward[0, 0]:.4f}", f"{logs[0, 1] - logs[0, 0]:.4f}", f"{truth:.4f}"]
+            for reward, logs, truth in zip(*replica, odds, strict=True)
+        ]
+        for replica in zip(rewards, log_pi, strict=True)
+    ]
+
+
+def main(argv: list[str]) -> None:
+    """Write demonstrations, or print tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    writing = commands.add_parser("demonstrate", help="write a file of exact play")
+    writing.add_argument("game", choices=("reward_grid", "matrix_game"), metavar="GAME")
+    writing.add_argument("file", type=Path, metavar="FILE")
+    writing.add_argument("changes", nargs="*", metavar="KEY=VALUE")
+    writing.add_argument("--episodes", type=int, default=500)
+    writing.add_argument("--seed", type=int, default=0)
+    commands.add_parser("measure", help="print tables").add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN"
+    )
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    try:
+        if options.command == "demonstrate":
+            demonstrate(options.game, options.file, options.episodes, options.seed, options.changes)
+            return
+        for directory in options.runs:
+            sys.stdout.write(f"{directory.name}\n\n{measure(open_run(directory, 'cpu', []))}\n\n")
+    except (OSError, ValueError) as error:
+        sys.exit(f"exact_games: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
