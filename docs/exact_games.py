@@ -9,12 +9,14 @@ agent. On a grid: the distance of the expert's policy from that of the equilibri
 rewards, and from the run's policy (KL in nats, mean over the states that the expert visits); and the
 correlation of the recovered with the true reward, of what can be identified of them
 (exact/recovery.py). In a one-shot game: the log-odds of the second action against the first by the
-recovered reward, by the run's policy and by the agent's share of the expert's law.
+recovered reward, by the run's policy, by the agent's share of the expert's law, and by the actions
+that were demonstrated, with their standard error. The last row has means over agents with their
+95 % intervals over seeds.
 """
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +32,7 @@ from marlrun.envs.common import payoffs
 from marlrun.exact import reward_grid
 from marlrun.exact.lsbre import joint_law
 from marlrun.exact.markov_game import divergence, shares, visits
-from marlrun.exact.pseudo_likelihood import of_law
+from marlrun.exact.pseudo_likelihood import of_counts, of_law
 from marlrun.exact.recovery import recovery
 from marlrun.nets.recovered import recovered_reward
 from marlrun.runner.build import build_env
@@ -127,74 +129,83 @@ def returns(episodes: Sequence[Episode], spec: Spec) -> dict[str, dict[str, Any]
     return {name: {"mean": e.mean, "low": e.low, "high": e.high} for name, e in estimates.items()}
 
 
-def measure(run: StoredRun) -> str:
-    """Return the table of a run."""
-    env = run.job.env
-    expert = expert_of(env)
-    state = load(run.directory / REWARD, CPU)["reward"]
-    rewards, log_pi = recovered(state, expert), policy(run, expert)
-    is_grid = env["_target_"].endswith(".RewardGrid")
-    rows = (_grid_rows if is_grid else _one_shot_rows)(env, expert, rewards, log_pi)
-    named = [
-        [str(seed), name, *row]
-        for seed, part in zip(run.job.seeds, rows, strict=True)
-        for name, row in zip(("agent_0", "agent_1"), part, strict=True)
-    ]
-    numbers = [[float(x) for x in column] for column in list(zip(*named, strict=True))[2:]]
-    mean = ["mean", "", *(f"{np.mean(column):.4f}" for column in numbers)]
-    head = ["seed", "agent", *(GRID if is_grid else ONE_SHOT)]
-    lines = [head, ["---"] * len(head), *named, mean]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-GRID = ("KL to the recovered reward's policy", "KL to the run's policy", "Pearson")
-ONE_SHOT = ("log-odds of the reward", "of the run's policy", "of the expert's share")
-Rows = list[list[list[str]]]
-
-
-def recovered(state: dict[str, Any], expert: Expert) -> np.ndarray:
-    """Return the recovered reward of every state and action [R, N, S, A]."""
-    reward = recovered_reward(state, CPU)
-    return _by_action(expert, len(reward.seeds), lambda obs, action: reward(obs, action))
+def measure(run: StoredRun) -> dict[str, np.ndarray]:
+    """Return the columns of the table of a run, [R, N] each."""
+    expert = expert_of(run.job.env)
+    reward = recovered_reward(load(run.directory / REWARD, CPU)["reward"], CPU)
+    learner: Any = load_learner(run, training_env(run), "latest").learner
+    replicas = len(run.job.seeds)
+    rewards = by_action(expert, replicas, reward)
+    log_pi = by_action(expert, replicas, learner.ppo.networks.log_prob)
+    is_grid = run.job.env["_target_"].endswith(".RewardGrid")
+    return (on_grid if is_grid else in_one_shot_game)(run, expert, rewards, log_pi)
 
 
 @torch.no_grad()
-def policy(run: StoredRun, expert: Expert) -> np.ndarray:
-    """Return the run's own log-probabilities [R, N, S, A]."""
-    learner: Any = load_learner(run, training_env(run), "latest").learner
-    return _by_action(expert, len(run.job.seeds), learner.ppo.networks.log_prob)
+def by_action(
+    expert: Expert, replicas: int, numbers: Callable[[Tensor, Tensor], Tensor]
+) -> np.ndarray:
+    """Return numbers [R, N, S, A] of every state and action, by their function.
 
-
-def _by_action(expert: Expert, replicas: int, of: Any) -> np.ndarray:
-    """Return numbers [R, N, S, A] of observations [R, S, N, O] and actions [R, S, N]."""
+    The function takes observations [R, S, N, O] and actions [R, S, N].
+    """
     obs = expert.obs.expand(replicas, *expert.obs.shape)
-    num_actions = expert.law.shape[-1]
-    actions = (torch.full(obs.shape[:-1], action) for action in range(num_actions))
-    return torch.stack([of(obs, action) for action in actions], -1).transpose(1, 2).double().numpy()
+    actions = (torch.full(obs.shape[:-1], action) for action in range(expert.law.shape[-1]))
+    parts = torch.stack([numbers(obs, action) for action in actions], -1)
+    return parts.transpose(1, 2).double().numpy()
 
 
-def _grid_rows(env: Node, expert: Expert, rewards: np.ndarray, log_pi: np.ndarray) -> Rows:
-    game, law = reward_grid.game(**env), expert.law
-    weights = visits(game, law, env["horizon"])
-    rows: Rows = []
-    for reward, log_policies in zip(rewards, log_pi, strict=True):
-        quality = recovery(game, law, reward, env["discount"], env["horizon"])
-        pairs = zip(shares(expert.law), np.exp(log_policies), strict=True)
-        distances = [weights @ divergence(*pair) for pair in pairs]
-        numbers = zip(quality.divergence, distances, quality.pearson, strict=True)
-        rows.append([[f"{x:.4f}" for x in row] for row in numbers])
-    return rows
-
-
-def _one_shot_rows(env: Node, expert: Expert, rewards: np.ndarray, log_pi: np.ndarray) -> Rows:
-    odds = [of_law(share[0], 0)[1] for share in shares(expert.law)]
-    return [
-        [
-            [f"{reward[0, 1] - reward[0, 0]:.4f}", f"{logs[0, 1] - logs[0, 0]:.4f}", f"{truth:.4f}"]
-            for reward, logs, truth in zip(*replica, odds, strict=True)
-        ]
-        for replica in zip(rewards, log_pi, strict=True)
+def on_grid(
+    run: StoredRun, expert: Expert, rewards: np.ndarray, log_pi: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return how near rewards and policies are to the expert's."""
+    env, law = run.job.env, expert.law
+    game, discount, horizon = reward_grid.game(**env), env["discount"], env["horizon"]
+    qualities = [recovery(game, law, reward, discount, horizon) for reward in rewards]
+    weights = visits(game, law, horizon)
+    distances = [
+        [weights @ divergence(*pair) for pair in zip(shares(law), np.exp(logs), strict=True)]
+        for logs in log_pi
     ]
+    return {
+        "KL, recovered reward": np.stack([quality.divergence for quality in qualities]),
+        "KL, run's policy": np.array(distances),
+        "Pearson": np.stack([quality.pearson for quality in qualities]),
+    }
+
+
+def in_one_shot_game(
+    run: StoredRun, expert: Expert, rewards: np.ndarray, log_pi: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return log-odds of the second action against the first."""
+    shown = demonstrations.read(run.job.algo["demonstrations"]).action.T.numpy()
+    counts = [
+        np.bincount(column, minlength=size)
+        for column, size in zip(shown, expert.law.shape[1:], strict=True)
+    ]
+    estimates = [of_counts(count, 0) for count in counts]
+    columns = {
+        "recovered reward": rewards[:, :, 0, 1] - rewards[:, :, 0, 0],
+        "run's policy": log_pi[:, :, 0, 1] - log_pi[:, :, 0, 0],
+        "expert's law": np.array([of_law(share[0], 0)[1] for share in shares(expert.law)]),
+        "demonstrations": np.array([estimate.estimate[1] for estimate in estimates]),
+        "their error": np.array([estimate.error[1] for estimate in estimates]),
+    }
+    return {name: np.broadcast_to(column, log_pi.shape[:2]) for name, column in columns.items()}
+
+
+def table(run: StoredRun, columns: dict[str, np.ndarray]) -> str:
+    """Return a Markdown table: a row for each seed and agent, and one for the means over agents."""
+    names = [f"agent_{agent}" for agent in range(next(iter(columns.values())).shape[1])]
+    rows = [
+        [str(seed), name, *(f"{column[replica, agent]:.4f}" for column in columns.values())]
+        for replica, seed in enumerate(run.job.seeds)
+        for agent, name in enumerate(names)
+    ]
+    means = [str(estimate(column.mean(1).tolist())) for column in columns.values()]
+    head = ["seed", "agent", *columns]
+    lines = [head, ["---"] * len(head), *rows, ["mean", "", *means]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main(argv: list[str]) -> None:
@@ -217,7 +228,8 @@ def main(argv: list[str]) -> None:
             demonstrate(options.game, options.file, options.episodes, options.seed, options.changes)
             return
         for directory in options.runs:
-            sys.stdout.write(f"{directory.name}\n\n{measure(open_run(directory, 'cpu', []))}\n\n")
+            run = open_run(directory, "cpu", [])
+            sys.stdout.write(f"{directory.name}\n\n{table(run, measure(run))}\n\n")
     except (OSError, ValueError) as error:
         sys.exit(f"exact_games: {error}")
 
