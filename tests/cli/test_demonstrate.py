@@ -1,12 +1,13 @@
 """mode=demonstrate: whole episodes of one replica's policy, and what they are worth."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import test_cli
 import torch
-from runner.fakes import config
+from runner.fakes import Foreign, config
 from test_cli import Marlrun, refused
 
 from marlrun.data.demonstrations import read
@@ -201,6 +202,17 @@ def test_what_is_wrong_is_one_line_and_writes_nothing(say, words, expected):
     before = sorted(path.name for path in Path().rglob("*"))
     assert refused(say(*words)).startswith(expected)
     assert sorted(path.name for path in Path().rglob("*")) == before
+
+
+def test_a_game_that_pays_nan_demonstrates_nothing(say, monkeypatch):
+    say("episodes=1", **STEADY)
+    monkeypatch.setattr(Foreign, "paid", math.nan)
+    path = Path("run/config.yaml")
+    path.write_text(path.read_text().replace("fakes.Walk", "fakes.Foreign"))
+    said = say("episodes=2")
+    expected = "NaN or infinity in the return of mean, mode=demonstrate"
+    assert (said.code, said.out) == (1, "") and expected in said.err
+    assert not Path("out.npz").exists()
 
 
 def test_an_existing_file_stays(say, marlrun):

@@ -93,6 +93,19 @@ def test_the_same_demonstrations_are_the_same_bytes():
     assert content() == content() != content(num_actions=[3, 5])
 
 
+def test_what_could_not_be_read_is_not_written():
+    nan = TWO[0]._replace(reward=torch.full((2, 2), torch.nan))
+    cut = TWO[1]._replace(truncated=False)
+    for episodes, expected in (
+        ([nan], "reward.npy holds nan or inf"),
+        ([cut], "an episode is neither terminated nor truncated"),
+    ):
+        file = io.BytesIO()
+        with pytest.raises(ValueError, match=expected):
+            write(file, CARD, episodes)
+        assert file.getvalue() == b""
+
+
 def refusal(source) -> str:
     with pytest.raises(ValueError) as caught:
         read(source)

@@ -19,6 +19,7 @@ from runner.test_damage import contents, evaluate
 from marlrun.cli.main import run_command
 from marlrun.data import demonstrations
 from marlrun.data.demonstrations import Episode, read, read_card, write
+from marlrun.runner.build import settled
 from marlrun.runner.demonstrations import shipped, shipped_files
 from marlrun.runner.train import resume, train
 
@@ -77,6 +78,16 @@ def test_what_ships_is_found_by_environment_rules_and_early_end():
             fixed == of(env, "env.early_end=false", "env.horizon=25") == f"{env}_fixed_horizon.npz"
         )
     assert of("push") == of("push", "env.horizon=25") == "push.npz"
+
+
+@pytest.mark.parametrize(("rules", "horizon", "ends"), [("mpe2", 25, False), ("ma_airl", 50, True)])
+def test_a_game_is_settled_by_its_rules(rules, horizon, ends):
+    env = job("env=spread", f"env.rules={rules}")["env"]
+    assert settled(env, []) == env | {"horizon": horizon, "early_end": ends}
+    typed = env | {"horizon": 7, "early_end": not ends}
+    assert settled(typed, []) == typed
+    other = job("env=target_capture")["env"]
+    assert settled(other, []) == other
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ Where agents leave there is `alive` bool [S + E, N], where actions are masked `a
 Shapes: E episodes, S joint steps, T steps of an episode, N agents, O observation, A actions.
 """
 
+import io
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -109,7 +110,8 @@ def write(file: BinaryIO, card: Mapping[str, Any], episodes: Sequence[Episode]) 
     """Write demonstrations to a file that is open for writing.
 
     `card` has `agents` (names), `obs_sizes` and `num_actions` for each of them, and `env`, the node of
-    the game; whatever else it says is kept. The same demonstrations make the same bytes.
+    the game; whatever else it says is kept. The same demonstrations make the same bytes. ValueError,
+    before anything is written, if `read` would refuse them.
     """
     types = _action_type(card["num_actions"])
     arrays = {
@@ -125,7 +127,10 @@ def write(file: BinaryIO, card: Mapping[str, Any], episodes: Sequence[Episode]) 
         if parts[0] is not None:
             arrays[name] = _joined(parts)
     counts = {"episodes": len(episodes), "steps": len(arrays["action"])}
-    archive.write(file, {"format": FORMAT, **counts, **card}, arrays)
+    content = io.BytesIO()
+    archive.write(content, {"format": FORMAT, **counts, **card}, arrays)
+    read(content.getvalue())
+    file.write(content.getbuffer())
 
 
 def read(source: Source) -> Demonstrations:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,10 +88,7 @@ def demonstrate(
     write_atomically(out, lambda file: demonstrations.write(file, card, expert.episodes))
 
     say(f"{trained.path}: {singular(trained.unit)} {trained.done}, replica {replica}")
-    if elsewhere := differences(run.config, moved.config, "env").values():
-        say(f"elsewhere: {', '.join(elsewhere)}")
-    if warning := no_better(card):
-        say(f"marlrun: {out}: {warning}")
+    _say_remarks(run, moved, card, out)
     _write_results(out, returns)
     return Outcome("finished")
 
@@ -119,7 +117,7 @@ def _check_size(spec: Spec, run: StoredRun, episodes: int) -> None:
     if num_bytes > LARGEST:
         most = max(1, LARGEST * episodes // num_bytes)
         raise ValueError(f"episodes={episodes}: a file holds about {most} of this game at most")
-    capacity.check(3 * num_bytes, torch.device("cpu"), f"episodes={episodes}")
+    capacity.check(8 * num_bytes, torch.device("cpu"), f"episodes={episodes}")
 
 
 def _play(
@@ -148,6 +146,9 @@ def _play(
         for tag, column in block.items():
             if name := _name(tag):
                 returns.setdefault(name, []).extend(floats(column[replica]))
+    for name, column in returns.items():
+        if not all(map(isfinite, column)):
+            raise FloatingPointError(f"NaN or infinity in the return of {name}, {purpose}")
     return Played(recording.episodes, returns)
 
 
@@ -192,6 +193,14 @@ def _estimates(returns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, fl
         name: {"mean": value.mean, "low": value.low, "high": value.high}
         for name, value in estimates.items()
     }
+
+
+def _say_remarks(run: StoredRun, moved: StoredRun, card: Mapping[str, Any], out: Path) -> None:
+    """Say what of the game was changed, and whether the expert is poor."""
+    if elsewhere := differences(run.config, moved.config, "env").values():
+        say(f"elsewhere: {', '.join(elsewhere)}")
+    if warning := no_better(card):
+        say(f"marlrun: {out}: {warning}")
 
 
 def _write_results(out: Path, returns: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
