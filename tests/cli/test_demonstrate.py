@@ -185,6 +185,7 @@ REFUSALS = [
         "checkpoint=worst: no such checkpoint in run/checkpoints; the newest",
     ),
     (["out=no/out.npz"], "out=no/out.npz: no such directory: no"),
+    ([f"out={'x' * 300}"], f"out={'x' * 300}: expected a new file: File name too long"),
     (["out=empty"], "out=empty: exists, expected a new file"),
     (["out=link"], "out=link: exists, expected a new file"),
     (["env.goal=0"], "env.goal=0: expected at least 1"),

@@ -95,7 +95,11 @@ def demonstrate(
 
 def check_out(out: Path) -> None:
     """Raise ValueError unless a new file can be written to `out`."""
-    if out.exists() or out.is_symlink():
+    try:
+        is_there = out.is_symlink() or out.exists()
+    except OSError as error:
+        raise ValueError(f"out={out}: expected a new file: {error.strerror}") from error
+    if is_there:
         raise ValueError(f"out={out}: exists, expected a new file")
     if not out.absolute().parent.is_dir():
         raise ValueError(f"out={out}: no such directory: {out.parent}")
