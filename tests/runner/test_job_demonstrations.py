@@ -161,7 +161,7 @@ EXPERTS = {"spread": 2, "speaker_listener": 1, "push": 4}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", shipped_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: path.stem)
 def test_what_ships_is_what_its_command_writes(path, tmp_path):
     """Versions and commits may be others."""
     env = read_card(path)["environment"]
