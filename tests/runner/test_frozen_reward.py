@@ -141,6 +141,22 @@ def test_what_does_not_fit_is_refused_in_one_line(source, tmp_path):
         assert line.startswith(f"algo.reward=/{name}/reward.pt: the game has {words}")
 
 
+def test_another_game_than_that_of_the_reward_is_told(source, tmp_path, capsys):
+    env = job(source)["env"]
+    for stored, told in (
+        ({**env, "num_envs": 7}, ""),
+        (
+            {**env, "horizon": 3},
+            f"marlrun: algo.reward={source}/reward.pt: elsewhere: env.horizon=1 (trained with 3)\n",
+        ),
+    ):
+        Checkpoints(source).save_reward(7, recovered().state_dict(), stored)
+        train(job(source, env_steps=0), tmp_path / f"run{len(told)}", [])
+        assert told == "".join(
+            line for line in capsys.readouterr().err.splitlines(True) if "elsewhere" in line
+        )
+
+
 def test_what_is_damaged_is_refused_in_one_line(source, tmp_path):
     reward = source / "reward.pt"
     content = reward.read_bytes()

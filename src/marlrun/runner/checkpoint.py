@@ -12,7 +12,7 @@ is the reward that the newest checkpoint has recovered, where the learner recove
 import pickle
 import re
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import BytesIO
@@ -60,9 +60,11 @@ class Checkpoints:
         for path in self.steps()[: -1 - self._keep]:
             path.unlink()
 
-    def save_reward(self, count: int, state: StateDict) -> None:
-        """Write the reward that is recovered at this tick in place of the one before."""
-        self._write(self._reward, count, {"reward": state})
+    def save_reward(
+        self, count: int, reward: StateDict, env: Mapping[str, object] | None = None
+    ) -> None:
+        """Write the reward that is recovered at this tick, and its game's node, over the one before."""
+        self._write(self._reward, count, {"reward": reward, "env": env and dict(env)})
 
     def save_best(self, count: int, state: StateDict, *, for_now: bool = False) -> None:
         """Write best.pt in place of the one before, of which `for_now` keeps a copy."""

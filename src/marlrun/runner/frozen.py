@@ -1,15 +1,20 @@
 """A reward that another run has recovered, frozen: PPO learns from it, `algo.reward`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from marlrun.nets.recovered import RecoveredReward, recovered_reward
 from marlrun.runner.checkpoint import load
+from marlrun.runner.elsewhere import differences
 from marlrun.runner.shapes import misfit
 from marlrun.system.errors import with_type
+from marlrun.system.output import say
 from marlrun.system.reading import InputFile
-from marlrun.types import Spec
+from marlrun.types import Spec, StateDict
+
+Node = Mapping[str, Any]
 
 
 def frozen_reward(
@@ -33,14 +38,30 @@ def frozen_reward(
     return recovered
 
 
+def tell_differences(algo: Node, env: Node) -> None:
+    """Say on stderr in which keys a game differs from the one in which its reward was recovered."""
+    file = algo.get("reward")
+    if not isinstance(file, InputFile):
+        return
+    trained: Node | None = _state(file, torch.device("cpu")).get("env")
+    if trained is not None:
+        before, now = ({"env": {**node, "num_envs": 1}} for node in (trained, env))
+        if texts := differences(before, now, "env").values():
+            say(f"marlrun: algo.reward={file.path}: elsewhere: {', '.join(texts)}")
+
+
 def _read(file: InputFile, where: str, device: torch.device) -> RecoveredReward:
-    try:
-        state = load(file, device)
-    except ValueError as error:
-        raise ValueError(f"algo.reward={error}") from error
+    state = _state(file, device)
     if "reward" not in state:
         raise ValueError(f"{where}: is a checkpoint, expected a run directory or its reward.pt")
     try:
         return recovered_reward(state["reward"], device)
     except Exception as error:
         raise ValueError(f"{where}: expected a recovered reward: {with_type(error)}") from error
+
+
+def _state(file: InputFile, device: torch.device) -> StateDict:
+    try:
+        return load(file, device)
+    except ValueError as error:
+        raise ValueError(f"algo.reward={error}") from error

@@ -13,6 +13,7 @@ from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import NEWEST
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.evaluate import check_room, exact_values, optimum_of, play
+from marlrun.runner.frozen import tell_differences
 from marlrun.runner.influence import check_signal
 from marlrun.runner.job import Job
 from marlrun.runner.plays import block_size
@@ -50,6 +51,7 @@ def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
     check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
     learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
+    tell_differences(job.algo, job.env)
     check_signal(learner, job.env, job.seeds, device, plugins)
     return Parts(job, device, plugins, env, learner)
 

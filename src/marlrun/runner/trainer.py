@@ -157,7 +157,7 @@ class Training:
         }
         self.checkpoints.save(self.count, state)
         if isinstance(self.learner, Recovering):
-            self.checkpoints.save_reward(self.count, self.learner.recovered_reward())
+            self.checkpoints.save_reward(self.count, self.learner.recovered_reward(), self.job.env)
         self._saved_at = self.count
 
     def finish(self) -> dict[str, list[float]]:
