@@ -125,6 +125,9 @@ class Spec:
     """Size of `Step.state` where it is another; None where there is none, or `num_states`."""
     has_adjacency: bool = False
     """Every `Step` has an `adjacency`, so `graph=positions` can follow it; False: none has."""
+    pays_for: Literal["before", "after"] | None = None
+    """What rewards depend on: the state `before` a step and nothing else, or the action and the state
+    `after` it; None = on more, or nobody says."""
     symmetries: tuple[Choice, ...] = field(default=(), repr=False)
     """What leaves the game as it is: transitions and rewards, and the law of how episodes begin."""
 

@@ -23,7 +23,7 @@ class Walk:
         if goal < 1:
             raise ValueError(f"env.goal={goal}: expected at least 1")
         self.num_envs, self.goal, self.starts, self.ends = num_envs, goal, starts, ends
-        self.spec = Spec(2, ("left", "right"), (2, 2), (3, 3), horizon, discount)
+        self.spec = Spec(2, ("left", "right"), (2, 2), (3, 3), horizon, discount, pays_for="after")
         self.stream, self.ticks = Stream(seeds, "env", device), 0
         self.places = torch.zeros(len(seeds), num_envs, 2, dtype=torch.int64, device=device)
         self.clock = torch.zeros(len(seeds), num_envs, dtype=torch.int64, device=device)

@@ -2,17 +2,19 @@
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from runner.compare import assert_same_run
 from runner.fakes import Bandit, Walk, config
 
 from marlrun.data.demonstrations import Episode, read, write
 from marlrun.runner.agreement import Agreement, agreement, distance, return_agreement
 from marlrun.runner.evaluate import evaluate_run
 from marlrun.runner.plays import demonstrated, record
-from marlrun.runner.train import train
+from marlrun.runner.train import resume, train
 from marlrun.types import Rewarding
 
 CPU = torch.device("cpu")
@@ -96,10 +98,30 @@ def test_the_true_reward_its_opposite_and_a_shaped_one():
     values = agreement(shaped, play)
     assert list(values) == ["pearson_step", "spearman_step"] and values["pearson_step"].max() < 0
     for learner, expected in ((true, 0.0), (opposite, 1.0), (shaped, 0.0)):
-        distances = distance(learner, play, spec, SEEDS)
+        distances = distance(learner, play, spec, SEEDS)["epic"]
         torch.testing.assert_close(
             distances, torch.full((2, 2), expected).double(), atol=2e-3, rtol=0
         )
+
+
+def test_a_reward_of_the_state_before_has_a_canonical_form_too():
+    """Where the game pays for the place before a step, g(o) = o is at distance 0, r(a) = a is not."""
+    spec = replace(Walk(SEEDS, CPU, num_envs=1).spec, pays_for="before")
+    play = random_play(goal=99, horizon=9)
+    play = play._replace(reward=play.obs[..., 0])
+    later = play.paid_later()
+    assert torch.equal(later.reward[:, :, :-1], play.reward[:, :, 1:])
+    assert later.acted.int().tolist() == [[[[1, 1]] * 8 + [[0, 0]]] * 40] * 2
+    before = recovered(lambda obs, action, next_obs: obs)
+    moves = recovered(lambda obs, action, next_obs: action.float())
+    assert distance(before, play, spec, SEEDS)["epic"].max() < 1e-3
+    assert distance(moves, play, spec, SEEDS)["epic"].min() > 0.3
+    assert agreement(before, play)["pearson_step"].min() > 0.999
+
+
+def test_where_nobody_says_what_is_paid_for_there_is_no_distance():
+    learner = recovered(lambda obs, action, next_obs: obs)
+    assert distance(learner, random_play(), replace(learner.spec, pays_for=None), SEEDS) == {}
 
 
 def test_a_constant_has_no_correlation_per_step_but_one_of_returns_where_episodes_end_early():
@@ -107,7 +129,7 @@ def test_a_constant_has_no_correlation_per_step_but_one_of_returns_where_episode
     constant = recovered(lambda obs, action, next_obs: torch.ones(action.shape))
     assert all(value.eq(0).all() for value in agreement(constant, play).values())
     torch.testing.assert_close(
-        distance(constant, play, spec, SEEDS), torch.full((2, 2), 0.5**0.5).double()
+        distance(constant, play, spec, SEEDS)["epic"], torch.full((2, 2), 0.5**0.5).double()
     )
     returns = return_agreement(constant, play)
     assert list(returns) == ["pearson_return", "spearman_return"]
@@ -129,7 +151,7 @@ def test_a_replica_is_measured_the_same_alone_and_in_company():
         ):
             torch.testing.assert_close(several[1:2], single, rtol=0, atol=1e-12)
     several, single = (
-        distance(learner, play, spec, seeds)
+        distance(learner, play, spec, seeds)["epic"]
         for learner, play, seeds in zip((many, one), plays, ([3, 4, 5], [4]), strict=True)
     )
     torch.testing.assert_close(several[1:2], single, rtol=0, atol=1e-6)
@@ -178,3 +200,11 @@ def test_a_run_logs_headlines_and_evaluation_reports_all(tmp_path, capsys, repli
     *lines, last = capsys.readouterr().out.splitlines()
     assert "irl/random/epic" in json.loads(last)
     assert any(line.startswith("irl/random/epic ") for line in lines)
+
+
+def test_a_resumed_run_measures_the_same(tmp_path):
+    job = config(algo___target_="runner.test_agreement.Recovered")
+    train(job, tmp_path / "whole", [])
+    train(job | {"env_steps": 66}, tmp_path / "parts", [])
+    resume(tmp_path / "parts", 120, ["runner"])
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")

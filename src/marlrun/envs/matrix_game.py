@@ -49,6 +49,7 @@ class MatrixGame:
             num_actions=tuple(num_actions),
             horizon=horizon,
             discount=discount,
+            pays_for="after",
         )
         capacity.check_steps(self.spec, len(seeds), num_envs, device)
         rows = self._table.reshape(num_agents, -1).T

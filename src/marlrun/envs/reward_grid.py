@@ -56,6 +56,7 @@ class RewardGrid:
             num_actions=(len(MOVES),) * 2,
             horizon=horizon,
             discount=discount,
+            pays_for="before",
         )
         capacity.check_steps(self.spec, len(seeds), num_envs, device)
         numbers = Stream([maps], "reward_grid/maps", device).uniform(0, 2, 2, num_cells)[0]

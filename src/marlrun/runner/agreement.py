@@ -77,7 +77,7 @@ class Agreement:
             values = agreement(learner, play)
             if thorough:
                 values |= return_agreement(learner, play)
-                values["epic"] = distance(learner, play, self._spec, self._seeds)
+                values |= distance(learner, play, self._spec, self._seeds)
             columns |= {f"irl/{name}/{quantity}": value for quantity, value in values.items()}
         means = {tag: column.mean(1) for tag, column in columns.items()}
         return means | (_by_agent(columns, self._spec) if thorough else {})
@@ -114,12 +114,17 @@ def return_agreement(learner: Rewarding, play: Play) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def distance(learner: Rewarding, play: Play, spec: Spec, seeds: Seeds) -> Tensor:
+def distance(learner: Rewarding, play: Play, spec: Spec, seeds: Seeds) -> dict[str, Tensor]:
     """Return the EPIC distance [R, N] between the recovered and the true reward, on a play.
 
-    The true reward counts as its own canonical form, which it is, up to a constant, where it depends
-    on the action and the next state alone. Actions are uniform, and states those of the play.
+    It is known where the game says what it pays for. A reward of the action and the state after it is
+    its own canonical form, up to a constant; a reward of the state before, r(s), has gamma r(s').
+    Actions are uniform, and states those of the play.
     """
+    if spec.pays_for is None:
+        return {}
+    if spec.pays_for == "before":
+        play = play.paid_later()
     count = num_samples(spec.num_actions)
     starts, _, _, _ = play.draw(seeds, "irl/epic/starts", count)
     _, _, ends, _ = play.draw(seeds, "irl/epic/ends", count)
@@ -128,7 +133,7 @@ def distance(learner: Rewarding, play: Play, spec: Spec, seeds: Seeds) -> Tensor
     obs, action, next_obs, reward = play.draw(seeds, "irl/epic", COVERAGE)
     reward_of = partial(_reward_of, learner)
     shaped = canonical(reward_of, obs, action, next_obs, (starts, actions, ends), DISCOUNT)
-    return pearson_distance(pearson(shaped.mT, reward.mT)).cpu()
+    return {"epic": pearson_distance(pearson(shaped.mT, reward.mT)).cpu()}
 
 
 @torch.no_grad()

@@ -41,6 +41,14 @@ class Play(NamedTuple):
     acted: Tensor
     """[.., N] bool; False after an episode's end, and for an agent that has left."""
 
+    def paid_later(self) -> "Play":
+        """Return the play with the rewards of the steps that follow; the last steps do not count."""
+        reward, acted = (
+            torch.cat((part[:, :, 1:], torch.zeros_like(part[:, :, :1])), 2)
+            for part in (self.reward, self.acted)
+        )
+        return self._replace(reward=reward, acted=self.acted & acted)
+
     def draw(self, seeds: Seeds, name: str, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return obs, action, next_obs and reward [R, count, N, ..] of steps in which all acted.
 

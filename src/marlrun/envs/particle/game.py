@@ -65,6 +65,7 @@ class ParticleGame:
             horizon=RULES[rules].horizon if horizon is None else horizon,
             discount=discount,
             continuing=continuing,
+            pays_for="after",
             symmetries=choices(symmetries, rows, agents, seen, RULES[rules]),
         )
         capacity.check_steps(self.spec, len(seeds), num_envs, device)

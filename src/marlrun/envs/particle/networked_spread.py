@@ -60,8 +60,10 @@ class NetworkedSpread(ParticleGame):
             discount=discount,
             continuing=True,
         )
-        # All agents observe the same, so that is the state.
-        self.spec = replace(self.spec, state_size=self.spec.obs_sizes[0], has_adjacency=True)
+        # All agents observe the same, so that is the state; what was paid for may be renewed in it.
+        self.spec = replace(
+            self.spec, state_size=self.spec.obs_sizes[0], has_adjacency=True, pays_for=None
+        )
         self._radius, self._renewal = radius, renewal
         self._chance = Blocks(Stream(seeds, "env", device), num_envs)
         scales = Stream([mdp], "networked_spread/scales", device).uniform(0, num_agents)[0]
