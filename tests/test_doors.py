@@ -246,7 +246,7 @@ def test_wrong_masks_are_one_line(stored):
 
 REFUSED = (
     "does not handle masked actions and agents that leave, as env=mymarl.envs.doors.Doors has them; "
-    "expected dec_drqn, dec_hdrqn, ippo, mappo, random"
+    "expected bc, dec_drqn, dec_hdrqn, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, random"
 )
 
 

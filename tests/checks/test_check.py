@@ -200,7 +200,7 @@ def test_a_learner_that_takes_what_is_forbidden_is_named(check):
 def test_a_learner_that_handles_no_masks_is_refused_by_name(check):
     yaml = DOORS_YAML.replace("checks.mistakes.{name}", "mymarl.envs.doors.Doors")
     *_, code, err = check("Doors", "Tabular", "plugins=[checks,mymarl]", env_yaml=yaml)
-    able = "dec_drqn, dec_hdrqn, ippo, mappo, random"
+    able = "bc, dec_drqn, dec_hdrqn, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, random"
     assert code == 2 and err == (
         "marlrun: algo=checks.toys.Tabular: does not handle masked actions and agents that leave, "
         f"as env=mymarl.envs.doors.Doors has them; expected {able}\n"

@@ -258,7 +258,7 @@ LINES = [
     ([*PAIR, "name=true"], """; as a text it is written name="'true'\""""),
     (
         ["~algo", *PAIR],
-        "~algo: a group cannot be deleted; leave it out, or choose one by algo=dec_",
+        "~algo: a group cannot be deleted; leave it out, or choose one by algo=bc",
     ),
     (
         [*PAIR, "~env"],

@@ -10,6 +10,7 @@ CONF = Path(str(resources.files("marlrun.conf")))
 ALGOS, ENVS, TUNED = (
     {path.stem for path in (CONF / group).glob("*.yaml")} for group in ("algo", "env", "tuned")
 )
+EVERY = {path.stem for path in (CONF / "tuned/algo").glob("*.yaml")}
 ANY = {path.stem for path in (CONF / "tuned/any").glob("*.yaml")}
 GAMES_OF_OPPONENTS = ("push", "tag", "adversary")
 
@@ -32,6 +33,18 @@ def test_no_mean_over_opponents_selects_best(algo, env):
 
 def test_elsewhere_the_mean_selects_best():
     assert composed("ippo", "spread").checkpoint.best == "eval/return_mean"
+
+
+@pytest.mark.parametrize("algo", ["bc", "ma_airl", "ma_airl_faithful", "ma_gail"])
+def test_the_true_reward_does_not_select_what_is_learned_without_it(algo):
+    assert {f"{name}_env" for name in ALGOS} >= EVERY
+    assert all(composed(algo, env).checkpoint.best == "latest" for env in ("spread", "matrix_game"))
+
+
+def test_the_authors_code_learns_from_a_thousand_steps_at_a_time():
+    faithful = composed("ma_airl_faithful", "spread")
+    assert faithful.algo.ppo.rollout * faithful.env.num_envs == 1000
+    assert faithful.algo.discriminator.steps == 1 and faithful.algo.reward == "g"
 
 
 def test_settings_for_all_algorithms_are_of_an_environment_that_exists():
