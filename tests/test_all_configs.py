@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from demonstrations_at_hand import CLONES, LEARNERS, demonstrate_at_random
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from runner.compare import assert_same_run, rows
@@ -30,6 +31,12 @@ SMALL = {
         "epsilon_final": 0.0,
         "rollout": 10,
         "epochs": 1,
+        "ppo": {"rollout": 10, "epochs": 1, "hidden": [8], "critic_hidden": [8]},
+        "discriminator": {"batch": 20, "steps": 2, "hidden": [8]},
+        "replay": {"capacity": 100, "first_share": 0.2},
+        "cloning": {"updates": 3, "batch": 20},
+        "warmup": 2,
+        "symmetries": "none",
     },
     "env": {"horizon": 7, "num_envs": 2},
     "eval": {"every": 100, "episodes": 3, "final_episodes": 4},
@@ -39,16 +46,26 @@ SMALL = {
 CUT = 166
 
 
-def job(chosen, env_steps):
-    """Return the configuration that the command line composes, made small where it can be."""
+def job(chosen, steps, directory):
+    """Return the configuration that the command line composes, made small where it can be.
+
+    `steps` are updates of a learner that counts them. Demonstrations are written into `directory`.
+    """
     with initialize_config_module("marlrun.conf", version_base="1.3"):
         composed = compose("config", [*chosen, "replicas=2", "device=cpu"])
     config = OmegaConf.to_container(composed, resolve=True)
     for group, changes in SMALL.items():
-        config[group] |= {key: value for key, value in changes.items() if key in config[group]}
-    if "networked" in chosen[0]:
+        node = config[group]
+        for key in changes.keys() & node.keys():
+            value = changes[key]
+            node[key] = node[key] | value if isinstance(value, dict) else value
+    algo = chosen[0].removeprefix("algo=")
+    if "networked" in algo:
         config["env"]["num_envs"] = 1
-    return config | {"env_steps": env_steps}
+    if algo in LEARNERS:
+        path = directory / "shown.npz"
+        config["algo"]["demonstrations"] = str(demonstrate_at_random(config["env"], path))
+    return config | ({"updates": steps} if algo in CLONES else {"env_steps": steps})
 
 
 def test_there_are_configs_to_test():
@@ -84,6 +101,8 @@ PAIRS = [
 FAILING = ("graph.dynamics=link_failure", "graph.failure=0.3", "graph.every=3")
 VARIANTS = [
     ("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru"),
+    ("algo=ma_airl", "env=target_capture", "algo.reward=nearest"),
+    ("algo=ma_gail", "env=meeting_grid", "algo.discriminator.view=all"),
     ("algo=networked_ac_q", "env=public_goods", "graph=directed_ring"),
     ("algo=networked_ac_q", "env=public_goods", "algo.mixing.communication=central"),
     ("algo=networked_ac_v", "env=public_goods", "graph=complete", "algo.mixing.aggregate=trim"),
@@ -101,22 +120,27 @@ def test_some_pairs_are_three_for_everybody():
 
 @pytest.mark.parametrize("chosen", [*PAIRS, *VARIANTS], ids=" ".join)
 def test_it_runs_and_resumes(chosen, tmp_path):
-    outcome = train(job(chosen, 300), tmp_path / "whole", [])
+    outcome = train(job(chosen, 300, tmp_path), tmp_path / "whole", [])
     assert outcome.status == "finished", outcome.error
     log = rows(tmp_path / "whole")
     assert all(math.isfinite(value) for row in log for value in row.values())
-    assert any("train/return_mean" in row for row in log)
+    is_online = chosen[0] not in [f"algo={algo}" for algo in CLONES]
+    assert any("train/return_mean" in row for row in log) == is_online
     learns = any(tag.startswith("loss/") for row in log for tag in row)
     assert learns == (chosen[0] != "algo=random")
 
     # Cut in the middle of an episode and of a slot of the replay.
-    train(job(chosen, CUT), tmp_path / "parts", [])
-    assert resume(tmp_path / "parts", 300, []).status == "finished"
+    train(job(chosen, CUT, tmp_path), tmp_path / "parts", [])
+    total = {"env_steps": 300} if is_online else {"env_steps": None, "updates": 300}
+    assert resume(tmp_path / "parts", plugins=[], **total).status == "finished"
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_a_cut_episode_is_dropped_from_the_replay_where_a_game_is_not_resumable(tmp_path):
-    config = job(("algo=dec_hdrqn", "env=matrix_game"), 9) | {"plugins": ["runner"], "replicas": 1}
+    config = job(("algo=dec_hdrqn", "env=matrix_game"), 9, tmp_path) | {
+        "plugins": ["runner"],
+        "replicas": 1,
+    }
     config["env"] = {"_target_": "runner.fakes.Foreign", "num_envs": 1, "ends": False}
     train(config, tmp_path, [])
     assert resume(tmp_path, 33, ["runner"]).status == "finished"

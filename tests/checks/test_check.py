@@ -3,6 +3,9 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from demonstrations_at_hand import CLONES, LEARNERS, demonstrate_at_random
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 
 from marlrun.checks import subject
 
@@ -296,16 +299,42 @@ def test_a_class_that_cannot_be_built_is_refused(check):
     assert code == 2 and err == "marlrun: env.length=2: expected at least 3\n"
 
 
+SMALL = (
+    "algo.symmetries=none",
+    "algo.cloning.updates=2",
+    "algo.cloning.batch=20",
+    "algo.discriminator.batch=20",
+    "algo.discriminator.hidden=[8]",
+    "algo.ppo.rollout=10",
+    "algo.ppo.hidden=[8]",
+    "algo.ppo.critic_hidden=[8]",
+)
+
+
+def demonstrated(algo, env, directory):
+    """Return the words that give an algorithm demonstrations of a game, if it learns from any."""
+    if algo not in LEARNERS:
+        return []
+    with initialize_config_module("marlrun.conf", version_base="1.3"):
+        composed = compose("config", [f"algo={algo}", f"env={env}"])
+    node = OmegaConf.to_container(composed.env, resolve=True)
+    path = demonstrate_at_random(node, directory / "shown.npz")
+    return [f"algo.demonstrations={path}", *([] if algo in CLONES else SMALL)]
+
+
 @pytest.mark.parametrize("algo", ALGOS)
-def test_our_algorithms_keep_their_promises(algo, marlrun):
-    assert_kept(*marlrun("mode=check", f"algo={algo}", "env=matrix_game", "env_steps=2000"))
+def test_our_algorithms_keep_their_promises(algo, marlrun, tmp_path):
+    shown = demonstrated(algo, "matrix_game", tmp_path)
+    budget = "updates=100" if algo in CLONES else "env_steps=2000"
+    assert_kept(*marlrun("mode=check", f"algo={algo}", "env=matrix_game", budget, *shown))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ENVS)
 @pytest.mark.parametrize("algo", ALGOS)
-def test_our_algorithms_keep_their_promises_everywhere(algo, env, marlrun):
-    results = marlrun("mode=check", f"algo={algo}", f"env={env}")
+def test_our_algorithms_keep_their_promises_everywhere(algo, env, marlrun, tmp_path):
+    shown = demonstrated(algo, env, tmp_path)
+    results = marlrun("mode=check", f"algo={algo}", f"env={env}", *shown)
     assert_kept(*results, has_no_bounds=env in PARTICLE_WORLDS)
 
 
