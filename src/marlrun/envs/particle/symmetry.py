@@ -4,7 +4,7 @@ A symmetry exchanges rows of the world's state, or turns their signs. What it ma
 the same sum of rows after the exchange, which must be a feature of that agent too, or minus one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Literal
 
@@ -52,12 +52,18 @@ class _Symmetries:
         self._rows, self._agents, self._rules = rows, agents, rules
         self._views = [_View(view) for view in views]
         self._identity = tuple(self._change(agent, {}) for agent in range(len(agents)))
+        self._elements: dict[Kind, Callable[[], Iterator[Elements]]] = {
+            "landmarks": self._landmarks,
+            "others": self._others,
+            "words": self._words,
+            "arena": self._arena,
+        }
 
     def of(self, kind: Kind) -> Iterator[Choice]:
         """Yield the choices of one kind."""
         # What a word means is a convention, which only all agents together can change.
         conventional = kind != "arena" and any(agent.words for agent in self._agents)
-        for elements in getattr(self, f"_{kind}")():
+        for elements in self._elements[kind]():
             yield Choice(
                 kind,
                 (self._identity, *map(tuple, elements)),
@@ -168,8 +174,8 @@ def _key(number: Number, sign: int) -> Key:
 
 def _moved(number: Number, sources: Sources) -> Key:
     """Return a number of the new state as a number of the old one."""
-    found = ((*sources.get(row, (row, 1)), weight) for row, weight in number.items())
-    return frozenset((row, sign * weight) for row, sign, weight in found)
+    rows = ((*sources.get(row, (row, 1)), weight) for row, weight in number.items())
+    return frozenset((row, sign * weight) for row, sign, weight in rows)
 
 
 def _exchanges(count: int) -> list[list[tuple[int, int]]]:
