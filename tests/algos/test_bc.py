@@ -70,6 +70,11 @@ def test_nothing_is_held_out_where_that_is_asked_for():
         make([3], episodes=1, validation=0.9)
 
 
+def test_a_batch_that_the_memory_cannot_hold_is_refused_by_its_key():
+    with pytest.raises(ValueError, match="algo.batch=100000000000 replicas=1: this takes about"):
+        make([3], batch=10**11)
+
+
 def test_only_so_many_episodes_are_learned_from():
     with pytest.raises(ValueError, match="one of 1 episodes"):
         make([3], demonstrations_episodes=1, validation=0.9)

@@ -1,6 +1,7 @@
 """The learner around a teacher: cloning, warm-up, controls, replicas and resuming."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from algos.test_ppo import steps as transitions
 from marlrun.algos.imitation.cloning import Cloning
 from marlrun.algos.ma_airl import ma_airl
 from marlrun.algos.ma_gail import ma_gail
+from marlrun.types import Change, Choice
 
 VARIANTS = {
     "airl": {},
@@ -97,7 +99,7 @@ def test_the_loss_of_cloning_is_the_entropy_of_what_was_shown():
         terminated=torch.zeros(1, 8, 2, dtype=torch.bool),
         counts=torch.ones(1, 8, 2),
     )
-    cloning = Cloning(learner.ppo.networks, expert, [3], CPU, 400)
+    cloning = Cloning(learner.ppo.networks, expert, [3], CPU, 400, None, key="batch")
     losses = [cloning.update(0.05) for _ in range(200)]
     torch.testing.assert_close(losses[0], torch.full((1, 2), 0.6931), atol=0.05, rtol=0)
     torch.testing.assert_close(losses[-1], torch.full((1, 2), 0.5623), atol=0.06, rtol=0)
@@ -139,6 +141,41 @@ def test_the_reward_belongs_to_what_was_seen_before_a_step():
     assert reward.shape == action.shape
     assert torch.equal(reward, learner.reward(before, action, other))
     assert not torch.equal(reward, learner.reward(other, action, after))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_with_large_batches_a_replica_learns_the_same_to_the_last_bit():
+    """Members take turns then, and symmetries show what is learned from."""
+    swapped = Change((1, 0, 2), (1, -1, 1), (1, 0))
+    same = Change((0, 1, 2), (1, 1, 1), (0, 1))
+    choice = Choice("landmarks", ((same, same), (swapped, same)), joint=True, alone=True)
+    spec = replace(SPEC, symmetries=(choice,))
+    changes = {
+        "spec": spec,
+        "symmetries": "permutations",
+        "discriminator": {"batch": 301, "steps": 2, "activation": "relu"},
+        "cloning": {"updates": 2, "batch": 501},
+    }
+    together = make_learner([3, 4], **changes)
+    train(together, [3, 4])
+    rows = together.teacher.discriminator.rows | together.ppo.networks.rows
+    for index, seed in enumerate([3, 4]):
+        alone = make_learner([seed], **changes)
+        train(alone, [seed])
+        for name, part in (alone.teacher.discriminator.rows | alone.ppo.networks.rows).items():
+            assert torch.equal(part, rows[name].chunk(2)[index]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"discriminator": {"batch": 10**11}}, "algo.discriminator.steps=3 .*batch=100000000000"),
+        ({"cloning": {"updates": 1, "batch": 10**11}}, "algo.cloning.batch=100000000000"),
+    ],
+)
+def test_batches_that_the_memory_cannot_hold_are_refused_by_their_key(changes, key):
+    with pytest.raises(ValueError, match=f"{key} replicas=1: this takes about"):
+        make_learner([3], **changes)
 
 
 def test_critics_may_see_the_state():

@@ -82,7 +82,9 @@ class BC:
         learned = shown.beginning(shown.num_episodes - num_held_out).transitions(device)
         self._networks.take_in(learned.obs, learned.counts.unsqueeze(-1))
         symmetries = symmetries_of(spec, settings.symmetries, seeds, device)
-        self._cloning = Cloning(self._networks, learned, seeds, device, settings.batch, symmetries)
+        self._cloning = Cloning(
+            self._networks, learned, seeds, device, settings.batch, symmetries, key="algo.batch"
+        )
         self._held_out = None
         if num_held_out > 0:
             transitions = shown.transitions(device)

@@ -21,6 +21,7 @@ from marlrun.nets.recovered import RecoveredReward
 from marlrun.ops.adversarial import balanced_shares, cross_entropy, discriminator_metrics
 from marlrun.ops.schedules import linear
 from marlrun.streams import Stream
+from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict
 
 
@@ -128,7 +129,8 @@ class Adversarial:
     ):
         """Take the policies `networks` and transitions of an expert [1, S, N, ..].
 
-        ValueError if the game has no such symmetries, or if the memory cannot hold the reservoir.
+        ValueError if the game has no such symmetries, or if the memory cannot hold the batches of a
+        round or the reservoir.
         """
         device = expert.obs.device
         self.discriminator, self._networks, self._settings = discriminator, networks, settings
@@ -136,6 +138,7 @@ class Adversarial:
         self._layout = Rows(expert.parts)
         self._expert = self._layout.pack(expert.parts)
         discriminator.inputs.take_in(expert.obs, expert.counts)
+        _check_room(self._layout.size, len(seeds), device, settings)
         batch, replay = settings.discriminator.batch, settings.replay
         num_old = round(replay.share * batch)
         self._sizes = [batch - num_old, num_old, batch]
@@ -185,3 +188,13 @@ class Adversarial:
         if self._reservoir is not None:
             self._reservoir.load_state_dict(state["reservoir"])
         self.rounds = state["rounds"]
+
+
+def _check_room(
+    num_features: int, replicas: int, device: torch.device, settings: ImitationSettings
+) -> None:
+    """Raise ValueError if the memory cannot hold the batches of a round."""
+    steps, batch = settings.discriminator.steps, settings.discriminator.batch
+    keys = f"algo.discriminator.steps={steps} algo.discriminator.batch={batch} replicas={replicas}"
+    # As rows, as parts of them, as a symmetry shows them, and as discriminators see them.
+    capacity.check(16 * replicas * steps * 2 * batch * num_features, device, keys)

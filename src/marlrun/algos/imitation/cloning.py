@@ -16,6 +16,7 @@ from marlrun.nets.captured import captured, captured_with_autograd
 from marlrun.nets.optimiser import MemberAdam
 from marlrun.ops.moments import shares
 from marlrun.streams import Stream
+from marlrun.system import capacity
 from marlrun.types import Seeds, StateDict
 
 
@@ -78,15 +79,23 @@ class Cloning:
         seeds: Seeds,
         device: torch.device,
         size: int,
-        symmetries: Symmetries | None = None,
+        symmetries: Symmetries | None,
+        *,
+        key: str,
     ):
         """Take policies, demonstrated transitions [1, S, N, ..], and how many make a batch.
 
+        `key` is the one that says how many.
+
         Where there are `symmetries`, one of them shows every sample that is learned from.
+        ValueError if the memory cannot hold a batch.
         """
         self._symmetries = symmetries
         self._networks, self._size = networks, size
         self._layout = Rows(expert.parts)
+        # As rows, as parts of them, as a symmetry shows them, and as networks see them.
+        num_bytes = 16 * len(seeds) * size * self._layout.size
+        capacity.check(num_bytes, device, f"{key}={size} replicas={len(seeds)}")
         self._rows = self.rows(expert)
         self._optimiser = MemberAdam(networks.rows["actor"], None)
         self._waits = torch.zeros(len(seeds), 1, device=device)

@@ -90,15 +90,11 @@ class Imitation:
 
     def _clone(self) -> None:
         """Move the policies towards the expert, as many updates as `cloning.updates` says."""
-        ppo, expert, settings = self.ppo, self.expert, self.settings.cloning
-        if settings.updates == 0:
+        if self._cloning is None:
             return
-        ppo.networks.take_in(expert.obs, expert.counts.unsqueeze(-1))
-        kind = self.settings.symmetries
-        symmetries = symmetries_of(ppo.spec, kind, ppo.seeds, ppo.device)
-        cloning = Cloning(ppo.networks, expert, ppo.seeds, ppo.device, settings.batch, symmetries)
-        for _ in range(settings.updates):
-            cloning.update(settings.lr)
+        self.ppo.networks.take_in(self.expert.obs, self.expert.counts.unsqueeze(-1))
+        for _ in range(self.settings.cloning.updates):
+            self._cloning.update(self.settings.cloning.lr)
 
     def policy(self, explore: bool, seeds: Seeds) -> PPOPolicy | Greedy:
         """Return the live policy of PPO."""
@@ -122,8 +118,20 @@ class Imitation:
     def __init__(
         self, ppo: PPO, expert: Transitions, teacher: Teacher, settings: ImitationSettings
     ):
-        """Take transitions of an expert [1, S, N, ..]."""
+        """Take transitions of an expert [1, S, N, ..]; ValueError if the memory cannot hold a batch."""
         self.ppo, self.expert, self.teacher, self.settings = ppo, expert, teacher, settings
+        self._cloning = None
+        if settings.cloning.updates > 0:
+            symmetries = symmetries_of(ppo.spec, settings.symmetries, ppo.seeds, ppo.device)
+            self._cloning = Cloning(
+                ppo.networks,
+                expert,
+                ppo.seeds,
+                ppo.device,
+                settings.cloning.batch,
+                symmetries,
+                key="algo.cloning.batch",
+            )
         self.rounds = 0
         """Rollouts that were learned from."""
 
