@@ -6,8 +6,8 @@
 GAME is reward_grid or matrix_game, and KEY=VALUE changes a key of conf/env/GAME.yaml. The expert draws
 joint actions from the game's logistic stochastic best-response equilibrium. RUN is a run on such a game that keeps a reward.pt. Its table has a row for each seed and
 agent. On a grid: the distance of the expert's policy from that of the equilibrium of the recovered
-rewards, and from the run's policy (KL in nats, mean over the states that the expert visits); and the
-correlation of the recovered with the true reward, of what can be identified of them
+rewards, and from the run's policy (KL in nats, mean over the states that the expert visits); the
+former without walls, on a torus, where the expert plays otherwise; and the correlation of the recovered with the true reward, of what can be identified of them
 (exact/recovery.py). In a one-shot game: the log-odds of the second action against the first by the
 recovered reward, by the run's policy, by the agent's share of the expert's law, and by the actions
 that were demonstrated, with their standard error. The last row has means over agents with their
@@ -162,6 +162,9 @@ def on_grid(
     env, law = run.job.env, expert.law
     game, discount, horizon = reward_grid.game(**env), env["discount"], env["horizon"]
     qualities = [recovery(game, law, reward, discount, horizon) for reward in rewards]
+    torus = reward_grid.game(**env, walls=False)
+    torus_law = reward_grid.expert(**env, walls=False).law
+    elsewhere = [recovery(torus, torus_law, reward, discount, horizon) for reward in rewards]
     weights = visits(game, law, horizon)
     distances = [
         [weights @ divergence(*pair) for pair in zip(shares(law), np.exp(logs), strict=True)]
@@ -170,6 +173,7 @@ def on_grid(
     return {
         "KL, recovered reward": np.stack([quality.divergence for quality in qualities]),
         "KL, run's policy": np.array(distances),
+        "KL, reward on a torus": np.stack([quality.divergence for quality in elsewhere]),
         "Pearson": np.stack([quality.pearson for quality in qualities]),
     }
 

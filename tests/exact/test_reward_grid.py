@@ -70,3 +70,10 @@ def test_details_are_the_policies_and_their_correlation():
 def test_without_an_expert_there_still_is_an_optimum(change):
     assert reward_grid.solve(**KEYS | change, horizon=5).keys() == {"optimum", "random"}
     assert reward_grid.details(**KEYS | change) == {"policies": None, "correlation": None}
+
+
+def test_without_walls_a_step_to_the_north_leads_to_the_south():
+    transitions = reward_grid.game(**KEYS, walls=False).transitions
+    # Cells are 0, 1 below and 2, 3 above; action 0 is north, 4 is to stay.
+    assert transitions[3 * 4 + 2, 0, 4].argmax() == 1 * 4 + 2
+    assert reward_grid.game(**KEYS).transitions[3 * 4 + 2, 0, 4].argmax() == 3 * 4 + 2

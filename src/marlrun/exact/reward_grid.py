@@ -75,9 +75,19 @@ def details(**keys: Any) -> dict[str, Any]:
 
 
 def game(
-    *, size: int, maps: int, scale: float, influence: float, penalty: float, **ignored: object
+    *,
+    size: int,
+    maps: int,
+    scale: float,
+    influence: float,
+    penalty: float,
+    walls: bool = True,
+    **ignored: object,
 ) -> Game:
-    """Return the game's tables; the number of a joint state is cell_0 * size**2 + cell_1."""
+    """Return the game's tables; the number of a joint state is cell_0 * size**2 + cell_1.
+
+    Without `walls` it is a changed game, on a torus, in which a recovered reward can be tried.
+    """
     num_cells = size**2
     drawn = scale * (2 * uniform(maps, "reward_grid/maps", 2, 2, num_cells) - 1)
     (own_0, of_1), (own_1, of_0) = drawn
@@ -90,7 +100,7 @@ def game(
     )
     num_actions = len(MOVES)
     rewards = np.broadcast_to(pay.reshape(2, -1, 1, 1), (2, num_cells**2, num_actions, num_actions))
-    return Game(rewards, _transitions(size))
+    return Game(rewards, _transitions(size, walls))
 
 
 def expert(*, discount: float, **keys: Any) -> Equilibrium:
@@ -100,9 +110,9 @@ def expert(*, discount: float, **keys: Any) -> Equilibrium:
     return stationary(game(**keys), discount)
 
 
-def _transitions(size: int) -> Array:
+def _transitions(size: int, walls: bool) -> Array:
     """Return P(s' | s, a) [S, A, A, S]."""
-    num_cells, landing = size**2, landings(size, MOVES, walls=True)
+    num_cells, landing = size**2, landings(size, MOVES, walls=walls)
     transitions = np.zeros((num_cells, num_cells, len(MOVES), len(MOVES), num_cells**2))
     for x, y, a, b in itertools.product(*map(range, transitions.shape[:4])):
         transitions[x, y, a, b, landing[a, x] * num_cells + landing[b, y]] = 1
