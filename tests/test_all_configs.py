@@ -65,6 +65,9 @@ def job(chosen, steps, directory):
     if algo in LEARNERS:
         path = directory / "shown.npz"
         config["algo"]["demonstrations"] = str(demonstrate_at_random(config["env"], path))
+    if "env=matrix_game" in chosen and "discriminator" in config["algo"]:
+        # There no state tells what was done, which is refused.
+        config["algo"]["discriminator"]["inputs"] = "state_action"
     return config | ({"updates": steps} if algo in CLONES else {"env_steps": steps})
 
 

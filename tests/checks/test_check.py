@@ -305,6 +305,7 @@ SMALL = (
     "algo.cloning.batch=20",
     "algo.discriminator.batch=20",
     "algo.discriminator.hidden=[8]",
+    "algo.discriminator.inputs=state_action",  # in matrix_game no state tells what was done
     "algo.ppo.rollout=10",
     "algo.ppo.hidden=[8]",
     "algo.ppo.critic_hidden=[8]",
