@@ -3,6 +3,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 from demonstrations_at_hand import CLONES, LEARNERS, demonstrate_at_random
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
@@ -318,8 +319,14 @@ def demonstrated(algo, env, directory):
         return []
     with initialize_config_module("marlrun.conf", version_base="1.3"):
         composed = compose("config", [f"algo={algo}", f"env={env}"])
-    node = OmegaConf.to_container(composed.env, resolve=True)
-    path = demonstrate_at_random(node, directory / "shown.npz")
+    return demonstrated_in(algo, OmegaConf.to_container(composed.env, resolve=True), directory)
+
+
+def demonstrated_in(algo, node, directory):
+    """Return the same for the game of a node."""
+    if algo not in LEARNERS:
+        return []
+    path = demonstrate_at_random(node, directory / "shown.npz", ["checks"])
     return [f"algo.demonstrations={path}", *([] if algo in CLONES else SMALL)]
 
 
@@ -356,8 +363,11 @@ LOCAL = ("algo.critic.kind=linear", "algo.critic.features=local", "algo.policy.h
 )
 def test_our_algorithms_ignore_padding(typed, marlrun, tmp_path):
     write_yaml(tmp_path, "env", "Uneven", ENV_YAML)
-    words = ["mode=check", *typed, "env=Uneven", "plugins=[checks]", "--config-dir", "."]
-    code, out, err = marlrun(*words)
+    node = yaml.safe_load((tmp_path / "env/Uneven.yaml").read_text())
+    algo = typed[0].removeprefix("algo=")
+    budget = ["updates=100"] if algo in CLONES else []
+    words = ["mode=check", *typed, *demonstrated_in(algo, node, tmp_path), *budget]
+    code, out, err = marlrun(*words, "env=Uneven", "plugins=[checks]", "--config-dir", ".")
     assert_kept(code, out, err)
     assert not any(line.startswith("skipped") and "/padding" in line for line in out)
 
