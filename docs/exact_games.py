@@ -2,6 +2,7 @@
 
     python docs/exact_games.py demonstrate GAME FILE [KEY=VALUE ..] [--episodes 500] [--seed 0]
     python docs/exact_games.py measure RUN ..
+    python docs/exact_games.py draw RUN PICTURE.png
 
 GAME is reward_grid or matrix_game, and KEY=VALUE changes a key of conf/env/GAME.yaml. The expert draws
 joint actions from the game's logistic stochastic best-response equilibrium. RUN is a run on such a game that keeps a reward.pt. Its table has a row for each seed and
@@ -11,13 +12,15 @@ former without walls, on a torus, where the expert plays otherwise; and the corr
 (exact/recovery.py). In a one-shot game: the log-odds of the second action against the first by the
 recovered reward, by the run's policy, by the agent's share of the expert's law, and by the actions
 that were demonstrated, with their standard error. The last row has means over agents with their
-95 % intervals over seeds.
+95 % intervals over seeds. The picture shows, on a grid, what of the rewards can be identified: by an
+agent's own cell, the mean over the other's cells.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,13 +36,14 @@ from marlrun.exact import reward_grid
 from marlrun.exact.lsbre import joint_law
 from marlrun.exact.markov_game import divergence, shares, visits
 from marlrun.exact.pseudo_likelihood import of_counts, of_law
-from marlrun.exact.recovery import recovery
+from marlrun.exact.recovery import identifiable, recovery
 from marlrun.nets.recovered import recovered_reward
 from marlrun.runner.build import build_env
 from marlrun.runner.checkpoint import REWARD, load
 from marlrun.runner.intervals import estimate
 from marlrun.runner.stored import StoredRun, load_learner, open_run, training_env
 from marlrun.streams import Stream
+from marlrun.system.plotting import new_figure, save, style
 from marlrun.system.writing import write_atomically
 from marlrun.types import Env, Spec
 
@@ -137,8 +141,12 @@ def measure(run: StoredRun) -> dict[str, np.ndarray]:
     replicas = len(run.job.seeds)
     rewards = by_action(expert, replicas, reward)
     log_pi = by_action(expert, replicas, learner.ppo.networks.log_prob)
-    is_grid = run.job.env["_target_"].endswith(".RewardGrid")
-    return (on_grid if is_grid else in_one_shot_game)(run, expert, rewards, log_pi)
+    return (on_grid if is_grid(run) else in_one_shot_game)(run, expert, rewards, log_pi)
+
+
+def is_grid(run: StoredRun) -> bool:
+    """Say whether the game of a run is reward_grid."""
+    return run.job.env["_target_"].endswith(".RewardGrid")
 
 
 @torch.no_grad()
@@ -176,6 +184,27 @@ def on_grid(
         "KL, reward on a torus": np.stack([quality.divergence for quality in elsewhere]),
         "Pearson": np.stack([quality.pearson for quality in qualities]),
     }
+
+
+def draw(run: StoredRun, picture: Path) -> None:
+    """Draw the true maps of a grid, and those that the first seed has recovered."""
+    env, size = run.job.env, run.job.env["size"]
+    reward = recovered_reward(load(run.directory / REWARD, CPU)["reward"], CPU)
+    found = by_action(expert_of(env), len(run.job.seeds), reward)[0].mean(-1)
+    truth = reward_grid.game(**env).rewards[..., 0, 0]
+    with style():
+        figure = new_figure(figsize=(6.8, 1.9), layout="constrained")
+        axes = figure.subplots(1, 4)
+        for axis, (agent, name) in zip(
+            axes.flat, product((0, 1), ("true", "recovered")), strict=True
+        ):
+            rewards = (truth if name == "true" else found)[agent]
+            shown = identifiable(rewards, agent).reshape(size**2, size**2).mean(1 - agent)
+            axis.imshow(shown.reshape(size, size), cmap="RdBu", vmin=-3, vmax=3, origin="lower")
+            for cell, number in enumerate(shown):
+                axis.text(cell % size, cell // size, f"{number:.2f}", ha="center", va="center")
+            axis.set(title=f"agent {agent}, {name}", xticks=[], yticks=[])
+        save(figure, picture, "png", dpi=100)
 
 
 def in_one_shot_game(
@@ -222,20 +251,33 @@ def main(argv: list[str]) -> None:
     writing.add_argument("changes", nargs="*", metavar="KEY=VALUE")
     writing.add_argument("--episodes", type=int, default=500)
     writing.add_argument("--seed", type=int, default=0)
+    drawing = commands.add_parser("draw", help="draw the maps of a grid")
+    drawing.add_argument("run", type=Path, metavar="RUN")
+    drawing.add_argument("picture", type=Path, metavar="PICTURE.png")
     commands.add_parser("measure", help="print tables").add_argument(
         "runs", type=Path, nargs="+", metavar="RUN"
     )
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
-        if options.command == "demonstrate":
-            demonstrate(options.game, options.file, options.episodes, options.seed, options.changes)
-            return
+        answer(options)
+    except (OSError, ValueError) as error:
+        sys.exit(f"exact_games: {error}")
+
+
+def answer(options: argparse.Namespace) -> None:
+    """Do what a command line asks for; ValueError for a run on another game."""
+    if options.command == "demonstrate":
+        demonstrate(options.game, options.file, options.episodes, options.seed, options.changes)
+    elif options.command == "draw":
+        run = open_run(options.run, "cpu", [])
+        if not is_grid(run):
+            raise ValueError(f"{options.run}: expected a run on env=reward_grid")
+        draw(run, options.picture)
+    else:
         for directory in options.runs:
             run = open_run(directory, "cpu", [])
             sys.stdout.write(f"{directory.name}\n\n{table(run, measure(run))}\n\n")
-    except (OSError, ValueError) as error:
-        sys.exit(f"exact_games: {error}")
 
 
 if __name__ == "__main__":

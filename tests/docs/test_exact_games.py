@@ -125,3 +125,8 @@ def test_a_reward_that_no_discriminator_has_taught_is_found_out(tmp_path):
     budget = ("env_steps=50000", "algo.reward=constant")
     reward_kl, *_, pearson = trained(tmp_path / "run", "reward_grid", *budget)
     assert reward_kl.min() > 0.3 and np.abs(pearson).max() == 0
+
+
+def test_the_command_line_answers_mistakes_in_one_line(tmp_path):
+    with pytest.raises(SystemExit, match=r"^exact_games: run=.*: expected a run directory"):
+        SCRIPT["main"](["measure", str(tmp_path)])
