@@ -29,10 +29,11 @@ import torch
 import yaml
 from torch import Tensor
 
+from marlrun.config.nodes import check_node
 from marlrun.data import demonstrations
 from marlrun.data.demonstrations import Episode
 from marlrun.envs.common import payoffs
-from marlrun.exact import reward_grid
+from marlrun.exact import Unsolvable, reward_grid
 from marlrun.exact.lsbre import joint_law
 from marlrun.exact.markov_game import divergence, shares, visits
 from marlrun.exact.pseudo_likelihood import of_counts, of_law
@@ -102,6 +103,11 @@ def demonstrate(game: str, file: Path, episodes: int, seed: int, changes: Sequen
     """Write episodes of a game's exact expert, with returns of as many of random play."""
     node = yaml.safe_load((files("marlrun.conf") / "env" / f"{game}.yaml").read_text())
     node |= {key: yaml.safe_load(value) for key, _, value in (c.partition("=") for c in changes)}
+    check_node(node, "env")
+    if episodes < 1:
+        raise ValueError(f"--episodes {episodes}: expected at least 1")
+    if file.exists():
+        raise ValueError(f"{file}: exists, expected a new file")
     expert = expert_of(node)
     random = Expert(expert.obs, np.full_like(expert.law, 1 / expert.law[0].size))
     spec = build_env(node, [seed], CPU, [], num_envs=1).spec
@@ -261,7 +267,7 @@ def main(argv: list[str]) -> None:
     torch.set_num_threads(1)
     try:
         answer(options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Unsolvable) as error:
         sys.exit(f"exact_games: {error}")
 
 

@@ -127,6 +127,23 @@ def test_a_reward_that_no_discriminator_has_taught_is_found_out(tmp_path):
     assert reward_kl.min() > 0.3 and np.abs(pearson).max() == 0
 
 
-def test_the_command_line_answers_mistakes_in_one_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"^exact_games: run=.*: expected a run directory"):
-        SCRIPT["main"](["measure", str(tmp_path)])
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["measure", "."], "run=.: expected a run directory"),
+        (["demonstrate", "reward_grid", "new", "penalty=abc"], "env.penalty=abc: expected float"),
+        (["demonstrate", "reward_grid", "new", "bogus=1"], "env.bogus: no such key"),
+        (["demonstrate", "reward_grid", "new", "discount=1.0"], "env.discount=1: its expert is"),
+        (["demonstrate", "reward_grid", "new", "--episodes", "0"], "--episodes 0: expected at"),
+        (["demonstrate", "reward_grid", "old"], "old: exists, expected a new file"),
+    ],
+)
+def test_the_command_line_answers_mistakes_in_one_line(tmp_path, monkeypatch, words, answer):
+    monkeypatch.chdir(tmp_path)
+    Path("old").write_text("mine")
+    with pytest.raises(SystemExit) as refusal:
+        SCRIPT["main"](words)
+    line = str(refusal.value)
+    assert line.startswith(f"exact_games: {answer}") and "\n" not in line
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert Path("old").read_text() == "mine"
