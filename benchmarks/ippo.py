@@ -34,7 +34,7 @@ def ippo(effort: Effort) -> list[dict[str, Any]]:
     updates, env_steps = IPPO["epochs"] * IPPO["minibatches"], ROLLOUT * setting.COPIES
     for name, seconds in alternate(calls, effort).items():
         times[name] = [updates * x / env_steps for x in seconds]
-    return _rows(times)
+    return rows(times)
 
 
 def update_flops() -> int:
@@ -93,15 +93,15 @@ def _products() -> Call:
     return multiply
 
 
-def _rows(times: Times) -> list[dict[str, Any]]:
+def rows(times: Times) -> list[dict[str, Any]]:
     """Compare each speed with the first in the same round: median, worst and best."""
     base = next(iter(times.values()))
-    rows: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     for name, seconds in times.items():
         speeds = [1 / x for x in seconds]
         ratios = [a / b for a, b in zip(base, seconds, strict=True)]
-        rows.append(
+        table.append(
             {"of": name, "env_steps_per_s": median(speeds), "from_to": [min(speeds), max(speeds)]}
             | {"ratio": median(ratios), "worst_and_best": [min(ratios), max(ratios)]}
         )
-    return rows
+    return table

@@ -71,11 +71,13 @@ def interpreter(peer: Peer) -> Path | None:
 class Player:
     """A process that plays when it is asked, on the last core of ours and with one thread."""
 
-    def __init__(self, python: Path | str, script: str, copies: int):
+    def __init__(self, python: Path | str, script: str, copies: int, *words: str):
+        """Start a script of benchmarks/peers; `words` follow its number of copies and its core."""
         core = max(os.sched_getaffinity(0))
         self.copies = copies
         self._process = subprocess.Popen(
-            [python, "-W", "ignore", "-m", f"benchmarks.peers.{script}", str(copies), str(core)],
+            [python, "-W", "ignore", "-m", f"benchmarks.peers.{script}", str(copies), str(core)]
+            + list(words),
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks import reference_games
+from benchmarks.airl import airl
 from benchmarks.ippo import ippo
 from benchmarks.particle import spread
 from benchmarks.reports import report
@@ -97,6 +98,7 @@ PARTS = {
     "f": scale,
     "g": spread,
     "h": ippo,
+    "i": airl,
 }
 
 

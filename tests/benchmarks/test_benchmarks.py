@@ -229,6 +229,17 @@ def test_ippo_plays_and_learns_in_turn(monkeypatch, replicas):
     assert 0 < updates < products
 
 
+@pytest.mark.parametrize("loop", [("ma_airl", "spread"), ("ma_gail", "speaker_listener")])
+def test_adversarial_learners_play_and_learn_in_turn(monkeypatch, loop):
+    """The peer cannot be had here; what it does is compared with nothing but itself."""
+    airl = room("airl")
+    monkeypatch.setattr(airl, "interpreter", lambda peer: None)
+    monkeypatch.setattr(airl, "LOOPS", [loop])
+    (row,) = airl.airl(room("timing").Effort(rounds=1, seconds=0.001))
+    assert row["of"] == " on ".join(loop)
+    assert row["ratio"] == 1 and row["env_steps_per_s"] > 0
+
+
 def test_arithmetic_of_a_minibatch():
     """18-64-64-5 and 18-64-64-1: 5,568 and 5,312 weights, of which the first 1,152 need no gradient by inputs."""
     assert room("ippo").update_flops() == 2 * 1536 * (3 * (5568 + 5312) - 2 * 1152)
@@ -262,7 +273,7 @@ def test_the_command_writes_a_report(tmp_path):
 def test_an_unknown_part_is_refused():
     done = bench("--only", "az")
     assert done.returncode == 2
-    assert "--only=az: no part z, expected some of abcdefgh" in done.stderr
+    assert "--only=az: no part z, expected some of abcdefghi" in done.stderr
 
 
 def bench(*words: str):
