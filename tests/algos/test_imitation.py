@@ -10,6 +10,7 @@ from algos.test_ppo import SPEC, WITH_STATE
 from algos.test_ppo import steps as transitions
 
 from marlrun.algos.imitation.cloning import Cloning
+from marlrun.algos.imitation.learner import control, demonstrated
 from marlrun.algos.ma_airl import ma_airl
 from marlrun.algos.ma_gail import ma_gail
 from marlrun.types import Change, Choice
@@ -125,6 +126,18 @@ def test_the_nearest_is_paid_by_what_was_demonstrated():
     play = play._replace(action=play.action.expand(1, 2, 2), counts=torch.ones(1, 2, 2))
     expected = torch.tensor([[[0.0, 0.0], [-(12**0.5), -(12**0.5)]]])
     torch.testing.assert_close(learner.teacher.pay(play), expected)
+
+
+def test_what_who_has_left_saw_is_no_demonstration():
+    expert = demonstrated(changed(demonstrations=demonstrations(episodes=1, length=3)), CPU)
+    left = torch.tensor([[[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])
+    obs = torch.where(left.bool().unsqueeze(-1), expert.obs, 7.0)
+    teacher = control("nearest", SPEC, [3], expert._replace(obs=obs, counts=left), changed())
+    play = expert._replace(obs=torch.full_like(obs, 7.0))
+    shown = teacher.recovered.function.state_dict()["observations"]
+    assert torch.equal(shown[0], expert.obs[0, :, 0])
+    assert torch.equal(shown[1], expert.obs[0, [0, 0, 0], 1])
+    assert teacher.pay(play)[..., 1].max() < -5
 
 
 def test_only_so_many_episodes_are_learned_from():

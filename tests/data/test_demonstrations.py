@@ -162,6 +162,18 @@ def test_a_truncated_file_is_refused(kept):
     assert refusal(cut) == "it is damaged, or no zip file: File is not a zip file"
 
 
+def test_what_a_mask_forbids_is_not_demonstrated():
+    """Of who has left, nothing is asked."""
+    mask = torch.ones(3, 2, 5).bool()
+    mask[1, 1, 4] = False
+    stays = TWO[1]._replace(action_mask=mask)
+    expected = "action.npy: b takes an action that action_mask.npy forbids"
+    with pytest.raises(ValueError, match=expected):
+        content([stays])
+    alive = torch.tensor([[1, 1], [1, 0], [1, 0], [1, 0]]).bool()
+    assert len(read(content([stays._replace(alive=alive)])).action) == 3
+
+
 NAN = np.full((7, 2, 3), np.nan, np.float32)
 CASES = {
     "no hash": (

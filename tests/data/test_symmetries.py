@@ -6,9 +6,11 @@ from itertools import product
 import pytest
 import torch
 from envs.games import make
+from torch.nn.functional import one_hot
 
 from marlrun.data import symmetries
 from marlrun.data.symmetries import Symmetries
+from marlrun.data.transitions import Transitions
 from marlrun.types import Spec
 
 CPU = torch.device("cpu")
@@ -25,6 +27,13 @@ def samples(spec, *seeds, batch=50):
         chance = torch.rand(shape[:2], generator=random)
         parts.append((obs, (chance * sizes).long(), next_obs))
     return [torch.stack(column) for column in zip(*parts, strict=True)]
+
+
+def shown(show, counter, parts):
+    """Return observations, actions and next observations as symmetries show them."""
+    nothing = torch.zeros(parts[1].shape)
+    batch = show(counter, Transitions(*parts, nothing.bool(), nothing, None))
+    return batch.obs, batch.action, batch.next_obs
 
 
 def elements(choices, agent, width):
@@ -68,7 +77,7 @@ def test_each_sample_of_each_agent_is_shown_by_a_uniformly_drawn_element(most, m
     monkeypatch.setattr(symmetries, "MOST", most)
     spec = make("spread").spec
     before = samples(spec, 1, 2, batch=4000)
-    after = Symmetries(spec, "all", [5, 6], CPU)(0, *before)
+    after = shown(Symmetries(spec, "all", [5, 6], CPU), 0, before)
     number = drawn_elements(spec, spec.symmetries, before, after)
     counts = Counter(number.flatten().tolist())
     expected = number.numel() / 96
@@ -81,7 +90,8 @@ def test_each_sample_of_each_agent_is_shown_by_a_uniformly_drawn_element(most, m
 def test_permutations_leave_the_arena_out_and_change_no_action():
     spec = make("spread", rules="ma_airl").spec
     obs, action, next_obs = samples(spec, 1)
-    new_obs, new_action, _ = Symmetries(spec, "permutations", [5], CPU)(3, obs, action, next_obs)
+    show = Symmetries(spec, "permutations", [5], CPU)
+    new_obs, new_action, _ = shown(show, 3, (obs, action, next_obs))
     assert torch.equal(new_action, action) and not torch.equal(new_obs, obs)
     assert torch.equal(new_obs.sort(-1).values, obs.sort(-1).values)
     assert torch.equal(new_obs[..., :2], obs[..., :2])
@@ -90,7 +100,7 @@ def test_permutations_leave_the_arena_out_and_change_no_action():
 def test_joint_elements_are_the_same_for_all_agents():
     spec = make("speaker_listener").spec
     before = samples(spec, 1, batch=300)
-    after = Symmetries(spec, "all", [5], CPU, joint=True)(0, *before)
+    after = shown(Symmetries(spec, "all", [5], CPU, joint=True), 0, before)
     # What the listener is shown tells the element; the speaker's part of it must be shown too.
     (number,) = drawn_elements(spec, spec.symmetries, before, after, agents=[1])[..., 1]
     size = spec.obs_sizes[0]
@@ -111,9 +121,23 @@ def test_a_replica_draws_the_same_alone_and_in_company_and_anew_by_each_counter(
     many = Symmetries(spec, "all", [5, 6, 7], CPU)
     single = Symmetries(spec, "all", [6], CPU)
     for counter in (0, 9):
-        for some, part in zip(many(counter, *company), single(counter, *alone), strict=True):
+        of_all, of_one = shown(many, counter, company), shown(single, counter, alone)
+        for some, part in zip(of_all, of_one, strict=True):
             assert torch.equal(some[1:2], part)
-    assert not torch.equal(many(0, *company)[0], many(1, *company)[0])
+    assert not torch.equal(shown(many, 0, company)[0], shown(many, 1, company)[0])
+
+
+@pytest.mark.parametrize("most", [4096, 7])
+def test_what_an_agent_may_do_goes_with_its_actions(most, monkeypatch):
+    """Where an agent may do nothing but what it did, the same holds of what is shown."""
+    monkeypatch.setattr(symmetries, "MOST", most)
+    spec = make("speaker_listener").spec  # whose speaker has three actions of the listener's five
+    obs, action, next_obs = samples(spec, 1, 2, batch=300)
+    nothing, mask = torch.zeros(action.shape), one_hot(action, 5).bool()
+    batch = Transitions(obs, action, next_obs, nothing.bool(), nothing, mask)
+    after = Symmetries(spec, "all", [5, 6], CPU)(0, batch)
+    assert not torch.equal(after.action, action)
+    assert torch.equal(after.action_mask, one_hot(after.action, 5).bool())
 
 
 def test_what_a_game_does_not_have_is_named():

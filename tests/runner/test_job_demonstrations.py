@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import tomllib
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from marlrun.cli.main import run_command
 from marlrun.data import demonstrations
 from marlrun.data.demonstrations import Episode, read, read_card, write
 from marlrun.runner.build import settled
-from marlrun.runner.demonstrations import shipped, shipped_files
+from marlrun.runner.demonstrations import check, shipped, shipped_files
 from marlrun.runner.train import resume, train
+from marlrun.system.reading import InputFile
+from marlrun.types import Spec
 
 RESULTS = Path(__file__).parents[2] / "docs/results"
 PLUGINS = ["runner"]
@@ -292,6 +295,33 @@ def test_what_does_not_fit_is_refused_before_work(place, make, expected):
     line = refusal(begin, "run", demonstrations="wrong.npz")
     assert line == f"algo.demonstrations=wrong.npz: {expected}"
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("name", ["action_mask", "alive"])
+def test_masks_and_leaving_are_demonstrated_just_where_the_game_has_them(name):
+    config, shown = job(), read(shipped(job()))
+    without = InputFile("shown.npz", shipped(job()).read_bytes())
+    shape = (2, 3, 5) if name == "action_mask" else (3, 3)
+    obs, action = torch.zeros(3, 3, 16), torch.zeros(2, 3, dtype=torch.int64)
+    episode = Episode(obs, action, action.float(), True, False)._replace(
+        **{name: torch.ones(shape).bool()}
+    )
+    card = {key: shown.card[key] for key in ("agents", "obs_sizes", "num_actions", "env")}
+    file = io.BytesIO()
+    write(file, card, [episode])
+    has = {"action_mask": "has_action_mask", "alive": "agents_leave"}[name]
+    spec = Spec(3, tuple(card["agents"]), (16,) * 3, (5,) * 3, 50, 1.0)
+    told = replace(spec, **{has: True})
+
+    def door(demonstrations, spec):
+        check({"demonstrations": demonstrations}, config["env"], spec, [])
+
+    door(without, spec)
+    door(InputFile("shown.npz", file.getvalue()), told)
+    line = f"algo.demonstrations=shown.npz: has no {name}.npy, which the game tells of"
+    assert refusal(door, without, told) == line
+    line = f"algo.demonstrations=shown.npz: has {name}.npy, of which the game tells nothing"
+    assert refusal(door, InputFile("shown.npz", file.getvalue()), spec) == line
 
 
 def test_there_must_be_such_a_file(place):

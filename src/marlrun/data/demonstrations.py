@@ -241,6 +241,8 @@ def _demonstrations(arrays: Archive, sizes: _Sizes) -> Demonstrations:
     # An episode has a row more than it has steps.
     row = torch.arange(sizes.steps) + episode
     alive, ends = parts.get("alive"), torch.zeros(2, sizes.steps, dtype=torch.bool)
+    acts = torch.ones_like(action, dtype=torch.bool) if alive is None else alive[row]
+    _check_allowed(action, acts, parts.get("action_mask"), sizes)
     ends[:, last] = torch.stack((parts["terminated"], parts["truncated"]))
     return Demonstrations(
         card=arrays.card,
@@ -274,6 +276,16 @@ def _check_numbers(parts: Mapping[str, Tensor], action: Tensor, sizes: _Sizes) -
     for agent, column, count in zip(sizes.agents, action.T, sizes.num_actions, strict=True):
         if int(column.max()) >= count:
             raise ValueError(f"action.npy: {agent} takes action {int(column.max())} of {count}")
+
+
+def _check_allowed(action: Tensor, acts: Tensor, mask: Tensor | None, sizes: _Sizes) -> None:
+    """Raise ValueError where an agent that acts does what its mask forbids."""
+    if mask is None:
+        return
+    forbidden = acts & ~mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    for agent, column in zip(sizes.agents, forbidden.T, strict=True):
+        if column.any():
+            raise ValueError(f"action.npy: {agent} takes an action that action_mask.npy forbids")
 
 
 def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:

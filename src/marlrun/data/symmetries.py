@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from marlrun.data.transitions import Transitions
 from marlrun.streams import Stream
 from marlrun.types import Choice, Seeds, Spec
 
@@ -39,20 +40,23 @@ class Symmetries:
         self._tables = [table.to(device) for table in _tables(spec, chosen)]
         self._stream = Stream(seeds, "symmetries", device)
 
-    def __call__(
-        self, counter: int, obs: Tensor, action: Tensor, next_obs: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return obs [R, B, N, O], action [R, B, N] int64 and next_obs as draw `counter` shows them.
+    def __call__(self, counter: int, samples: Transitions) -> Transitions:
+        """Return samples [R, B, N, ..] as draw `counter` shows them.
 
         B is the same in all calls. One element is drawn for all parts of an agent's sample.
         """
-        draws = self._num_draws
-        chance = self._stream.uniform(counter, obs.shape[1], len(self._tables), draws)
+        chance = self._stream.uniform(
+            counter, samples.obs.shape[1], len(self._tables), self._num_draws
+        )
         for index, table in enumerate(self._tables):
-            rows = table.rows(chance[:, :, index])
-            obs, next_obs = table.moved(rows, obs), table.moved(rows, next_obs)
-            action = table.acted(rows, action)
-        return obs, action, next_obs
+            rows, mask = table.rows(chance[:, :, index]), samples.action_mask
+            samples = samples._replace(
+                obs=table.moved(rows, samples.obs),
+                action=table.acted(rows, samples.action),
+                next_obs=table.moved(rows, samples.next_obs),
+                action_mask=None if mask is None else table.allowed(rows, mask),
+            )
+        return samples
 
 
 def symmetries_of(
@@ -100,6 +104,11 @@ class _Table(NamedTuple):
         """Return actions [R, B, N] after the elements in these rows."""
         return self.actions.flatten().take(rows * self.actions.shape[1] + action)
 
+    def allowed(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """Return masks [R, B, N, A] after the elements in these rows: an action's goes with it."""
+        actions = self.actions.index_select(0, rows.flatten()).view_as(mask)
+        return torch.empty_like(mask).scatter_(-1, actions, mask)
+
 
 Composed = tuple[Tensor, Tensor, Tensor]
 """Features and signs [K, N, O], actions [K, N, A]."""
@@ -111,7 +120,7 @@ def _tables(spec: Spec, choices: Sequence[Choice]) -> list[_Table]:
     count = 1
     for choice in choices:
         count *= len(choice.elements)
-        if count > MOST:
+        if groups[-1] and count > MOST:
             groups.append([])
             count = len(choice.elements)
         groups[-1].append(choice)

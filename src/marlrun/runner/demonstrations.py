@@ -6,6 +6,8 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from marlrun.config.nested import Config
 from marlrun.config.schema import show
 from marlrun.data import demonstrations
@@ -61,9 +63,12 @@ def check(algo: Node, env: Node, spec: Spec, plugins: Sequence[str]) -> None:
         return
     where = f"{DEMONSTRATIONS}={file.path}"
     try:
-        card = demonstrations.read(file).card
+        shown = demonstrations.read(file)
+        card = shown.card
         differing = _check_game(card["env"], settled(env, plugins))
         _check_agents(card, spec)
+        _check_optional("action_mask", shown.action_mask, is_told=spec.has_action_mask)
+        _check_optional("alive", shown.alive, is_told=spec.agents_leave)
     except ValueError as error:
         raise ValueError(f"{where}: {str(error).removeprefix(f'{file.path}: ')}") from error
     episodes = algo.get("demonstrations_episodes")
@@ -104,6 +109,14 @@ def _check_agents(card: Mapping[str, Any], spec: Spec) -> None:
         if card[key] != list(expected):
             shown, wanted = (", ".join(map(str, part)) for part in (card[key], expected))
             raise ValueError(f"has {words} {shown}, expected {wanted}")
+
+
+def _check_optional(name: str, part: Tensor | None, *, is_told: bool) -> None:
+    """Raise ValueError unless the demonstrations have an array just where the game tells of it."""
+    if part is None and is_told:
+        raise ValueError(f"has no {name}.npy, which the game tells of")
+    if part is not None and not is_told:
+        raise ValueError(f"has {name}.npy, of which the game tells nothing")
 
 
 def no_better(card: Mapping[str, Any]) -> str | None:

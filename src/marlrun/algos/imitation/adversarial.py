@@ -99,10 +99,7 @@ class Adversarial:
         by_step = [part.view(len(rows), steps, -1, rows.shape[2]) for part in parts]
         batches = self._unpacked(torch.cat(by_step, 2).flatten(1, 2))
         if self._symmetries is not None:
-            obs, action, next_obs = self._symmetries(
-                self.rounds, batches.obs, batches.action, batches.next_obs
-            )
-            batches = batches._replace(obs=obs, action=action, next_obs=next_obs)
+            batches = self._symmetries(self.rounds, batches)
         self.rounds += 1
         return batches
 

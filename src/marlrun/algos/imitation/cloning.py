@@ -52,8 +52,7 @@ class Cloning:
         draw = self._draws
         batch = self._drawn(self._rows)
         if self._symmetries is not None:
-            obs, action, next_obs = self._symmetries(draw, batch.obs, batch.action, batch.next_obs)
-            batch = batch._replace(obs=obs, action=action, next_obs=next_obs)
+            batch = self._symmetries(draw, batch)
         return self._descend(torch.tensor(lr, device=batch.obs.device), *batch)[0]
 
     def tried(self, rows: Tensor) -> Tensor:

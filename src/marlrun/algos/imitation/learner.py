@@ -177,9 +177,19 @@ def control(
     settings: ImitationSettings,
 ) -> Control:
     """Return the control of a kind; `expert` has transitions [1, S, N, ..]."""
-    observations = expert.obs[0].transpose(0, 1)
-    function = Constant(settings.constant) if kind == "constant" else Nearest(spec, observations)
+    function = Constant(settings.constant) if kind == "constant" else Nearest(spec, _views(expert))
     return Control(RecoveredReward(spec, seeds, function))
+
+
+def _views(expert: Transitions) -> Tensor:
+    """Return what each agent saw [N, S, O] before it acted, repeated evenly if it left early."""
+    obs, counts = expert.obs[0], expert.counts[0]
+    order = torch.arange(len(obs), device=obs.device)
+    views: list[Tensor] = []
+    for agent, acts in enumerate(counts.bool().T):
+        seen = obs[acts, agent]
+        views.append(seen[order * len(seen) // len(obs)])
+    return torch.stack(views)
 
 
 def demonstrated(settings: ImitationSettings, device: torch.device) -> Transitions:
