@@ -213,6 +213,18 @@ def test_the_probability_of_what_was_done_long_ago_is_that_of_now():
     assert torch.equal(after, expected)
 
 
+def test_gail_asks_no_policy_for_probabilities():
+    with_actions = {"inputs": "state_action"}
+    alike, other = (learner(ma_gail, discriminator=with_actions) for _ in range(2))
+    with torch.no_grad():
+        other.ppo.networks.rows["actor"].mul_(-3.0)
+    for x in (alike, other):
+        x.teacher.learn(random_play(8), 0.0)
+    assert torch.equal(alike.teacher.pay(random_play(8)), other.teacher.pay(random_play(8)))
+    other.ppo.networks.log_prob = None  # a call would raise
+    other.teacher.learn(random_play(8), 0.0)
+
+
 def test_a_discriminator_learns_what_experts_see():
     imitation = learner(discriminator={"lr": 0.05, "lr_final": 0.05, "l2": 0.0, "steps": 50})
     for _ in range(4):

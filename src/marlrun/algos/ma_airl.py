@@ -36,6 +36,8 @@ Reward = Literal["g", "f", "f_minus_logq"]
 class AIRL:
     """The discriminators of MA-AIRL; see `adversarial.Discriminator`."""
 
+    uses_log_pi = True
+
     def f(self, seen: Transitions) -> Tensor:
         """Return f_i(o, a, o') [R, B, N] of transitions."""
         # One call for both ends: h_i(o), h_i(o')

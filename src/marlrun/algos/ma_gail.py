@@ -32,6 +32,8 @@ Reward = Literal["log_d", "logit"]
 class GAIL:
     """The discriminators of MA-GAIL; see `adversarial.Discriminator`."""
 
+    uses_log_pi = False
+
     def logit(self, seen: Transitions, log_pi: Tensor) -> Tensor:
         """Return log D_i - log(1 - D_i) [R, B, N], which a network puts out."""
         return self._score(seen.obs, seen.action)

@@ -34,6 +34,8 @@ class Discriminator(Protocol):
     """What is learned."""
     recovered: RecoveredReward
     """What it takes to be the reward."""
+    uses_log_pi: bool
+    """Whether log pi counts; where it does not, 0 is given for it."""
 
     def logit(self, seen: Transitions, log_pi: Tensor) -> Tensor:
         """Return log D - log(1 - D) [R, B, N] of transitions; `log_pi` is that of their actions."""
@@ -107,7 +109,9 @@ class Adversarial:
         return Transitions(**{"action_mask": None} | self._layout.unpack(rows))  # pyright: ignore
 
     def _log_pi(self, batch: Transitions) -> Tensor:
-        """Return log pi(a | o) [R, B, N] under the policies of now."""
+        """Return log pi(a | o) [R, B, N] under the policies of now, if somebody asks for it."""
+        if not self.discriminator.uses_log_pi:
+            return torch.zeros_like(batch.counts)
         return self._networks.log_prob(batch.obs, batch.action, batch.action_mask)
 
     def _seen(self, batch: Transitions) -> Transitions:
