@@ -7,9 +7,10 @@ import pytest
 import torch
 from algos.demonstrated import CPU, DISCRIMINATOR, SETTINGS, changed, demonstrations, train
 from algos.test_ppo import SPEC
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, one_hot
 
 from marlrun.algos.imitation.adversarial import Adversarial
+from marlrun.algos.imitation.cloning import Cloning
 from marlrun.algos.ma_airl import AIRL, ma_airl
 from marlrun.algos.ma_gail import GAIL, ma_gail
 from marlrun.data.transitions import Transitions
@@ -211,6 +212,54 @@ def test_the_probability_of_what_was_done_long_ago_is_that_of_now():
     assert not torch.equal(before, after)
     expected = networks.log_prob(batches.obs, batches.action)
     assert torch.equal(after, expected)
+
+
+@pytest.mark.parametrize("symmetries", ["none", "permutations"])
+def test_what_was_the_only_allowed_action_had_probability_one(symmetries):
+    swapped = Change((0, 1, 2), (1, 1, 1), (1, 0))
+    choice = Choice("landmarks", ((swapped, swapped),), joint=True, alone=True)
+    spec = replace(SPEC, has_action_mask=True, symmetries=(choice,))
+    imitation = learner(spec=spec)
+    networks, settings = imitation.ppo.networks, changed(symmetries=symmetries)
+    expert, data = (
+        part._replace(action_mask=one_hot(part.action, 2).bool())
+        for part in (imitation.expert, random_play(8))
+    )
+    discriminator = imitation.teacher.discriminator
+    teacher = Adversarial(discriminator, networks, expert, spec, [3], settings)
+    batches = teacher._batches(teacher._layout.pack(data.parts))
+    assert teacher._log_pi(batches).eq(0).all() and batches.action.float().std() > 0
+    assert teacher._log_pi(data).eq(0).all()
+    assert Cloning(networks, expert, [3], CPU, 5, None, key="batch").loss(expert).eq(0).all()
+
+
+def test_potentials_are_discounted_as_returns_are():
+    discriminator = learner(ppo={"gamma": 0.25}).teacher.discriminator
+    data = random_play(8)
+    goes_on, ends = (
+        discriminator.f(data._replace(terminated=torch.full((1, 8, 2), end)))
+        for end in (False, True)
+    )
+    expected = 0.25 * discriminator._h(data.next_obs, data.action)
+    torch.testing.assert_close(goes_on - ends, expected)
+
+
+def test_networks_know_from_the_beginning_what_experts_see():
+    imitation = learner(discriminator={"normalise": True})
+    obs = imitation.expert.obs
+    seen = imitation.teacher.discriminator.inputs(obs)
+    torch.testing.assert_close(seen.mean(1), torch.zeros(1, 2, 3), atol=1e-5, rtol=0)
+
+
+def test_whoever_sees_all_is_shown_what_moves_all_together():
+    same = Change((0, 1, 2), (1, 1, 1), (0, 1))
+    for view, joint, alone in (("all", False, True), ("own", True, False)):
+        choice = Choice("others", ((same, same),), joint=joint, alone=alone)
+        spec = replace(SPEC, symmetries=(choice,))
+        with pytest.raises(ValueError, match="algo.symmetries=all: expected none"):
+            learner(spec=spec, symmetries="all", discriminator={"view": view})
+        other = replace(SPEC, symmetries=(choice._replace(joint=alone, alone=joint),))
+        assert learner(spec=other, symmetries="all", discriminator={"view": view})
 
 
 def test_gail_asks_no_policy_for_probabilities():

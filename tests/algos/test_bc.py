@@ -61,7 +61,7 @@ def test_what_is_held_out_is_not_learned_from():
     for _ in range(200):
         metrics = learner.update()
     assert metrics["loss/policy"].max() < 0.1
-    assert metrics["loss/validation"].min() > 1.0
+    assert metrics["loss/validation"].min() > 3.0
 
 
 def test_nothing_is_held_out_where_that_is_asked_for():

@@ -128,6 +128,37 @@ def test_the_nearest_is_paid_by_what_was_demonstrated():
     torch.testing.assert_close(learner.teacher.pay(play), expected)
 
 
+def test_clones_learn_from_what_symmetries_show():
+    swapped = Change((1, 0, 2), (1, 1, 1), (1, 0))
+    choice = Choice("landmarks", ((swapped, swapped),), joint=True, alone=True)
+    spec, cloning = replace(SPEC, symmetries=(choice,)), {"updates": 1, "batch": 7}
+    batches = []
+    for symmetries in ("none", "permutations"):
+        learner = make_learner([3], spec=spec, symmetries=symmetries, cloning=cloning)
+        learner._cloning._descend = lambda lr, *batch: [batches.append(batch)]
+        learner._clone()
+    plain, shown = batches
+    assert torch.equal(shown[0], plain[0][..., [1, 0, 2]]) and torch.equal(shown[1], 1 - plain[1])
+
+
+def test_a_teacher_is_told_how_much_of_training_is_done():
+    """Rollouts of 4 steps of 6 copies each."""
+    learner = make_learner([3], ppo={"rollout": 4, "anneal_steps": 96})
+    told = []
+    learner.teacher.learn = lambda play, progress: told.append(progress) or {}
+    train(learner, [3])
+    assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_nobody_is_paid_after_leaving():
+    learner = make_learner([3], reward="constant")
+    for before, action, after in transitions([3], SPEC, 5):
+        alive = torch.tensor([True, False]).expand(1, 6, 2)
+        learner.observe(before._replace(alive=alive), action, after._replace(alive=alive))
+        metrics = learner.update()
+    assert metrics["irl/reward_mean"].tolist() == [[-1.0, 0.0]]
+
+
 def test_what_who_has_left_saw_is_no_demonstration():
     expert = demonstrated(changed(demonstrations=demonstrations(episodes=1, length=3)), CPU)
     left = torch.tensor([[[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])

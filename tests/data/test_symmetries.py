@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 from marlrun.data import symmetries
 from marlrun.data.symmetries import Symmetries
 from marlrun.data.transitions import Transitions
-from marlrun.types import Spec
+from marlrun.types import Change, Choice, Spec
 
 CPU = torch.device("cpu")
 
@@ -138,6 +138,18 @@ def test_what_an_agent_may_do_goes_with_its_actions(most, monkeypatch):
     after = Symmetries(spec, "all", [5, 6], CPU)(0, batch)
     assert not torch.equal(after.action, action)
     assert torch.equal(after.action_mask, one_hot(after.action, 5).bool())
+
+
+@pytest.mark.parametrize("most", [4096, 0])
+def test_a_sign_goes_with_its_feature_by_hand(most, monkeypatch):
+    """(2, 3) has its first feature turned, (-2, 3), and then both exchanged, (3, -2)."""
+    monkeypatch.setattr(symmetries, "MOST", most)
+    turned, swapped = Change((0, 1), (-1, 1), (0, 1)), Change((1, 0), (1, 1), (1, 0))
+    choices = (Choice("turn", ((turned,),), True, True), Choice("swap", ((swapped,),), True, True))
+    spec = Spec(1, ("a",), (2,), (2,), 5, 1.0, symmetries=choices)
+    obs = torch.tensor([2.0, 3.0]).view(1, 1, 1, 2)
+    after = shown(Symmetries(spec, "all", [0], CPU), 0, (obs, torch.zeros(1, 1, 1).long(), obs + 1))
+    assert [part.flatten().tolist() for part in after] == [[3.0, -2.0], [1], [4.0, -3.0]]
 
 
 def test_what_a_game_does_not_have_is_named():
