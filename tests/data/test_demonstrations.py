@@ -155,6 +155,15 @@ def test_every_flipped_byte_of_a_member_is_noticed():
             assert refusal(bytes(damaged)).startswith("it is damaged, or no zip file: Bad CRC-32")
 
 
+def test_a_directory_of_members_that_points_nowhere_is_damage(tmp_path):
+    damaged = bytearray(content())
+    end = damaged.rfind(b"PK\x05\x06")
+    damaged[end + 16 : end + 20] = b"\xff" * 4
+    (tmp_path / "damaged").write_bytes(damaged)
+    with pytest.raises(ValueError, match="it is damaged, or no zip file"):
+        read(tmp_path / "damaged")
+
+
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.5, 0.99])
 def test_a_truncated_file_is_refused(kept):
     good = content()

@@ -11,7 +11,7 @@ from runner.compare import assert_same_run
 from runner.fakes import Bandit, Walk, config
 
 from marlrun.data.demonstrations import Episode, read, write
-from marlrun.runner.agreement import Agreement, agreement, distance, return_agreement
+from marlrun.runner.agreement import Agreement, agreement, distance, return_agreement, rewards
 from marlrun.runner.evaluate import evaluate_run
 from marlrun.runner.plays import demonstrated, record
 from marlrun.runner.train import resume, train
@@ -93,9 +93,9 @@ def test_the_true_reward_its_opposite_and_a_shaped_one():
     opposite = recovered(lambda obs, action, next_obs: -action.float())
     shaped = recovered(lambda obs, action, next_obs: action - 0.95 * 3 * next_obs + 3 * obs)
     for learner, correlation in ((true, 1.0), (opposite, -1.0)):
-        for value in agreement(learner, play).values():
+        for value in agreement(rewards(learner, play), play).values():
             torch.testing.assert_close(value, torch.full((2, 2), correlation).double())
-    values = agreement(shaped, play)
+    values = agreement(rewards(shaped, play), play)
     assert list(values) == ["pearson_step", "spearman_step"] and values["pearson_step"].max() < 0
     for learner, expected in ((true, 0.0), (opposite, 1.0), (shaped, 0.0)):
         distances = distance(learner, play, spec, SEEDS)["epic"]
@@ -116,7 +116,7 @@ def test_a_reward_of_the_state_before_has_a_canonical_form_too():
     moves = recovered(lambda obs, action, next_obs: action.float())
     assert distance(before, play, spec, SEEDS)["epic"].max() < 1e-3
     assert distance(moves, play, spec, SEEDS)["epic"].min() > 0.3
-    assert agreement(before, play)["pearson_step"].min() > 0.999
+    assert agreement(rewards(before, play), play)["pearson_step"].min() > 0.999
 
 
 def test_where_nobody_says_what_is_paid_for_there_is_no_distance():
@@ -127,11 +127,11 @@ def test_where_nobody_says_what_is_paid_for_there_is_no_distance():
 def test_a_constant_has_no_correlation_per_step_but_one_of_returns_where_episodes_end_early():
     play, spec = random_play(goal=12, horizon=30), Walk(SEEDS, CPU, num_envs=1).spec
     constant = recovered(lambda obs, action, next_obs: torch.ones(action.shape))
-    assert all(value.eq(0).all() for value in agreement(constant, play).values())
+    assert all(value.eq(0).all() for value in agreement(rewards(constant, play), play).values())
     torch.testing.assert_close(
         distance(constant, play, spec, SEEDS)["epic"], torch.full((2, 2), 0.5**0.5).double()
     )
-    returns = return_agreement(constant, play)
+    returns = return_agreement(rewards(constant, play), play)
     assert list(returns) == ["pearson_return", "spearman_return"]
     assert min(value.min() for value in returns.values()) > 0.6
 
@@ -147,7 +147,9 @@ def test_a_replica_is_measured_the_same_alone_and_in_company():
     plays = [random_play(seeds, 30, goal=9, horizon=20) for seeds in ([3, 4, 5], [4])]
     for measure in (agreement, return_agreement):
         for several, single in zip(
-            measure(many, plays[0]).values(), measure(one, plays[1]).values(), strict=True
+            measure(rewards(many, plays[0]), plays[0]).values(),
+            measure(rewards(one, plays[1]), plays[1]).values(),
+            strict=True,
         ):
             torch.testing.assert_close(several[1:2], single, rtol=0, atol=1e-12)
     several, single = (

@@ -10,6 +10,7 @@ import yaml
 from runner.compare import assert_same_run
 from runner.fakes import config
 
+import marlrun
 from marlrun.nets.discriminator import Inputs, Scores, ScoreSettings
 from marlrun.nets.recovered import Constant, Network, RecoveredReward
 from marlrun.runner import inputs
@@ -127,6 +128,11 @@ def test_what_does_not_fit_is_refused_in_one_line(source, tmp_path):
     )
     for name, spec, words in (
         ("names", {"agent_names": ("a", "b")}, "the agents agent_0, agent_1, the reward was reco"),
+        (
+            "strange",
+            {"agent_names": ("a\n", "\x1b[2J")},
+            "the agents agent_0, agent_1, the reward was recovered with a\\n, \\x1b[2J",
+        ),
         ("sizes", {"obs_sizes": (4, 1)}, "observations of size 1, the reward was recovered with 4"),
         (
             "actions",
@@ -172,11 +178,36 @@ def test_what_is_damaged_is_refused_in_one_line(source, tmp_path):
         "expected a run directory or its reward.pt"
     )
     state = recovered().state_dict()
-    for broken in ({}, state | {"kind": "other"}, state | {"seeds": [1]}, state | {"game": {}}):
+    unlike = [{"kind": "other"}, {"seeds": [1]}, {"game": {}}]
+    for kind, function in (
+        ("constant", {"constant": "much"}),
+        ("constant", {"constant": float("nan")}),
+        ("nearest", {"observations": torch.zeros(1, 5, 1)}),
+        ("nearest", {"observations": torch.full((2, 5, 1), float("inf"))}),
+    ):
+        unlike.append({"kind": kind, "function": function})
+    for broken in ({}, *(state | change for change in unlike)):
         checkpoints.save_reward(7, broken)
         assert refusal(source, tmp_path).startswith(
             "algo.reward=/source/reward.pt: expected a recovered reward: "
         )
+
+
+def test_a_file_that_tells_no_game_is_taken(source, tmp_path):
+    Checkpoints(source).save_reward(7, recovered().state_dict(), env={})
+    train(job(source, env_steps=0), tmp_path / "run", [])
+
+
+def test_a_game_is_the_same_whether_null_or_what_it_stands_for_is_typed(tmp_path, capsys):
+    words = ["env=spread", "env.rules=ma_airl", "env_steps=0", "eval.final_episodes=1"]
+    typed = ["algo=ma_gail", "algo.reward=constant", "env.early_end=true", "env.horizon=50"]
+    marlrun.train(*words, *typed, f"hydra.run.dir={tmp_path}/a")
+    learning = ["algo=ippo", *words, f"algo.reward={tmp_path}/a", "algo.rollout=5"]
+    marlrun.train(*learning, f"hydra.run.dir={tmp_path}/b")
+    assert "elsewhere" not in capsys.readouterr().err
+    marlrun.train(*learning, "env.early_end=false", f"hydra.run.dir={tmp_path}/c")
+    told = "elsewhere: env.early_end=false (trained with true)\n"
+    assert told in capsys.readouterr().err
 
 
 def test_a_key_of_this_name_may_be_no_path():

@@ -21,7 +21,7 @@ from marlrun.cli.main import run_command
 from marlrun.data import demonstrations
 from marlrun.data.demonstrations import Episode, read, read_card, write
 from marlrun.runner.build import settled
-from marlrun.runner.demonstrations import check, shipped, shipped_files
+from marlrun.runner.demonstrations import check, no_better, shipped, shipped_files
 from marlrun.runner.train import resume, train
 from marlrun.system.reading import InputFile
 from marlrun.types import Spec
@@ -348,6 +348,29 @@ def test_another_mass_force_horizon_or_early_end_is_told(place, capsys):
     )
     begin("same", demonstrations="shown.npz")
     assert "demonstrated" not in capsys.readouterr().err
+
+
+def test_what_a_stranger_writes_is_shown_in_one_line(place, capsys):
+    def change(card):
+        card["env"]["\x1b[2J"] = "a\nb"
+        card["agents"][0] = "\x1b[2J"
+
+    Path("strange.npz").write_bytes(shown_with(change))
+    line = refusal(begin, "run", demonstrations="strange.npz")
+    assert line == (
+        "algo.demonstrations=strange.npz: has the agents \\x1b[2J, agent_1, agent_2, expected "
+        "agent_0, agent_1, agent_2"
+    )
+    Path("strange.npz").write_bytes(shown_with(lambda card: card["env"].update({"\x1b": "a\nb"})))
+    begin("run", demonstrations="strange.npz")
+    assert "with env.\\x1b=a\\nb (here none)\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mean", [10**400, "much", None, [1]])
+def test_returns_that_are_no_numbers_compare_nothing(mean):
+    estimates = dict.fromkeys(("mean", "a"), {"mean": mean, "low": None, "high": None})
+    card = {"agents": ["a"], "returns": {"expert": estimates, "random": estimates}}
+    assert no_better(card) == "its card compares no returns of the expert and of random play"
 
 
 def test_a_poor_expert_is_told_before_training(place, capsys):

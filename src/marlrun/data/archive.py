@@ -144,5 +144,6 @@ def open_archive(source: Path | bytes) -> Generator[Archive]:
         try:
             with zipfile.ZipFile(file) as parts:
                 yield Archive(parts)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        # OSError: a place before the file's beginning is sought.
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
             raise ValueError(f"it is damaged, or no zip file: {one_line(error)}") from error

@@ -93,7 +93,7 @@ def balanced_actions(chance: Tensor, num_actions: tuple[int, ...]) -> Tensor:
     return chance.argsort(1) % counts
 
 
-def num_samples(num_actions: tuple[int, ...], least: int = 10) -> int:
+def num_samples(num_actions: tuple[int, ...], least: int = 5) -> int:
     """Return a K for `balanced_actions` that is not below `least`."""
     together = lcm(*num_actions)
     return together * -(-least // together)

@@ -74,9 +74,10 @@ class Agreement:
         plays = {"policy": self._played(learner, f"{purpose}/irl"), **self._fixed}
         columns: dict[str, Tensor] = {}
         for name, play in plays.items():
-            values = agreement(learner, play)
+            learned = rewards(learner, play)
+            values = agreement(learned, play)
             if thorough:
-                values |= return_agreement(learner, play)
+                values |= return_agreement(learned, play)
                 values |= distance(learner, play, self._spec, self._seeds)
             columns |= {f"irl/{name}/{quantity}": value for quantity, value in values.items()}
         means = {tag: column.mean(1) for tag, column in columns.items()}
@@ -99,16 +100,15 @@ def _by_agent(columns: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:
     }
 
 
-def agreement(learner: Rewarding, play: Play) -> dict[str, Tensor]:
-    """Return the correlations [R, N] of the recovered with the true reward of single transitions."""
-    return _correlations("step", _rewards(learner, play), play.reward, play.acted)
+def agreement(learned: Tensor, play: Play) -> dict[str, Tensor]:
+    """Return the correlations [R, N] of recovered `rewards` with the true ones of single transitions."""
+    return _correlations("step", learned, play.reward, play.acted)
 
 
-def return_agreement(learner: Rewarding, play: Play) -> dict[str, Tensor]:
+def return_agreement(learned: Tensor, play: Play) -> dict[str, Tensor]:
     """Return the correlations [R, N] of discounted returns, from each step to its episode's end."""
     learned, true = (
-        returns_to_go(reward * play.acted, DISCOUNT)
-        for reward in (_rewards(learner, play), play.reward)
+        returns_to_go(reward * play.acted, DISCOUNT) for reward in (learned, play.reward)
     )
     return _correlations("return", learned, true, play.acted)
 
@@ -137,7 +137,7 @@ def distance(learner: Rewarding, play: Play, spec: Spec, seeds: Seeds) -> dict[s
 
 
 @torch.no_grad()
-def _rewards(learner: Rewarding, play: Play) -> Tensor:
+def rewards(learner: Rewarding, play: Play) -> Tensor:
     """Return the recovered rewards [R, E, T, N] of a play."""
     obs, action, next_obs = (part.flatten(1, 2) for part in (play.obs, play.action, play.next_obs))
     return _reward_of(learner, obs, action, next_obs).view_as(play.reward)

@@ -63,7 +63,7 @@ class Checkpoints:
     def save_reward(
         self, count: int, reward: StateDict, env: Mapping[str, object] | None = None
     ) -> None:
-        """Write the reward that is recovered at this tick, and its game's node, over the one before."""
+        """Write the reward that is recovered at this tick, and its game's settled node, over the last."""
         self._write(self._reward, count, {"reward": reward, "env": env and dict(env)})
 
     def save_best(self, count: int, state: StateDict, *, for_now: bool = False) -> None:

@@ -15,6 +15,7 @@ from marlrun.runner.build import Node, settled
 from marlrun.runner.inputs import DEMONSTRATIONS, SHIPPED
 from marlrun.runner.intervals import Estimate
 from marlrun.system.output import say
+from marlrun.system.plain import plain
 from marlrun.system.reading import InputFile
 from marlrun.types import Spec
 
@@ -64,7 +65,7 @@ def check(algo: Node, env: Node, spec: Spec, plugins: Sequence[str]) -> None:
     where = f"{DEMONSTRATIONS}={file.path}"
     try:
         shown = demonstrations.read(file)
-        card = shown.card
+        card = plain(shown.card)
         differing = _check_game(card["env"], settled(env, plugins))
         _check_agents(card, spec)
         _check_optional("action_mask", shown.action_mask, is_told=spec.has_action_mask)
@@ -132,14 +133,14 @@ def no_better(card: Mapping[str, Any]) -> str | None:
         if any(_exceeds(expert[name], random[name]) for name in card["agents"]):
             return None
         means = expert["mean"], random["mean"]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return "its card compares no returns of the expert and of random play"
     return f"the expert's return, {means[0]}, is no better than random play's, {means[1]}"
 
 
 def _estimate(value: Mapping[str, Any]) -> Estimate:
-    mean, low, high = (value[name] for name in ("mean", "low", "high"))
-    return Estimate(mean, low, high, 0)
+    low, high = (None if value[name] is None else float(value[name]) for name in ("low", "high"))
+    return Estimate(float(value["mean"]), low, high, 0)
 
 
 def _exceeds(expert: Estimate, random: Estimate) -> bool:

@@ -1,7 +1,8 @@
 """A reward that another run has recovered, frozen: PPO learns from it, `algo.reward`."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 
@@ -26,7 +27,9 @@ def frozen_reward(
     numbers of replicas.
     """
     where = f"algo.reward={file.path}"
-    recovered = _read(file, where, device)
+    state = _reward_state(file, where, device)
+    with _expecting_reward(where):
+        recovered = recovered_reward(state, device)
     if problem := misfit(recovered.spec, spec, "the reward was recovered with"):
         raise ValueError(f"{where}: {problem}")
     if len(recovered.seeds) != len(seeds):
@@ -35,27 +38,48 @@ def frozen_reward(
             f"replicas={len(seeds)}: expected {count}, for replica r learns from the reward of "
             f"replica r, and {where} has {count}"
         )
+    with _expecting_reward(where):
+        _try(recovered, spec, device)
     return recovered
 
 
 def tell_differences(algo: Node, env: Node) -> None:
-    """Say on stderr in which keys a game differs from the one in which its reward was recovered."""
+    """Say on stderr in which keys a game differs from the one in which its reward was recovered.
+
+    `env` says what null stands for, as the file does.
+    """
     file = algo.get("reward")
     if not isinstance(file, InputFile):
         return
-    trained: Node | None = _state(file, torch.device("cpu")).get("env")
-    if trained is not None:
-        before, now = ({"env": {**node, "num_envs": 1}} for node in (trained, env))
+    trained = _state(file, torch.device("cpu")).get("env")
+    if isinstance(trained, Mapping):
+        nodes = cast(Node, trained), env
+        before, now = ({"env": {**node, "num_envs": 1}} for node in nodes)
         if texts := differences(before, now, "env").values():
             say(f"marlrun: algo.reward={file.path}: elsewhere: {', '.join(texts)}")
 
 
-def _read(file: InputFile, where: str, device: torch.device) -> RecoveredReward:
+def _reward_state(file: InputFile, where: str, device: torch.device) -> StateDict:
     state = _state(file, device)
     if "reward" not in state:
         raise ValueError(f"{where}: is a checkpoint, expected a run directory or its reward.pt")
+    return state["reward"]
+
+
+def _try(recovered: RecoveredReward, spec: Spec, device: torch.device) -> None:
+    """Raise an exception unless a reward takes what the agents of a game see and do."""
+    shape = len(recovered.seeds), 1, spec.num_agents
+    obs = torch.zeros(*shape, max(spec.obs_sizes), device=device)
+    reward = recovered(obs, torch.zeros(shape, dtype=torch.int64, device=device))
+    if not reward.isfinite().all():
+        raise ValueError("it pays nan or inf")
+
+
+@contextmanager
+def _expecting_reward(where: str) -> Generator[None]:
+    """Make whatever is raised a ValueError that names the file."""
     try:
-        return recovered_reward(state["reward"], device)
+        yield
     except Exception as error:
         raise ValueError(f"{where}: expected a recovered reward: {with_type(error)}") from error
 

@@ -1,8 +1,9 @@
 """Input files: what a configuration names outside is kept in its run's directory.
 
-As typed, a key of `KEYS` holds any path, and `algo.demonstrations` perhaps `shipped`. As stored it holds `inputs/HASH-NAME`, the path of a copy
-relative to the run's or the sweep's directory: so the configuration tells the content as well,
-and what happens to the original changes nothing.
+As typed, a key of `KEYS` holds any path, or what stands for a file: `shipped` demonstrations, the
+run that recovered a reward. As stored it holds `inputs/HASH-NAME`, the path of a copy relative to the
+run's or the sweep's directory: so the configuration tells the content as well, and what happens to
+the original changes nothing.
 """
 
 import re
@@ -38,10 +39,10 @@ def read_typed(config: Config, files: dict[str, InputFile] | None = None) -> dic
     ValueError, in one line that names the key, if one is no regular file or too large.
     """
     files = {} if files is None else files
-    paths = dict(_typed_paths(config))
+    paths = {key: _path_of_file(key, path, config) for key, path in _paths(config)}
     for key, path in paths.items():
         if path not in files:
-            files[path] = _read_typed(key, path)
+            files[path] = _read(key, path)
     return {key: files[path] for key, path in paths.items()}
 
 
@@ -113,28 +114,23 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
                 yield key, path
 
 
-def _read_typed(key: str, path: str) -> InputFile:
+def _path_of_file(key: str, path: str, config: Config) -> str:
+    """Return the path of the file for which a typed path stands."""
+    if _is_shipped(key, path):
+        from marlrun.runner.demonstrations import shipped  # it imports torch
+
+        return str(shipped(config))
     if key != REWARD or not Path(path).is_dir():
-        return _read(key, path)
+        return path
     file = Path(path) / _REWARD_FILE
     if not file.exists():
         recovering = "expected a run whose learner recovers a reward"
         raise ValueError(f"{key}={path}: no {_REWARD_FILE} in it, {recovering}")
-    return _read(key, str(file))
+    return str(file)
 
 
 def _is_shipped(key: str, path: str) -> bool:
     return (key, path) == (DEMONSTRATIONS, SHIPPED)
-
-
-def _typed_paths(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield the keys and their paths, also of the file for which `shipped` stands."""
-    for key, path in _paths(config):
-        if _is_shipped(key, path):
-            from marlrun.runner.demonstrations import shipped  # it imports torch
-
-            path = str(shipped(config))
-        yield key, path
 
 
 def _read(key: str, path: str) -> InputFile:

@@ -9,7 +9,7 @@ import torch
 from marlrun.config.schema import did_you_mean
 from marlrun.runner import demonstrations
 from marlrun.runner.abilities import refuse_unable
-from marlrun.runner.build import build_env, build_learner
+from marlrun.runner.build import build_env, build_learner, settled
 from marlrun.runner.checkpoint import NEWEST
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.evaluate import check_room, exact_values, optimum_of, play
@@ -51,7 +51,7 @@ def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
     check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
     learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
-    tell_differences(job.algo, job.env)
+    tell_differences(job.algo, settled(job.env, plugins))
     check_signal(learner, job.env, job.seeds, device, plugins)
     return Parts(job, device, plugins, env, learner)
 

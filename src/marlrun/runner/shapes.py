@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from marlrun.system.plain import printable
 from marlrun.types import Spec
 
 _SHAPES = {
@@ -30,4 +31,4 @@ def _shape_text(shape: object) -> str:
     parts = (
         list(map(str, cast("tuple[object]", shape))) if isinstance(shape, tuple) else [str(shape)]
     )
-    return parts[0] if len(set(parts)) == 1 else ", ".join(parts)
+    return printable(parts[0] if len(set(parts)) == 1 else ", ".join(parts))

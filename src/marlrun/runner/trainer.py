@@ -10,6 +10,7 @@ from torch import Tensor
 
 from marlrun.config.unit import singular
 from marlrun.runner.agreement import Agreement
+from marlrun.runner.build import settled
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
 from marlrun.runner.evaluate import evaluate, means, optimum_of
@@ -157,7 +158,8 @@ class Training:
         }
         self.checkpoints.save(self.count, state)
         if isinstance(self.learner, Recovering):
-            self.checkpoints.save_reward(self.count, self.learner.recovered_reward(), self.job.env)
+            game = settled(self.job.env, self.parts.plugins)
+            self.checkpoints.save_reward(self.count, self.learner.recovered_reward(), game)
         self._saved_at = self.count
 
     def finish(self) -> dict[str, list[float]]:
