@@ -13,9 +13,9 @@ from runner.fakes import Bandit, Walk, config
 from marlrun.data.demonstrations import Episode, read, write
 from marlrun.runner.agreement import Agreement, agreement, distance, return_agreement, rewards
 from marlrun.runner.evaluate import evaluate_run
-from marlrun.runner.plays import demonstrated, record
+from marlrun.runner.plays import demonstrated, num_episodes, record
 from marlrun.runner.train import resume, train
-from marlrun.types import Rewarding
+from marlrun.types import Rewarding, Spec
 
 CPU = torch.device("cpu")
 SEEDS = [3, 4]
@@ -79,7 +79,7 @@ def test_demonstrations_are_a_play_of_every_replica():
     file = io.BytesIO()
     card = {"agents": ["a", "b"], "obs_sizes": [2, 2], "num_actions": [3, 3], "env": {}}
     write(file, card, episodes)
-    play = demonstrated(read(file.getvalue()), 2, CPU)
+    play = demonstrated(read(file.getvalue()), 100, 2, CPU)
     assert play.acted[1, :, :, 0].int().tolist() == [[1, 1, 0], [1, 1, 1]]
     assert play.obs[0, :, :, 1, 1].tolist() == [[20, 21, 0], [30, 31, 32]]
     assert play.next_obs[0, :, :, 1, 1].tolist() == [[21, 22, 0], [31, 32, 33]]
@@ -210,3 +210,12 @@ def test_a_resumed_run_measures_the_same(tmp_path):
     train(job | {"env_steps": 66}, tmp_path / "parts", [])
     resume(tmp_path / "parts", 120, ["runner"])
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    ("horizon", "episodes"), [(50, 1000), (10, 1000), (200, 250), (10**6, 100)]
+)
+def test_results_are_of_more_episodes_than_points_of_curves(horizon, episodes):
+    spec = Spec(1, ("a",), (1,), (2,), horizon, 1.0)
+    assert num_episodes(spec, thorough=True) == episodes
+    assert num_episodes(spec, thorough=False) == 100

@@ -210,6 +210,14 @@ def test_a_game_is_the_same_whether_null_or_what_it_stands_for_is_typed(tmp_path
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("share", "is_told"), [("none", False), ("policy", True), ("both", True)])
+def test_one_policy_under_several_rewards_is_told(source, tmp_path, capsys, share, is_told):
+    shared = job(source, env_steps=50)
+    shared["algo"] |= {"share": share}
+    train(shared, tmp_path / "run", [])
+    assert (f"algo.share={share} algo.reward=" in capsys.readouterr().err) == is_told
+
+
 def test_a_key_of_this_name_may_be_no_path():
     typed = {"algo": {"_target_": "marlrun.algos.ma_airl.ma_airl", "reward": "g"}}
     assert inputs.read_typed(typed) == {} and inputs.absolute(typed) == typed

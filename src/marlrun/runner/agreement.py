@@ -8,7 +8,7 @@ Shapes: R replicas, E episodes, T steps of the longest one, B transitions, N age
 """
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from marlrun.ops.agreement import (
 )
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.job import Job
-from marlrun.runner.plays import EPISODES, Play, block_size, demonstrated, record
+from marlrun.runner.plays import Play, block_size, demonstrated, num_episodes, record
 from marlrun.runner.team import Team
 from marlrun.streams import Stream, derive
 from marlrun.types import AnyLearner, Env, Rewarding, Seeds, Spec, Step
@@ -48,16 +48,16 @@ class Agreement:
         self._spec, self._seeds, self._device, self._plugins = spec, seeds, device, plugins
         self._env_node = job.env
         self._demonstrations: Any = job.algo.get("demonstrations")
+        self._for_curves: dict[str, Play] = {}
 
-    @cached_property
-    def _fixed(self) -> dict[str, Play]:
-        """The plays that stay the same: at random, and that of the expert where there is one."""
-        env = self._env(self._seeds)
+    def _fixed(self, episodes: int) -> dict[str, Play]:
+        """Return the plays that stay the same: at random, and that of the expert if there is one."""
+        env = self._env(self._seeds, episodes)
         random = build_learner(_RANDOM, env, self._seeds, self._device, self._plugins, 1, None)
-        plays = {"random": self._played(random, "irl/random")}
+        plays = {"random": self._played(random, "irl/random", episodes)}
         if self._demonstrations is not None:
             expert = read(self._demonstrations)
-            plays["expert"] = demonstrated(expert, len(self._seeds), self._device)
+            plays["expert"] = demonstrated(expert, episodes, len(self._seeds), self._device)
         return plays
 
     def measure(
@@ -66,12 +66,16 @@ class Agreement:
         """Return tag -> float64 [R] on the CPU, such as the mean over agents `irl/random/pearson_step`.
 
         `purpose` names the random numbers of the policy's play. A thorough measurement has
-        correlations of returns and distances too, and all of it of every agent. Of a learner that
-        recovers no reward there is nothing to measure.
+        correlations of returns and distances too, all of it of every agent, on more episodes. Of a
+        learner that recovers no reward there is nothing to measure.
         """
         if not isinstance(learner, Rewarding):
             return {}
-        plays = {"policy": self._played(learner, f"{purpose}/irl"), **self._fixed}
+        episodes = num_episodes(self._spec, thorough=thorough)
+        if not thorough and not self._for_curves:
+            self._for_curves = self._fixed(episodes)
+        fixed = self._fixed(episodes) if thorough else self._for_curves
+        plays = {"policy": self._played(learner, f"{purpose}/irl", episodes), **fixed}
         columns: dict[str, Tensor] = {}
         for name, play in plays.items():
             learned = rewards(learner, play)
@@ -83,13 +87,13 @@ class Agreement:
         means = {tag: column.mean(1) for tag, column in columns.items()}
         return means | (_by_agent(columns, self._spec) if thorough else {})
 
-    def _env(self, seeds: Seeds) -> Env:
-        copies = min(EPISODES, block_size(self._env_node, self._plugins))
+    def _env(self, seeds: Seeds, episodes: int) -> Env:
+        copies = min(episodes, block_size(self._env_node, self._plugins))
         return build_env(self._env_node, seeds, self._device, self._plugins, num_envs=copies)
 
-    def _played(self, learner: AnyLearner | Team, purpose: str) -> Play:
+    def _played(self, learner: AnyLearner | Team, purpose: str, episodes: int) -> Play:
         seeds = [derive(seed, purpose) for seed in self._seeds]
-        return record(self._env(seeds), learner.policy(explore=False, seeds=seeds))
+        return record(self._env(seeds, episodes), learner.policy(explore=False, seeds=seeds))
 
 
 def _by_agent(columns: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:

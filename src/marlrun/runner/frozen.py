@@ -46,11 +46,17 @@ def frozen_reward(
 def tell_differences(algo: Node, env: Node) -> None:
     """Say on stderr in which keys a game differs from the one in which its reward was recovered.
 
-    `env` says what null stands for, as the file does.
+    `env` says what null stands for, as the file does. Agents that share one policy are told too:
+    each is paid by a reward of its own, so the policy is torn between them.
     """
     file = algo.get("reward")
     if not isinstance(file, InputFile):
         return
+    if (share := algo.get("share", "none")) != "none":
+        say(
+            f"marlrun: algo.share={share} algo.reward={file.path}: agents share a policy, and each is "
+            "paid by a reward of its own: algo.share=none lets each learn from its own"
+        )
     trained = _state(file, torch.device("cpu")).get("env")
     if isinstance(trained, Mapping):
         nodes = cast(Node, trained), env

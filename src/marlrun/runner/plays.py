@@ -12,10 +12,12 @@ from torch import Tensor
 from marlrun.data.demonstrations import Demonstrations
 from marlrun.runner.build import Node, resolve
 from marlrun.streams import Stream
-from marlrun.types import Env, Policy, Seeds
+from marlrun.types import Env, Policy, Seeds, Spec
 
 EPISODES = 100
-"""So many episodes of a play, per replica."""
+"""So many episodes of a play, per replica, for a point of a curve."""
+MANY = 1000
+"""So many for a result: a few episodes in which random play flies far away decide a correlation."""
 STEPS = 500
 """So many steps of an episode; of longer ones the first."""
 
@@ -82,9 +84,17 @@ def record(env: Env, policy: Policy) -> Play:
     return Play(*(torch.stack(column, 2) for column in (obs, action, next_obs, reward, acted)))
 
 
-def demonstrated(demonstrations: Demonstrations, num_replicas: int, device: torch.device) -> Play:
-    """Return the first episodes of demonstrations, the same for all replicas."""
-    part = demonstrations.beginning(EPISODES)
+def num_episodes(spec: Spec, *, thorough: bool) -> int:
+    """Return how many episodes are played; of long ones not more than of a curve's steps in all."""
+    steps = EPISODES * STEPS
+    return max(EPISODES, min(MANY, steps // min(spec.horizon, STEPS))) if thorough else EPISODES
+
+
+def demonstrated(
+    demonstrations: Demonstrations, episodes: int, num_replicas: int, device: torch.device
+) -> Play:
+    """Return the first `episodes` of demonstrations, the same for all replicas."""
+    part = demonstrations.beginning(episodes)
     starts = part.first.nonzero().squeeze(1)
     time = torch.arange(len(part.first)) - starts[part.episode]
     kept = time < STEPS
