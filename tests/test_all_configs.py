@@ -46,6 +46,15 @@ SMALL = {
 CUT = 166
 
 
+def make_small(config):
+    """Make a job small where it can be."""
+    for group, changes in SMALL.items():
+        node = config[group]
+        for key in changes.keys() & node.keys():
+            value = changes[key]
+            node[key] = node[key] | value if isinstance(value, dict) else value
+
+
 def job(chosen, steps, directory):
     """Return the configuration that the command line composes, made small where it can be.
 
@@ -54,11 +63,7 @@ def job(chosen, steps, directory):
     with initialize_config_module("marlrun.conf", version_base="1.3"):
         composed = compose("config", [*chosen, "replicas=2", "device=cpu"])
     config = OmegaConf.to_container(composed, resolve=True)
-    for group, changes in SMALL.items():
-        node = config[group]
-        for key in changes.keys() & node.keys():
-            value = changes[key]
-            node[key] = node[key] | value if isinstance(value, dict) else value
+    make_small(config)
     algo = chosen[0].removeprefix("algo=")
     if "networked" in algo:
         config["env"]["num_envs"] = 1

@@ -7,7 +7,7 @@ import torch
 from paper2.experiments import asked, composed, jobs
 from paper2.worlds import at_work
 from runner.compare import rows
-from test_all_configs import SMALL
+from test_all_configs import make_small
 
 from marlrun.config.schema import options
 from marlrun.runner.train import train
@@ -17,8 +17,7 @@ GOSSIP = "experiment/graphs=gossip"
 
 def small(config):
     """Return a job made small where it can be."""
-    for group, changes in SMALL.items():
-        config[group] |= {key: value for key, value in changes.items() if key in config[group]}
+    make_small(config)
     config["env"] |= {"num_envs": 1} | ({"size": 3} if "size" in config["env"] else {})
     config["log"]["every"] = 20
     return config | {"replicas": 2, "env_steps": 40, "device": "cpu"}
