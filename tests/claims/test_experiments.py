@@ -20,7 +20,8 @@ def small(config):
     make_small(config)
     config["env"] |= {"num_envs": 1} | ({"size": 3} if "size" in config["env"] else {})
     config["log"]["every"] = 20
-    return config | {"replicas": 2, "env_steps": 40, "device": "cpu"}
+    unit = "env_steps" if config["updates"] is None else "updates"
+    return config | {"replicas": 2, unit: 40, "device": "cpu"}
 
 
 def trained(overrides, directory):
