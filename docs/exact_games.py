@@ -5,11 +5,12 @@
     python docs/exact_games.py draw RUN PICTURE.png
 
 GAME is reward_grid or matrix_game, and KEY=VALUE changes a key of conf/env/GAME.yaml. The expert draws
-joint actions from the game's logistic stochastic best-response equilibrium. RUN is a run on such a game that keeps a reward.pt. Its table has a row for each seed and
-agent. On a grid: the distance of the expert's policy from that of the equilibrium of the recovered
-rewards, and from the run's policy (KL in nats, mean over the states that the expert visits); the
-former without walls, on a torus, where the expert plays otherwise; and the correlation of the recovered with the true reward, of what can be identified of them
-(exact/recovery.py). In a one-shot game: the log-odds of the second action against the first by the
+joint actions from the game's logistic stochastic best-response equilibrium. RUN is a run on such a
+game that keeps a reward.pt. Its table has a row for each seed and agent. On a grid: the distance of
+the expert's policy from that of the equilibrium of the recovered rewards, and from the run's policy
+(KL in nats, mean over the states that the expert visits); the former without walls, on a torus, where
+the expert plays otherwise; and the correlation of the recovered with the true reward, of what can be
+identified of them (exact/recovery.py). In a one-shot game: the log-odds of the second action against the first by the
 recovered reward, by the run's policy, by the agent's share of the expert's law, and by the actions
 that were demonstrated, with their standard error. The last row has means over agents with their
 95 % intervals over seeds. The picture shows, on a grid, what of the rewards can be identified: by an

@@ -16,14 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from marlrun.algos.imitation.adversarial import Adversarial
-from marlrun.algos.imitation.learner import (
-    Imitation,
-    ImitationSettings,
-    control,
-    demonstrated,
-    make_ppo,
-)
+from marlrun.algos.imitation.adversarial import adversarial
+from marlrun.algos.imitation.learner import Imitation, ImitationSettings, controlled
 from marlrun.data.transitions import Transitions
 from marlrun.nets.discriminator import Inputs, Scores, ScoreSettings, state_only
 from marlrun.nets.recovered import Network, RecoveredReward
@@ -85,11 +79,8 @@ def ma_airl(
     settings: ImitationSettings,
 ) -> Imitation:
     """Return the learner; its parameters are explained in conf/algo/ma_airl.yaml."""
-    ppo = make_ppo(spec, seeds, device, num_envs, settings.ppo)
-    expert = demonstrated(settings, device)
     if reward == "constant" or reward == "nearest":
-        return Imitation(ppo, expert, control(reward, spec, seeds, expert, settings), settings)
+        return controlled(reward, spec, seeds, device, num_envs, settings)
     gamma, scores = settings.ppo.gamma, settings.discriminator
     airl = AIRL(spec, seeds, device, pays=reward, gamma=gamma, settings=scores)
-    teacher = Adversarial(airl, ppo.networks, expert, spec, seeds, settings)
-    return Imitation(ppo, expert, teacher, settings)
+    return adversarial(airl, spec, seeds, device, num_envs, settings)

@@ -13,14 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from marlrun.algos.imitation.adversarial import Adversarial
-from marlrun.algos.imitation.learner import (
-    Imitation,
-    ImitationSettings,
-    control,
-    demonstrated,
-    make_ppo,
-)
+from marlrun.algos.imitation.adversarial import adversarial
+from marlrun.algos.imitation.learner import Imitation, ImitationSettings, controlled
 from marlrun.data.transitions import Transitions
 from marlrun.nets.discriminator import Inputs, Scores, ScoreSettings
 from marlrun.nets.recovered import Network, RecoveredReward
@@ -69,10 +63,7 @@ def ma_gail(
     settings: ImitationSettings,
 ) -> Imitation:
     """Return the learner; its parameters are explained in conf/algo/ma_gail.yaml."""
-    ppo = make_ppo(spec, seeds, device, num_envs, settings.ppo)
-    expert = demonstrated(settings, device)
     if reward == "constant" or reward == "nearest":
-        return Imitation(ppo, expert, control(reward, spec, seeds, expert, settings), settings)
+        return controlled(reward, spec, seeds, device, num_envs, settings)
     gail = GAIL(spec, seeds, device, pays=reward, settings=settings.discriminator)
-    teacher = Adversarial(gail, ppo.networks, expert, spec, seeds, settings)
-    return Imitation(ppo, expert, teacher, settings)
+    return adversarial(gail, spec, seeds, device, num_envs, settings)

@@ -25,7 +25,7 @@ class Rows:
 
     @property
     def size(self) -> int:
-        """F."""
+        """F, how many numbers a row has."""
         return self._places[-1][1]
 
     def pack(self, parts: Mapping[str, Tensor]) -> Tensor:

@@ -149,9 +149,9 @@ def _elements(spec: Spec, choice: Choice) -> Composed:
 def _composed(first: Composed, then: Composed) -> Composed:
     """Return each element of the first ones, followed by each of the others."""
     pairs = torch.cartesian_prod(torch.arange(len(first[0])), torch.arange(len(then[0])))
-    one, other = pairs.unbind(1)
-    features, signs, actions = (part[one] for part in first)
-    next_features, next_signs, next_actions = (part[other] for part in then)
+    first_index, then_index = pairs.unbind(1)
+    features, signs, actions = (part[first_index] for part in first)
+    next_features, next_signs, next_actions = (part[then_index] for part in then)
     return (
         features.gather(-1, next_features),
         signs.gather(-1, next_features) * next_signs,

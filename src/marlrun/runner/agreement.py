@@ -26,7 +26,7 @@ from marlrun.ops.agreement import (
 )
 from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.job import Job
-from marlrun.runner.plays import Play, block_size, demonstrated, num_episodes, record
+from marlrun.runner.plays import RANDOM, Play, block_size, demonstrated, num_episodes, record
 from marlrun.runner.team import Team
 from marlrun.streams import Stream, derive
 from marlrun.types import AnyLearner, Env, Rewarding, Seeds, Spec, Step
@@ -35,7 +35,6 @@ DISCOUNT = 0.95
 """Of returns and of the distance: that of the experts of arXiv 1907.13220."""
 COVERAGE = 1000
 """So many transitions of a play tell the distance."""
-_RANDOM = {"_target_": "marlrun.algos.random.Random"}
 
 
 class Agreement:
@@ -53,7 +52,7 @@ class Agreement:
     def _fixed(self, episodes: int) -> dict[str, Play]:
         """Return the plays that stay the same: at random, and that of the expert if there is one."""
         env = self._env(self._seeds, episodes)
-        random = build_learner(_RANDOM, env, self._seeds, self._device, self._plugins, 1, None)
+        random = build_learner(RANDOM, env, self._seeds, self._device, self._plugins, 1, None)
         plays = {"random": self._played(random, "irl/random", episodes)}
         if self._demonstrations is not None:
             expert = read(self._demonstrations)

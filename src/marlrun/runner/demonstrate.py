@@ -21,7 +21,7 @@ from marlrun.runner.evaluate import check_room, evaluate
 from marlrun.runner.intervals import estimate
 from marlrun.runner.meters import floats
 from marlrun.runner.outcome import Outcome
-from marlrun.runner.plays import block_size
+from marlrun.runner.plays import RANDOM, block_size
 from marlrun.runner.recording import Recording
 from marlrun.runner.stored import StoredRun, Trained, load_moved, move_run, open_run
 from marlrun.system import capacity
@@ -29,9 +29,6 @@ from marlrun.system.output import say, write
 from marlrun.system.reading import LARGEST
 from marlrun.system.writing import write_atomically
 from marlrun.types import AnyLearner, Seeds, Spec
-
-_RANDOM = {"_target_": "marlrun.algos.random.Random"}
-"""Whose play the expert's is compared with."""
 
 
 class Played(NamedTuple):
@@ -71,7 +68,7 @@ def demonstrate(
     game = build_env(moved.job.env, [seed], run.device, plugins, num_envs=1)
     _check_size(game.spec, moved, episodes)
     trained = load_moved(run, moved, game.spec, checkpoint)
-    uniform = build_learner(_RANDOM, game, [seed], run.device, plugins, 1, None)
+    uniform = build_learner(RANDOM, game, [seed], run.device, plugins, 1, None)
 
     seeds = [seed] * len(run.job.seeds)
     expert = _play(moved, trained.learner, seeds, replica, episodes, "mode=demonstrate")

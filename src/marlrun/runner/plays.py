@@ -20,7 +20,8 @@ MANY = 1000
 """So many for a result: a few episodes in which random play flies far away decide a correlation."""
 STEPS = 500
 """So many steps of an episode; of longer ones the first."""
-
+RANDOM = {"_target_": "marlrun.algos.random.Random"}
+"""The algorithm of uniform random play, with which others are compared."""
 
 BLOCK = 1024
 """Episodes of a replica that are played side by side, where the environment allows so many.

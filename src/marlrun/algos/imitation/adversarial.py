@@ -8,7 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from marlrun.algos.imitation.learner import ImitationSettings
+from marlrun.algos.imitation.learner import (
+    Imitation,
+    ImitationSettings,
+    demonstrated,
+    make_ppo,
+)
 from marlrun.data.reservoir import Reservoir, check_room
 from marlrun.data.rows import Rows, drawn
 from marlrun.data.symmetries import symmetries_of
@@ -189,6 +194,21 @@ class Adversarial:
         if self._reservoir is not None:
             self._reservoir.load_state_dict(state["reservoir"])
         self.rounds = state["rounds"]
+
+
+def adversarial(
+    discriminator: Discriminator,
+    spec: Spec,
+    seeds: Seeds,
+    device: torch.device,
+    num_envs: int,
+    settings: ImitationSettings,
+) -> Imitation:
+    """Return a learner whose policies are paid by a discriminator, which learns beside them."""
+    expert = demonstrated(settings, device)
+    ppo = make_ppo(spec, seeds, device, num_envs, settings.ppo)
+    teacher = Adversarial(discriminator, ppo.networks, expert, spec, seeds, settings)
+    return Imitation(ppo, expert, teacher, settings)
 
 
 def _check_room(

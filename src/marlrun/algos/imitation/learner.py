@@ -154,7 +154,7 @@ class Control:
         self.recovered = recovered
 
     def learn(self, play: Transitions, progress: float) -> Metrics:
-        """Return nothing."""
+        """Return no metrics, for a control does not learn."""
         return {}
 
     def pay(self, play: Transitions) -> Tensor:
@@ -162,11 +162,25 @@ class Control:
         return self.recovered(play.obs, play.action)
 
     def state_dict(self) -> StateDict:
-        """Return nothing."""
+        """Return an empty state, for a control remembers nothing."""
         return {}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Take back what `state_dict` returned."""
+
+
+def controlled(
+    kind: Literal["constant", "nearest"],
+    spec: Spec,
+    seeds: Seeds,
+    device: torch.device,
+    num_envs: int,
+    settings: ImitationSettings,
+) -> Imitation:
+    """Return a learner whose policies are paid by a control of this kind."""
+    expert = demonstrated(settings, device)
+    ppo = make_ppo(spec, seeds, device, num_envs, settings.ppo)
+    return Imitation(ppo, expert, control(kind, spec, seeds, expert, settings), settings)
 
 
 def control(
