@@ -19,11 +19,15 @@ COPIES = (1, 32, 1024, 8192)
 
 
 class Peer(NamedTuple):
-    """A script of benchmarks/peers, what it needs, and how many copies it can play at once."""
+    """A script of benchmarks/peers, what it needs, and how many copies it can play at once.
+
+    Where a peer's own bounds contradict constraints.txt it is not `constrained` and names its torch itself.
+    """
 
     script: str
     requirements: tuple[str, ...]
     most_copies: int = max(COPIES)
+    constrained: bool = True
 
 
 JAXMARL = ("jaxmarl==0.2.0", "jax==0.10.2", "jaxlib==0.10.2", "optax==0.2.8")
@@ -57,7 +61,9 @@ def interpreter(peer: Peer) -> Path | None:
     wanted = "\n".join(peer.requirements)
     if stamp.exists() and stamp.read_text() == wanted:
         return python
-    words = ["-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", *peer.requirements]
+    words = ["-m", "pip", "install", "--quiet", *peer.requirements]
+    if peer.constrained:
+        words += ["-c", str(ROOT / "constraints.txt")]
     try:
         venv.create(place, clear=True, with_pip=True)
         subprocess.run([python, *words], check=True)
