@@ -2,7 +2,8 @@
 
 Measures of the machine (`perf/*`) and where the run was put (`hydra.run.dir`) are left out, and rows
 of training are thinned if the file would be large; rows of evaluation all stay. With `--checkpoint`
-the newest checkpoint is kept as well, as far as mode=eval and mode=demonstrate need it.
+the newest checkpoint is kept as well, as far as mode=eval and mode=demonstrate need it; with `--reward`
+the recovered reward.
 """
 
 import argparse
@@ -75,9 +76,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("run", type=Path, metavar="DIR", help="the run directory")
     parser.add_argument("--as", dest="name", required=True, metavar="NAME")
     parser.add_argument("--checkpoint", action="store_true", help="keep the newest, too")
+    parser.add_argument("--reward", action="store_true", help="keep reward.pt, too")
     options = parser.parse_args(argv)
     try:
         keep(options.run, RESULTS / options.name)
+        if options.reward:
+            shutil.copyfile(options.run / "reward.pt", RESULTS / options.name / "reward.pt")
         if options.checkpoint:
             keep_checkpoint(options.run, RESULTS / options.name)
     except (OSError, ValueError) as error:

@@ -226,6 +226,14 @@ def test_an_existing_file_stays(say, marlrun):
     assert Path("out.npz").read_bytes() == content
 
 
+def test_a_directory_that_cannot_be_written_to_is_refused_before_the_play(say, monkeypatch):
+    say("episodes=1", **STEADY)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    said = say("episodes=1", "out=new.npz")
+    assert refused(said) == "out=new.npz: expected a directory that can be written to: ."
+    assert not Path("new.npz").exists()
+
+
 def test_out_and_run_are_needed(marlrun):
     assert refused(marlrun("mode=demonstrate", "run=x")).startswith(
         "out missing: expected out=path"

@@ -1,6 +1,7 @@
 """mode=demonstrate: episodes of a run's policy are written into a file, from which others learn."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -100,6 +101,8 @@ def check_out(out: Path) -> None:
         raise ValueError(f"out={out}: exists, expected a new file")
     if not out.absolute().parent.is_dir():
         raise ValueError(f"out={out}: no such directory: {out.parent}")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise ValueError(f"out={out}: expected a directory that can be written to: {out.parent}")
 
 
 def check_replica(run: StoredRun, replica: int) -> None:

@@ -1,0 +1,1 @@
+"""What paper 3 claims of MA-AIRL and MA-GAIL, beside what controls do."""
