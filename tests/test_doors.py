@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from runner.compare import assert_same_run, record
 
 import marlrun
-from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.algos.dec_hdrqn import DecHDRQN, DecHDRQNSettings
 from marlrun.nets.sight import Sight
 from marlrun.runner.build import build_learner
 from marlrun.runner.evaluate import evaluate_run, play
@@ -106,7 +106,7 @@ def fractions(monkeypatch, **kept) -> list[float]:
     keys = {key: value for key, value in config["algo"].items() if key != "_target_"}
     rules = {key: config["env"][key] for key in RULES}
     env = make(seeds, 8, **rules)
-    learner = DecHDRQN(env.spec, seeds, CPU, num_envs=8, **keys)
+    learner = DecHDRQN(env.spec, seeds, CPU, num_envs=8, settings=DecHDRQNSettings(**keys))
     for parameters in (learner.parameters, learner.target_parameters):
         parameters["head.bias"][..., 3] = 10.0
     loop = online(learner, env, learner.policy(True, seeds), env.reset())
@@ -156,7 +156,8 @@ def test_a_replica_is_alone_in_company():
         keys = job("algo=dec_hdrqn", "env=doors")["algo"]
         del keys["_target_"]
         env = make(seeds, slip=0.1)
-        learner = DecHDRQN(env.spec, seeds, CPU, num_envs=1, **(keys | {"batch": 8}))
+        settings = DecHDRQNSettings(**(keys | {"batch": 8}))
+        learner = DecHDRQN(env.spec, seeds, CPU, num_envs=1, settings=settings)
         loop = online(learner, env, learner.policy(True, seeds), env.reset())
         played = [tick.after.obs for tick in islice(loop, 400)]
         assert learner.updates > 0

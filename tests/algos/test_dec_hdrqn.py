@@ -11,7 +11,7 @@ import yaml
 from envs.games import make
 from nets.test_recurrent_q import Oracle, live_views
 
-from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.algos.dec_hdrqn import DecHDRQN, DecHDRQNSettings
 from marlrun.data.replay import Traces
 from marlrun.runner.loop import online
 from marlrun.types import Spec, Step
@@ -25,7 +25,8 @@ SPEC = Spec(2, ("agent_0", "agent_1"), (3, 3), (4, 4), horizon=6, discount=0.9)
 def _learner(seeds=(0,), spec: Spec = SPEC, num_envs: int = 1, **changes: Any) -> DecHDRQN:
     settings = yaml.safe_load(CONF.read_text()) | {"sizes": [7, 6, 5, 4], "trace": 3, "batch": 8}
     del settings["_target_"]
-    return DecHDRQN(spec, seeds, CPU, num_envs=num_envs, **(settings | changes))
+    settings = DecHDRQNSettings(**(settings | changes))
+    return DecHDRQN(spec, seeds, CPU, num_envs=num_envs, settings=settings)
 
 
 def _traces(replicas: int, seed: int = 0) -> Traces:
@@ -52,13 +53,17 @@ def _oracle_loss(learner: DecHDRQN, traces: Traces, agent: int, beta: float, for
     obs = obs.transpose(0, 1)
     q = online(obs[:, :-1]).transpose(0, 1)
     with torch.no_grad():
-        if learner.matched:
+        if learner.settings.target_history == "matched":
             later = target(obs)[:, 1:].transpose(0, 1)
         else:
             later = target(obs[:, 1:]).transpose(0, 1)
-        choice = online(obs)[:, 1:].transpose(0, 1) if learner.double_q else later
+        choice = online(obs)[:, 1:].transpose(0, 1) if learner.settings.double_q else later
         value = later.gather(-1, choice.argmax(-1, keepdim=True)).squeeze(-1)
-    delta = reward + learner.gamma * value * (1 - end) - q.gather(-1, action[..., None])[..., 0]
+    delta = (
+        reward
+        + learner.settings.gamma * value * (1 - end)
+        - q.gather(-1, action[..., None])[..., 0]
+    )
     if form == "squared":
         squared = torch.maximum(beta * delta, delta) ** 2
     else:
@@ -149,9 +154,9 @@ def test_schedules():
     assert learner.epsilon == 1.0
     learner.clock = 500 + 20_000
     assert learner.epsilon == pytest.approx(0.55)
-    assert learner.beta_now == 0.4
+    assert learner.beta == 0.4
     learner.clock = 250
-    assert learner.beta_now == pytest.approx(0.25)
+    assert learner.beta == pytest.approx(0.25)
 
 
 def _step(learner: DecHDRQN, first: bool, done: bool) -> Step:
@@ -277,12 +282,14 @@ MASKED = Spec(1, ("a",), (3,), (4,), 6, 1.0, has_action_mask=True, agents_leave=
 YES, NO = True, False
 
 
-def _transition(forbidden=(NO, NO, NO, NO), absent=(NO, NO), reward=3.0) -> tuple[Traces, DecHDRQN]:
+def _transition(
+    double_q: bool, forbidden=(NO, NO, NO, NO), absent=(NO, NO), reward=3.0
+) -> tuple[Traces, DecHDRQN]:
     """Return a trace of one step, action 0, and a learner whose values do not depend on it.
 
     The online network says 1, 0, 5, 3 of the four actions, the target network 1, 2, 5, 0.
     """
-    learner = _learner(spec=MASKED, trace=1, batch=1, gamma=0.5, episodes=1)
+    learner = _learner(spec=MASKED, trace=1, batch=1, gamma=0.5, episodes=1, double_q=double_q)
     learner.rows.zero_()
     learner.parameters["head.bias"][..., :4] = torch.tensor([1.0, 0.0, 5.0, 3.0])
     learner.target_parameters["head.bias"][..., :4] = torch.tensor([1.0, 2.0, 5.0, 0.0])
@@ -320,8 +327,7 @@ def _transition(forbidden=(NO, NO, NO, NO), absent=(NO, NO), reward=3.0) -> tupl
     ],
 )
 def test_targets_with_masks_and_leavers_by_hand(case, double_q, delta):
-    traces, learner = _transition(**case)
-    learner.double_q = double_q
+    traces, learner = _transition(double_q, **case)
     loss, taken = learner.descend(traces, BETA)
     assert loss.tolist() == [pytest.approx(delta**2)]
     assert taken.tolist() == [0.0 if case.get("absent") == (YES, YES) else 1.0]
@@ -489,7 +495,7 @@ def test_recorded_updates_equal_plain_ones_bit_for_bit(changes):
             learner.clock += 1000
             if update == 3:
                 learner.target.copy_(learner.online)
-        beta = torch.tensor(recorded.beta_now)
+        beta = torch.tensor(recorded.beta)
         loss, taken = recorded.learn(recorded.replay.draw(), beta)
         with torch.inference_mode():
             expected_loss, expected_taken = plain.descend(plain.replay.sample(), beta)

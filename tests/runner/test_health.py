@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from marlrun.algos.dec_hdrqn import DecHDRQN
+from marlrun.algos.dec_hdrqn import DecHDRQN, DecHDRQNSettings
 from marlrun.runner.health import Health
 from marlrun.types import Spec
 
@@ -29,11 +29,7 @@ def test_bad_numbers_are_named():
 def learner():
     """Two replicas, two agents."""
     spec = Spec(2, ("left", "right"), (3, 3), (2, 2), horizon=4, discount=1.0)
-    return DecHDRQN(
-        spec,
-        [7, 8],
-        torch.device("cpu"),
-        num_envs=1,
+    settings = DecHDRQNSettings(
         gamma=0.9,
         lr=0.1,
         beta=0.5,
@@ -58,6 +54,7 @@ def learner():
         epsilon_steps=1,
         eval_epsilon=0.0,
     )
+    return DecHDRQN(spec, [7, 8], torch.device("cpu"), num_envs=1, settings=settings)
 
 
 @pytest.mark.parametrize("path", ["online", "target", "optimizer.first", "optimizer.second"])

@@ -125,9 +125,9 @@ def test_a_misspelt_key_is_named(path, guess):
 
 
 def test_only_what_our_files_name_is_a_target_of_ours():
-    said = refusal(changed("algo._target_", "marlrun.algos.dec_hdrqn.QPolicy"))
+    said = refusal(changed("algo._target_", "marlrun.algos.dec_hdrqn.DecHDRQNSettings"))
     assert said.startswith(
-        "algo._target_=marlrun.algos.dec_hdrqn.QPolicy: expected one of marlrun."
+        "algo._target_=marlrun.algos.dec_hdrqn.DecHDRQNSettings: expected one of marlrun."
     )
 
 

@@ -8,6 +8,7 @@ Shapes: R replicas, E copies, N agents, M = R * N members, T trace steps, B batc
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal
 
@@ -17,21 +18,45 @@ from torch import Tensor
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.captured import captured
-from marlrun.nets.cells import Memory
-from marlrun.nets.masks import (
-    forbidden_actions,
-    masked,
-    missing_actions,
-    missing_features,
-    uniform_action,
-)
+from marlrun.nets.epsilon_greedy import EpsilonGreedy
+from marlrun.nets.masks import masked, missing_actions
 from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.sight import Sight
 from marlrun.nets.stacked import views
+from marlrun.ops.schedules import linear
 from marlrun.ops.td import Form, double_value, hysteretic_loss, q_learning_target
-from marlrun.streams import Blocks, Stream
+from marlrun.streams import Stream
 from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
+
+
+@dataclass(frozen=True)
+class DecHDRQNSettings:
+    """The keys of conf/algo/dec_hdrqn.yaml, where each is explained."""
+
+    gamma: float
+    lr: float
+    beta: float
+    beta_final: float | None
+    beta_steps: int
+    hysteresis: Form
+    concurrent: bool
+    double_q: bool
+    target_history: Literal["matched", "faithful"]
+    bootstrap_at_time_limit: bool
+    cell: Literal["lstm", "gru"]
+    sizes: Sequence[int]
+    forget_bias: float
+    episodes: int
+    batch: int
+    trace: int
+    learning_starts: int
+    update_every: int
+    target_every: int
+    epsilon_start: float
+    epsilon_final: float
+    epsilon_steps: int
+    eval_epsilon: float
 
 
 class DecHDRQN:
@@ -58,14 +83,15 @@ class DecHDRQN:
             end = torch.maximum(end, absent[:, 1:])
             mask = mask * (1 - absent[:, :-1])
         # Q'(o', .) of the target network; in the authors' code its history lacks the first o.
-        if self.matched:
+        if self.settings.target_history == "matched":
             later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
         else:
             later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
         forbidden = self.missing_actions if forbidden is None else forbidden[:, 1:]
         later = masked(later, forbidden, -torch.inf)
-        q, tape = self.net.unroll(self.parameters, obs if self.double_q else obs[:, :-1])
-        if self.double_q:
+        double_q = self.settings.double_q
+        q, tape = self.net.unroll(self.parameters, obs if double_q else obs[:, :-1])
+        if double_q:
             choice = masked(q[:, 1:], forbidden, -torch.inf)
             value = double_value(later, choice)
             q, tape = q[:, :-1], tape.but_last()
@@ -74,9 +100,9 @@ class DecHDRQN:
 
         # delta = r + gamma max_a Q'(o', a) - Q(o, a); at an end r - Q(o, a)
         taken = q.gather(-1, action).squeeze(-1)
-        delta = q_learning_target(reward, end, value, self.gamma) - taken
+        delta = q_learning_target(reward, end, value, self._gamma) - taken
         # loss = the mean of max(beta delta, delta)^2
-        loss, grad = hysteretic_loss(delta, mask, beta, self.hysteresis)
+        loss, grad = hysteretic_loss(delta, mask, beta, self.settings.hysteresis)
         # Adam, along the loss's gradient by Q, back through time
         grad_q = torch.zeros_like(q).scatter_(-1, action, grad.unsqueeze(-1))
         self.net.backward(self.parameters, tape, grad_q, self.grads)
@@ -88,19 +114,19 @@ class DecHDRQN:
     def update(self) -> Metrics:
         """Learn from as many minibatches as the clock allows; return the last one's metrics."""
         metrics: Metrics = {}
-        shape = len(self.seeds), self.spec.num_agents
-        due = (self.clock - self.learning_starts) // self.update_every + 1
+        settings, shape = self.settings, (len(self.seeds), self.spec.num_agents)
+        due = (self.clock - self.learning_starts) // settings.update_every + 1
         while self.updates < due:
-            loss, taken = self.learn(self.replay.draw(), self._beta.fill_(self.beta_now))
+            loss, taken = self.learn(self.replay.draw(), self._beta.fill_(self.beta))
             self.updates += 1
             metrics = {
                 "loss/td": loss.view(shape),
                 "q/taken": taken.view(shape),
                 "explore/epsilon": loss.new_full(shape[:1], self.epsilon),
             }
-            if self.beta_final is not None:
-                metrics["loss/beta"] = loss.new_full(shape[:1], self.beta_now)
-        if self.clock % self.target_every < self.num_envs:
+            if settings.beta_final is not None:
+                metrics["loss/beta"] = loss.new_full(shape[:1], self.beta)
+        if self.clock % settings.target_every < self.num_envs:
             self.target.copy_(self.online)
         return metrics
 
@@ -112,31 +138,37 @@ class DecHDRQN:
             self.replay.forget_unfinished(before.first)
             self._was_loaded = False
         done = after.done
-        end = after.terminated if self.bootstrap_at_time_limit else done
+        end = after.terminated if self.settings.bootstrap_at_time_limit else done
         self.replay.add(
             self.sight.of(before), action, after.reward, end, self.sight.of(after), done
         )
         self.clock += self.num_envs
 
-    def policy(self, explore: bool, seeds: Seeds) -> "QPolicy":
+    def policy(self, explore: bool, seeds: Seeds) -> EpsilonGreedy:
         """Return the epsilon-greedy policy of the live online networks."""
-        return QPolicy(self, explore, seeds)
+
+        def epsilon() -> float:
+            return self.epsilon if explore else self.settings.eval_epsilon
+
+        stream = Stream(seeds, "policy", self.device)
+        return EpsilonGreedy(self.net, self.parameters, self.spec, stream, epsilon)
 
     @property
     def epsilon(self) -> float:
         """Exploration now: 1 until learning starts, then linear."""
         if self.clock < self.learning_starts:
             return 1.0
-        progress = min(1.0, (self.clock - self.learning_starts) / self.epsilon_steps)
-        return self.epsilon_start + (self.epsilon_final - self.epsilon_start) * progress
+        settings = self.settings
+        progress = (self.clock - self.learning_starts) / settings.epsilon_steps
+        return linear(settings.epsilon_start, settings.epsilon_final, progress)
 
     @property
-    def beta_now(self) -> float:
-        """The scale of negative errors now: from `beta` to `beta_final`, linear."""
-        if self.beta_final is None:
-            return self.beta
-        progress = min(1.0, self.clock / self.beta_steps)
-        return self.beta + (self.beta_final - self.beta) * progress
+    def beta(self) -> float:
+        """The scale of negative errors now: from the setting `beta` to `beta_final`, linear."""
+        settings = self.settings
+        if settings.beta_final is None:
+            return settings.beta
+        return linear(settings.beta, settings.beta_final, self.clock / settings.beta_steps)
 
     def __init__(
         self,
@@ -145,65 +177,36 @@ class DecHDRQN:
         device: torch.device,
         *,
         num_envs: int,
-        gamma: float,
-        lr: float,
-        beta: float,
-        beta_final: float | None,
-        beta_steps: int,
-        hysteresis: Form,
-        concurrent: bool,
-        double_q: bool,
-        target_history: Literal["matched", "faithful"],
-        bootstrap_at_time_limit: bool,
-        cell: Literal["lstm", "gru"],
-        sizes: Sequence[int],
-        forget_bias: float,
-        episodes: int,
-        batch: int,
-        trace: int,
-        learning_starts: int,
-        update_every: int,
-        target_every: int,
-        epsilon_start: float,
-        epsilon_final: float,
-        epsilon_steps: int,
-        eval_epsilon: float,
+        settings: DecHDRQNSettings,
     ):
-        if episodes < batch:
-            raise ValueError(f"algo.episodes={episodes}: expected at least algo.batch={batch}")
-        if trace > spec.horizon:
-            raise ValueError(f"algo.trace={trace}: expected at most env.horizon={spec.horizon}")
+        _check(spec, settings)
         self.spec, self.seeds, self.device, self.num_envs = spec, seeds, device, num_envs
-        self.gamma, self.double_q = torch.tensor(gamma, device=device), double_q
-        self.hysteresis: Form = hysteresis
-        self.beta, self.beta_final, self.beta_steps = beta, beta_final, beta_steps
-        self.matched = target_history == "matched"
-        self.bootstrap_at_time_limit = bootstrap_at_time_limit
+        self.settings = settings
         # Steps after which every copy's ring surely holds its share of more than one batch.
-        full = (batch + num_envs) * spec.horizon
-        self.learning_starts = max(learning_starts, full)
-        self.update_every, self.target_every = update_every, target_every
-        self.epsilon_start, self.epsilon_final = epsilon_start, epsilon_final
-        self.epsilon_steps, self.eval_epsilon = epsilon_steps, eval_epsilon
+        full = (settings.batch + num_envs) * spec.horizon
+        self.learning_starts = max(settings.learning_starts, full)
 
-        self.net = RecurrentQ(max(spec.obs_sizes), max(spec.num_actions), cell, sizes, forget_bias)
-        _check_room(self.net, len(seeds), spec.num_agents, batch, trace, sizes, device)
+        self.net = RecurrentQ(
+            max(spec.obs_sizes),
+            max(spec.num_actions),
+            settings.cell,
+            settings.sizes,
+            settings.forget_bias,
+        )
+        _check_room(self.net, len(seeds), spec.num_agents, device, settings)
         online = self.net.init(seeds, spec.num_agents, device)
         self.rows = torch.stack((online, online))
         """[2, M, P]: online and target network."""
         self.online, self.target = self.rows
         self.parameters = views(self.online, self.net.shapes)
         self.target_parameters = views(self.target, self.net.shapes)
-        self.optimizer = Adam(self.online, lr)
+        self.optimizer = Adam(self.online, settings.lr)
         self.grads = views(self.optimizer.gradient, self.net.shapes)
-        self.agents_lack = missing = missing_actions(spec, device)
-        """[N, A], the actions that an agent lacks; None where all agents have as many."""
+        missing = missing_actions(spec, device)
         self.missing_actions = (
-            missing if missing is None else missing.repeat(len(seeds), 1)[:, None, None]
+            None if missing is None else missing.repeat(len(seeds), 1)[:, None, None]
         )
-        """The same, [M, 1, 1, A]."""
-        self.missing_features = missing_features(spec, device)
-        """[N, O]; None where all agents observe as many."""
+        """[M, 1, 1, A], the actions that an agent lacks; None where all agents have as many."""
 
         self.sight = Sight(spec, device)
         self.replay = EpisodeReplay(
@@ -213,11 +216,12 @@ class DecHDRQN:
             num_agents=spec.num_agents,
             obs_size=self.sight.size,
             horizon=spec.horizon,
-            episodes=episodes,
-            batch=batch,
-            trace=trace,
-            concurrent=concurrent,
+            episodes=settings.episodes,
+            batch=settings.batch,
+            trace=settings.trace,
+            concurrent=settings.concurrent,
         )
+        self._gamma = torch.tensor(settings.gamma, device=device)
         self._beta = torch.zeros((), device=device)
         self.clock = 0
         """Environment steps seen, per replica."""
@@ -245,98 +249,32 @@ class DecHDRQN:
         self._was_loaded = True
 
 
-class QPolicy:
-    """Epsilon-greedy on every agent's own recurrent Q-network."""
-
-    def __init__(self, learner: DecHDRQN, explore: bool, seeds: Seeds):
-        self.learner, self.explore = learner, explore
-        self.random = Stream(seeds, "policy", learner.device)
-        self.numbers: Blocks | None = None
-        self.counter = 0
-        self.memory: Memory | None = None
-
-    @torch.inference_mode()
-    def __call__(self, step: Step) -> Tensor:
-        """Return actions [R, E, N]; every call is one step of every copy's episode."""
-        epsilon = self.learner.epsilon if self.explore else self.learner.eval_epsilon
-        q, self.memory = self._q(step)
-        if self.numbers is None:
-            shape = step.obs.shape[1:3]
-            self.numbers = Blocks(self.random, *shape, 2, prepare=self._explore)
-        chance, choice, random_action = self.numbers.row(self.counter)
-        self.counter += 1
-        if step.action_mask is not None:
-            random_action = uniform_action(choice, q.isneginf())
-        return torch.where(chance < epsilon, random_action, q.argmax(-1))
-
-    def _explore(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn numbers [.., N, 2] into three parts, each [.., N].
-
-        They are the chance of exploring, a number that chooses an action to explore, and the action
-        that it chooses where all are allowed.
-        """
-        num_actions = torch.tensor(self.learner.spec.num_actions, device=numbers.device)
-        chance, choice = numbers.unbind(-1)
-        return chance, choice, (choice * num_actions).long()
-
-    @torch.inference_mode()
-    def value(self, step: Step) -> Tensor:
-        """Return max_a Q [R, E, N], the anticipated return, without advancing the memory.
-
-        It is 0 where an agent has left.
-        """
-        absent = None if step.alive is None else ~step.alive
-        return masked(self._q(step)[0].amax(-1), absent, 0.0)
-
-    def _q(self, step: Step) -> tuple[Tensor, Memory]:
-        """Return Q [R, E, N, A], -inf where an action is forbidden, and the memory after `step`."""
-        learner, memory = self.learner, self.memory
-        if memory is None:
-            replicas, copies, agents, _ = step.obs.shape
-            memory = learner.net.initial_memory(replicas * agents, copies, learner.device)
-        q, *memory = self._advance(step.obs, step.first, *memory)
-        forbidden = forbidden_actions(step, self.learner.agents_lack)
-        return masked(q, forbidden, -torch.inf), tuple(memory)
-
-    @captured
-    def _advance(self, obs: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        """Return Q [R, E, N, A] and the new memory; what came before `first` is forgotten."""
-        learner, (replicas, copies, agents, _) = self.learner, obs.shape
-        keep = (~first).view(replicas, 1, copies, 1)
-        memory = tuple(
-            (part.view(replicas, agents, copies, -1) * keep).flatten(0, 1) for part in memory
+def _check(spec: Spec, settings: DecHDRQNSettings) -> None:
+    """Raise ValueError where the settings do not fit each other, or the game."""
+    if settings.episodes < settings.batch:
+        raise ValueError(
+            f"algo.episodes={settings.episodes}: expected at least algo.batch={settings.batch}"
         )
-        x = masked(obs, learner.missing_features, 0.0).transpose(1, 2).flatten(0, 1)
-        q, memory = learner.net.step(learner.parameters, x, memory)
-        q = masked(q.unsqueeze(1), learner.missing_actions, -torch.inf)
-        return q.view(replicas, agents, copies, -1).transpose(1, 2), *memory
-
-    def state_dict(self) -> StateDict:
-        """Return memory and the random stream's position."""
-        return {"memory": self.memory, "counter": self.counter}
-
-    def load_state_dict(self, state: StateDict) -> None:
-        """Restore `state_dict`, bit for bit."""
-        self.memory, self.counter = state["memory"], state["counter"]
+    if settings.trace > spec.horizon:
+        raise ValueError(
+            f"algo.trace={settings.trace}: expected at most env.horizon={spec.horizon}"
+        )
 
 
 def _check_room(
     net: RecurrentQ,
     replicas: int,
     num_agents: int,
-    batch: int,
-    trace: int,
-    sizes: Sequence[int],
     device: torch.device,
+    settings: DecHDRQNSettings,
 ) -> None:
     """Raise ValueError if the memory cannot hold the networks, or a minibatch's activations."""
-    members = replicas * num_agents
+    members, sizes = replicas * num_agents, settings.sizes
     # Two networks, Adam's gradient and two moments, and what is drawn at the beginning.
     networks = 6 * sum(map(prod, net.shapes.values()))
     keys = f"algo.sizes={list(sizes)} replicas={replicas}"
     capacity.check(4 * members * networks, device, keys)
     # Each layer's output and its gradient; the cell's gates besides.
-    activations = 2 * (sum(sizes) + 8 * sizes[2]) * batch * (trace + 1)
-    capacity.check(
-        4 * members * activations, device, f"algo.batch={batch} algo.trace={trace} {keys}"
-    )
+    activations = 2 * (sum(sizes) + 8 * sizes[2]) * settings.batch * (settings.trace + 1)
+    keys = f"algo.batch={settings.batch} algo.trace={settings.trace} {keys}"
+    capacity.check(4 * members * activations, device, keys)
