@@ -130,6 +130,8 @@ class Spec:
     `after` it; None = on more, or nobody says."""
     symmetries: tuple[Choice, ...] = field(default=(), repr=False)
     """What leaves the game as it is: transitions and rewards, and the law of how episodes begin."""
+    tasks: tuple[str, ...] = ()
+    """The names of the tasks that `Step.task` numbers; () where the game is one task alone."""
 
     @property
     def reward_weight(self) -> float:
@@ -150,6 +152,8 @@ class Env(Protocol):
     where nothing is declared; they are the bounds of the PettingZoo game's spaces.
     A static method `settled(keys)` returns the keys of its YAML with what null stands for, such as the
     horizon of a set of rules; so one can tell whether two configurations are the same game.
+    A method `idle()` counts a step in which nobody plays, in place of `step`, so that random numbers
+    of later episodes are what they would have been; a game that has it is cheaper as one of many tasks.
     """
 
     spec: Spec

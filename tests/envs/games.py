@@ -14,6 +14,8 @@ VARIANTS = [
     ("target_capture", {}),
     ("target_capture", {"targets": "each", "flicker": 0.3, "num_agents": 3, "motion": "random"}),
     ("target_capture", {"size": 2, "horizon": 3, "slip": 0.5, "flicker": 1.0}),
+    ("target_capture_tasks", {}),
+    ("target_capture_tasks", {"sizes": [2, 3], "horizon": 3, "targets": "one", "motion": "random"}),
     ("meeting_grid", {}),
     ("meeting_grid", {"size": 4, "num_agents": 5, "observation": "walls", "horizon": 7}),
     ("matrix_game", {}),
@@ -42,7 +44,7 @@ IDS = [f"{name}-{','.join(changes)}" for name, changes in VARIANTS]
 GAMES = sorted(
     path.name.removesuffix(".yaml")
     for path in (files("marlrun.conf") / "env").iterdir()
-    if path.name.endswith(".yaml") and path.name != "pettingzoo.yaml"
+    if path.name.endswith(".yaml") and path.name not in ("pettingzoo.yaml", "tasks.yaml")
 )
 """Every game of ours, by its YAML."""
 EXPORTS = VARIANTS + [(name, {}) for name in GAMES if (name, {}) not in VARIANTS]

@@ -127,7 +127,9 @@ def test_a_step_stays_as_it_was_when_the_game_goes_on(name, changes):
 def test_the_path_without_a_look_at_the_device_gives_the_same(name, changes):
     """A GPU always rewrites the whole state on restart; a CPU only when a copy is done."""
     looking, blind = (make(name, 1, 2, num_envs=2, **changes) for _ in range(2))
-    blind._episodes._on_cpu = False
+    blind._on_cpu = False
+    for game in getattr(blind, "_games", [blind]):
+        game._episodes._on_cpu = False
     steps = zip(play(looking, looking.reset(), 90), play(blind, blind.reset(), 90), strict=True)
     for one, other in steps:
         assert_equal(one, other)

@@ -5,7 +5,8 @@ from graphs.graphs_at_hand import node as graph_node
 from paper2.worlds import node
 from runner.grouped import Decay, Explore
 
-from marlrun.runner.build import build, build_learner, refuse_hidden_targets, resolve
+from marlrun.config.plugins import resolve
+from marlrun.runner.build import build, build_learner, refuse_hidden_targets
 from marlrun.types import Spec
 
 CPU = torch.device("cpu")

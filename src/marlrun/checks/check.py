@@ -13,10 +13,10 @@ from marlrun.checks.compare import Broken, Skipped
 from marlrun.checks.foreign_play import ForeignGame
 from marlrun.checks.subject import Subject
 from marlrun.config.nested import Config
+from marlrun.config.plugins import resolve
 from marlrun.envs.pettingzoo.game import PettingZooGame
 from marlrun.envs.pettingzoo.names import Recipe
 from marlrun.runner import inputs
-from marlrun.runner.build import resolve
 from marlrun.runner.device import choose, set_up
 from marlrun.runner.job import Job, read_job, with_files, with_graph
 from marlrun.runner.outcome import Outcome

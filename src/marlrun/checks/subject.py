@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from marlrun.checks.compare import Skipped, copied
+from marlrun.config.plugins import resolve
 from marlrun.config.unit import plural
-from marlrun.runner.build import build_env, build_learner, resolve
+from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, load
 from marlrun.runner.job import Job
 from marlrun.runner.promises import check_action, check_allowed

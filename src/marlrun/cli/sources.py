@@ -12,12 +12,15 @@ from hydra._internal.config_repository import (
     ConfigRepository,
     IConfigRepository,
 )
+from hydra._internal.defaults_list import create_defaults_list
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from marlrun.config.schema import Schema, did_you_mean
+from marlrun.config.tasks import TASKS, completed
 from marlrun.system.paths import expand_home
 from marlrun.system.reading import read_text, read_yaml
 
@@ -105,21 +108,54 @@ class Loader(ConfigLoaderImpl):
         self.repository = Repository(config_search_path)
         self.paths: set[str] = set()
         """Keys that take a path, whatever groups are chosen."""
+        self._with_searchpath: IConfigRepository = self.repository
 
     def repository_of(self, root: str, overrides: list[Override]) -> CachingConfigRepository:
         """Return all files of the search path, with what `hydra.searchpath` adds to it."""
         repository = CachingConfigRepository(self.repository)
         self._process_config_searchpath(root, overrides, repository)
+        self._with_searchpath = repository
         return repository
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        """Compose a configuration; ValueError for `~user` if there is no such user."""
+        """Compose a configuration, with tasks completed from their games' files.
+
+        ValueError, in one line, for a task that is no good, or for `~user` if there is no such user.
+        """
         cfg = super().load_configuration(*args, **kwargs)
+        self._complete_tasks(cfg)
         for key in self.paths:
             path = OmegaConf.select(cfg, key)
             if isinstance(path, str) and path.startswith("~"):
                 OmegaConf.update(cfg, key, expand_home(path, key))
         return cfg
+
+    def _complete_tasks(self, cfg: DictConfig) -> None:
+        """Give the tasks in `env.tasks` all keys of their games; mode=eval names no environment."""
+        env = OmegaConf.select(cfg, "env")
+        if not isinstance(env, DictConfig) or OmegaConf.is_missing(env, "tasks"):
+            return
+        node = cast(dict[str, Any], OmegaConf.to_container(env, resolve=True))
+        if "tasks" in node and node.get("_target_", TASKS) == TASKS:
+            with open_dict(cfg):
+                cfg.env.tasks = completed(node["tasks"], self._game)
+
+    def _game(self, name: str, key: str) -> Schema:
+        """Return what the file of a game takes, as keys that begin with `key`; it may have defaults."""
+        repository = self._with_searchpath
+        if not repository.config_exists(f"env/{name}"):
+            games = repository.get_group_options("env")
+            expected = f"expected {' | '.join(games)}{did_you_mean(name, games)}"
+            raise ValueError(f"{key}.name={name}: {expected}")
+        schema = Schema()
+        for default in create_defaults_list(repository, f"env/{name}", [], True, False).defaults:
+            path = str(default.config_path)
+            if path.startswith("env/"):
+                loaded = repository.load_config(path)
+                assert loaded is not None
+                values = cast(dict[str, Any], OmegaConf.to_container(loaded.config, resolve=False))
+                schema.read(key, values, text_of(repository, path), may_add=True)
+        return schema
 
 
 def text_of(repository: IConfigRepository, path: str) -> str:

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from marlrun.system.errors import with_type
@@ -31,6 +31,24 @@ def lies_in(module_name: str, packages: Iterable[str]) -> bool:
     return any(
         module_name == package or module_name.startswith(f"{package}.") for package in packages
     )
+
+
+def resolve(target: object, kind: str, plugins: Sequence[str]) -> Callable[..., Any]:
+    """Return the class or function that the `_target_` of a node of `kind` names.
+
+    It must be defined in marlrun's package of that kind, or in one of `plugins`, which the command
+    line allows. ValueError, in one line, if it is not.
+    """
+    if not isinstance(target, str) or not all(map(str.isidentifier, target.split("."))):
+        raise ValueError(f"{kind}._target_={target!r}: expected package.module.Name")
+    module_name, _, name = target.rpartition(".")
+    homes = (f"marlrun.{kind}s", *plugins)
+    if not lies_in(module_name, homes):
+        raise ValueError(
+            f"{kind}._target_={target}: expected a class in marlrun.{kind}s, "
+            "or in a package named by plugins=[..] on the command line"
+        )
+    return code_of(module_name, name, f"{kind}._target_={target}")
 
 
 def code_of(module_name: str, name: str, key: str) -> Callable[..., Any]:

@@ -78,6 +78,10 @@ class MatrixGame:
             return step
         return self._episodes.begin(step, self._obs)
 
+    def idle(self) -> None:
+        """Count a step in which nobody plays."""
+        self._episodes.tick()
+
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on, and what `render` shows."""
         return {"episodes": self._episodes.state_dict(), "choice": self._choice.clone()}

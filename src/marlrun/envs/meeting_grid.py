@@ -94,6 +94,10 @@ class MeetingGrid:
         torch.where(step.first.unsqueeze(-1), self._start, self._cells, out=self._cells)
         return step
 
+    def idle(self) -> None:
+        """Count a step in which nobody plays."""
+        self._episodes.tick()
+
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on."""
         return {"episodes": self._episodes.state_dict(), "cells": self._cells.clone()}

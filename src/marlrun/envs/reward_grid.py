@@ -91,6 +91,10 @@ class RewardGrid:
         self._cells = torch.where(step.done.unsqueeze(-1), starts, self._cells)
         return self._episodes.begin(step, self._observe())
 
+    def idle(self) -> None:
+        """Count a step in which nobody plays."""
+        self._episodes.tick()
+
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on."""
         return {"episodes": self._episodes.state_dict(), "cells": self._cells.clone()}

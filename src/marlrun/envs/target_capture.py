@@ -109,6 +109,10 @@ class TargetCapture:
         torch.where(step.first[..., None, None], cells, self._cells, out=self._cells)
         return step
 
+    def idle(self) -> None:
+        """Count a step in which nobody plays."""
+        self._episodes.tick()
+
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on."""
         return {"episodes": self._episodes.state_dict(), "cells": self._cells.clone()}

@@ -4,8 +4,9 @@ import inspect
 from collections.abc import Sequence
 from typing import get_type_hints
 
+from marlrun.config.plugins import resolve
 from marlrun.config.schema import declared, options
-from marlrun.runner.build import Kind, Node, resolve
+from marlrun.runner.build import Kind, Node
 from marlrun.types import Spec
 
 _ABILITIES = {

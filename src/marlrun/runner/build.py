@@ -13,8 +13,9 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import torch
 
 from marlrun.config.nested import leaves
-from marlrun.config.plugins import code_of, lies_in
+from marlrun.config.plugins import resolve
 from marlrun.config.schema import did_you_mean
+from marlrun.config.tasks import holds_target
 from marlrun.graphs.network import Network
 from marlrun.runner.frozen import frozen_reward
 from marlrun.system import capacity
@@ -187,23 +188,11 @@ def _dataclass_of(group: type, values: Node, path: str) -> Any:
         raise ValueError(f"{path}: {error}") from error
 
 
-def resolve(target: object, kind: Kind, plugins: Sequence[str]) -> Callable[..., Any]:
-    """Return the class or function that `target` names; see the module's docstring for the rule."""
-    if not isinstance(target, str) or not all(map(str.isidentifier, target.split("."))):
-        raise ValueError(f"{kind}._target_={target!r}: expected package.module.Name")
-    module_name, _, name = target.rpartition(".")
-    homes = (f"marlrun.{kind}s", *plugins)
-    if not lies_in(module_name, homes):
-        raise ValueError(
-            f"{kind}._target_={target}: expected a class in marlrun.{kind}s, "
-            "or in a package named by plugins=[..] on the command line"
-        )
-    return code_of(module_name, name, f"{kind}._target_={target}")
-
-
 def refuse_hidden_targets(config: Node) -> None:
-    """Raise ValueError if `_target_` stands anywhere but directly under one of our groups."""
+    """Raise ValueError if `_target_` stands anywhere but directly under one of our groups, or in a task."""
     places = [f"{kind}._target_" for kind in get_args(Kind)]
+    node = config.get("env")
+    env: Node = cast(Node, node) if isinstance(node, Mapping) else {}
     for path, value in leaves(config, into_lists=True):
-        if "_target_" in path and path not in places:
+        if "_target_" in path and path not in places and not holds_target(path, env):
             raise ValueError(f"{path}={value}: only algo, env and graph may have a _target_")

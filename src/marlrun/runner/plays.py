@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from marlrun.config.plugins import resolve
 from marlrun.data.demonstrations import Demonstrations
-from marlrun.runner.build import Node, resolve
+from marlrun.runner.build import Node
 from marlrun.streams import Stream
 from marlrun.types import Env, Policy, Seeds, Spec
 

@@ -120,6 +120,10 @@ class ParticleGame:
         # The observations are exact, so those of the other copies are what they were.
         return self._scores.begin(self._episodes.go_on(step._replace(obs=self._observe())))
 
+    def idle(self) -> None:
+        """Count a step in which nobody plays."""
+        self._episodes.tick()
+
     def state_dict(self) -> StateDict:
         """Return all that decides how the game goes on."""
         return {"episodes": self._episodes.state_dict(), "world": self.world.state.clone()}

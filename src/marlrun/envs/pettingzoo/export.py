@@ -206,7 +206,8 @@ def _build(cls: Callable[..., Env], values: Mapping[str, Any], seed: int) -> Env
 
 def _configure(game: str, keys: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the class of a game, and its defaults updated by `keys`."""
-    games = [name for name in options("env") if name != "pettingzoo"]
+    # The tasks of env=tasks are completed by the command line, from the user's files too.
+    games = [name for name in options("env") if name not in ("pettingzoo", "tasks")]
     if game not in games:
         is_foreign = "is PettingZoo's own already, " if game == "pettingzoo" else ""
         guess = did_you_mean(game, games)
