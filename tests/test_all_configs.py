@@ -68,6 +68,9 @@ def job(chosen, steps, directory):
     algo = chosen[0].removeprefix("algo=")
     if "networked" in algo:
         config["env"]["num_envs"] = 1
+    if algo == "joint_q" and "num_agents" in config["env"]:
+        # Joint actions of 20 agents are refused.
+        config["env"]["num_agents"] = 2
     if algo in LEARNERS:
         path = directory / "shown.npz"
         config["algo"]["demonstrations"] = str(demonstrate_at_random(config["env"], path))
