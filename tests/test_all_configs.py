@@ -19,7 +19,7 @@ from marlrun.runner.train import resume, train
 CONF = Path(__file__).parents[1] / "conf"
 ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 # A foreign game must be named, and cannot resume amid an episode: tests/foreign/test_foreign_runs.py.
-# Tasks must be named too: tests/runner/test_tasks.py.
+# Tasks must be named too: tests/runner/test_many_tasks.py.
 ENVS = sorted({path.stem for path in (CONF / "env").glob("*.yaml")} - {"pettingzoo", "tasks"})
 SMALL = {
     "algo": {

@@ -4,7 +4,7 @@ import pytest
 
 from marlrun.config.nodes import check_node
 from marlrun.config.schema import declared
-from marlrun.config.tasks import completed, tasks_of
+from marlrun.config.tasks import completed, in_short, tasks_of
 from marlrun.runner.build import refuse_hidden_targets
 
 TASKS = "marlrun.envs.tasks.Tasks"
@@ -95,6 +95,17 @@ def test_what_is_no_good_is_one_line(tasks, expected):
     with pytest.raises(ValueError, match=expected) as refusal:
         tasks_of(node(*tasks))
     assert "\n" not in str(refusal.value)
+
+
+def test_in_short_tasks_are_what_was_typed():
+    typed = [capture(size=3, motion=[0, 1]), {"name": "meeting_grid"}, capture(size=4)]
+    tasks = complete(*typed)
+    assert in_short(tasks) == (
+        "[{name: target_capture, size: 3, motion: [0, 1]}, {name: meeting_grid}, "
+        "{name: target_capture}]"
+    )
+    for other in ([], [3], 3, None, [{}], [{"name": "mine", "size": 3}], [{"name": ["x"]}]):
+        assert in_short(other) is None
 
 
 def test_a_list_is_expected():

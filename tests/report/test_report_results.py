@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from report.fakes import TAG, write_run
 
-from marlrun.report.analysis.references import ANTICIPATED
+from marlrun.report.analysis.references import ANTICIPATED, exact_values
 from marlrun.report.analysis.results import Improvement
 from marlrun.report.analysis.study import study
 from marlrun.report.render import chart, figures, tables
@@ -81,6 +81,20 @@ def test_the_optimum_of_older_runs_is_what_they_took_fractions_of(tmp_path: Path
     fractions = '"results": {"eval/return_fraction": [0.125, 0.5], '
     (run / "run.json").write_text(text.replace('"results": {', fractions))
     assert study_of(tmp_path).headline.tasks[0].exact == {"optimum": pytest.approx(0.8)}
+
+
+def test_exact_values_of_a_task_belong_to_its_own_metrics(tmp_path: Path):
+    exact = {"optimum": 0.5, "task/size=3/optimum": 0.8, "task/size=3/random": 0.2}
+    write_run(tmp_path / "a", {0: [0.1], 1: [0.4]}, record={"exact": exact})
+    expected = {
+        TAG: {"optimum": 0.5},
+        "eval/task/size=3/return_mean": {"optimum": 0.8, "random": 0.2},
+        "eval/task/size=3/return_fraction": {"optimum": 1.0, "random": 0.25},
+        "eval/task/size=4/return_mean": {},
+        "eval/task/size=3/length_mean": {},
+    }
+    (run,) = study_of(tmp_path).headline.tasks[0].groups[0].runs
+    assert {metric: exact_values(run, metric) for metric in expected} == expected
 
 
 def test_exact_values_that_disagree_are_told(tmp_path: Path):

@@ -259,7 +259,7 @@ def blocks(episodes, seeds=(0,), purpose="final", node=MATRIX_GAME, plugins=()):
             plugins,
             purpose=purpose,
             episodes=episodes,
-            optimum=None,
+            solution=None,
         )
     )
 

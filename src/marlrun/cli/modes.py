@@ -91,11 +91,12 @@ def exact(config: Config, directory: Path, argv: list[str]) -> Outcome:
     env, plugins = config["env"], config["plugins"]
     with announcing(SOLVING):
         values: dict[str, float] | None = solve(env, plugins)
-    if values is None:
-        lines = [f"cannot be solved: {why_not(env, plugins)}"]
-    else:
-        lines = [f"{name:>10}  {value:.6g}" for name, value in values.items()]
-    answer = {"optimum": None, "random": None} if values is None else values | details(env, plugins)
+    width = max(map(len, values or {}), default=0)
+    lines = [f"{name:>{max(10, width)}}  {value:.6g}" for name, value in (values or {}).items()]
+    if values is None or "optimum" not in values:
+        lines.append(f"cannot be solved: {why_not(env, plugins)}")
+    unknown = {"optimum": None, "random": None}
+    answer = unknown if values is None else unknown | values | details(env, plugins)
     write("\n".join([*lines, json.dumps(answer)]))
     return Outcome("finished")
 

@@ -136,7 +136,9 @@ class Loader(ConfigLoaderImpl):
         if not isinstance(env, DictConfig) or OmegaConf.is_missing(env, "tasks"):
             return
         node = cast(dict[str, Any], OmegaConf.to_container(env, resolve=True))
-        if "tasks" in node and node.get("_target_", TASKS) == TASKS:
+        if "tasks" in node and (
+            node["_target_"] == TASKS if "_target_" in node else _are_tasks(node["tasks"])
+        ):
             with open_dict(cfg):
                 cfg.env.tasks = completed(node["tasks"], self._game)
 
@@ -156,6 +158,12 @@ class Loader(ConfigLoaderImpl):
                 values = cast(dict[str, Any], OmegaConf.to_container(loaded.config, resolve=False))
                 schema.read(key, values, text_of(repository, path), may_add=True)
         return schema
+
+
+def _are_tasks(value: Any) -> bool:
+    """Say whether a value that mode=eval puts into an environment is a list of tasks as typed."""
+    tasks = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return all(isinstance(task, dict) and "name" in task for task in tasks)
 
 
 def text_of(repository: IConfigRepository, path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from marlrun.config.nested import Config, leaves, merged, nested
-from marlrun.config.schema import Schema, show
+from marlrun.config.schema import Schema, declared, options, show
 
 TASKS = "marlrun.envs.tasks.Tasks"
 SIZES = "marlrun.envs.tasks.TargetCaptureTasks"
@@ -74,6 +74,30 @@ def _name(task: Config, tasks: Iterable[Config], *, with_game: bool) -> str:
 
 def _text(value: Any) -> str:
     return ",".join(map(show, cast("list[Any]", value))) if isinstance(value, list) else show(value)
+
+
+def in_short(value: object) -> str | None:
+    """Return complete tasks as they may be typed: without keys that are as in their games' files.
+
+    None for any other value, and where a task is of no game of marlrun's own.
+    """
+    games = options("env")
+    tasks = cast("list[Any]", value) if isinstance(value, list) else []
+    if not tasks or not all(isinstance(task, Mapping) for task in tasks):
+        return None
+    if any(task.get("name") not in games for task in tasks):
+        return None
+    return f"[{', '.join(map(_in_short, tasks))}]"
+
+
+def _in_short(task: Config) -> str:
+    rules = declared(f"env/{task['name']}").rules
+    words = [
+        f"{key}: {show(value)}"
+        for key, value in task.items()
+        if key not in rules or rules[key].default != value
+    ]
+    return f"{{{', '.join(words)}}}"
 
 
 def completed(tasks: object, declared_by: Callable[[str, str], Schema]) -> list[dict[str, Any]]:

@@ -8,8 +8,10 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
+from statistics import fmean
 from typing import Any, cast
 
+from marlrun.config.tasks import tasks_of
 from marlrun.exact.walks import Unsolvable
 from marlrun.system.errors import with_type
 
@@ -24,31 +26,67 @@ def solve(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, floa
     see everything and act as one, "random" that of uniform actions; the module of the game may name
     more. A solution may take half a minute. `plugins` are the packages that the command line
     allows; nothing else is imported. ValueError, in one line, if a solver breaks these rules.
+
+    Of several tasks, `task/NAME/optimum` is the value of one, and `optimum` the mean over tasks, which
+    is missing where some cannot be solved.
     """
+    if tasks := tasks_of(env):
+        return _values_of_tasks({name: solve(game, plugins) for name, game in tasks.items()})
     try:
         return _solve(env, plugins)
     except Unsolvable:
         return None
 
 
+def _values_of_tasks(
+    values_by_task: Mapping[str, Mapping[str, float] | None],
+) -> dict[str, float] | None:
+    """Return the exact values of several tasks; None if none of them can be solved."""
+    solved = {name: values for name, values in values_by_task.items() if values is not None}
+    if not solved:
+        return None
+    first, *others = solved.values()
+    shared = [value for value in first if all(value in values for values in others)]
+    is_whole = len(solved) == len(values_by_task)
+    means = {value: fmean(values[value] for values in solved.values()) for value in shared}
+    return (means if is_whole else {}) | _by_task(solved)
+
+
+def _by_task(values_by_task: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        f"task/{task}/{name}": value
+        for task, values in values_by_task.items()
+        for name, value in values.items()
+    }
+
+
 def details(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, Any]:
     """Return what else can be told of a game that `solve` solves: names and values for JSON.
 
     The module that solves the game tells it, if it has a function `details`, which takes the same
-    keys.
+    keys. Where there is no such module there is nothing to tell.
     """
-    solver = _solver(env["_target_"], plugins)
+    if tasks := tasks_of(env):
+        return _by_task({name: details(game, plugins) for name, game in tasks.items()})
+    try:
+        solver = _solver(env["_target_"], plugins)
+    except Unsolvable:
+        return {}
     tell = getattr(importlib.import_module(solver.__module__), "details", None)
     return {} if tell is None else tell(**{key: env[key] for key in env if key != "_target_"})
 
 
-def why_not(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> str:
-    """Return the sentence that says why `solve` returns None."""
+def why_not(env: Mapping[str, Any], plugins: Sequence[str] = ()) -> str | None:
+    """Return the sentence that says why a game, or some of its tasks, cannot be solved; None if all can."""
+    if tasks := tasks_of(env):
+        reasons = {name: why_not(game, plugins) for name, game in tasks.items()}
+        texts = [f"task {name}: {reason}" for name, reason in reasons.items() if reason]
+        return "; ".join(texts) or None
     try:
         _solve(env, plugins)
     except Unsolvable as reason:
         return str(reason)
-    raise AssertionError("this game can be solved")
+    return None
 
 
 def _solve(env: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, float]:

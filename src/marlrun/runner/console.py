@@ -116,7 +116,8 @@ def introduce(
 
     `selection` says which learner becomes best.pt.
     """
-    values = ", ".join(f"{name} {value:.4g}" for name, value in (exact or {}).items())
+    whole = [name for name in exact or {} if "/" not in name]
+    values = ", ".join(f"{name} {(exact or {})[name]:.4g}" for name in whole or exact or {})
     facts = {
         "run directory": str(directory),
         "curves": commands.tensorboard(directory / "tb"),

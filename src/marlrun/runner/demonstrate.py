@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from marlrun.config.nested import Config
+from marlrun.config.tasks import tasks_of
 from marlrun.config.unit import singular
 from marlrun.data import demonstrations
 from marlrun.data.demonstrations import Episode
@@ -117,7 +118,7 @@ def _check_size(spec: Spec, run: StoredRun, episodes: int) -> None:
     size = block_size(run.job.env, run.plugins)
     check_room(spec, len(run.job.seeds), episodes, size, run.device, "episodes")
     row = 4 * spec.num_agents * (max(spec.obs_sizes) + max(spec.num_actions) + 2)
-    num_bytes = episodes * (spec.horizon + 1) * row
+    num_bytes = max(1, len(spec.tasks)) * episodes * (spec.horizon + 1) * row
     if num_bytes > LARGEST:
         most = max(1, LARGEST * episodes // num_bytes)
         raise ValueError(f"episodes={episodes}: a file holds about {most} of this game at most")
@@ -132,24 +133,25 @@ def _play(
     episodes: int,
     purpose: str,
 ) -> Played:
-    """Play episodes with the random numbers of this purpose; return those of one replica."""
+    """Play episodes, of each task, with the random numbers of this purpose; return one replica's."""
     recording, returns = Recording(replica), dict[str, list[float]]()
-    blocks = evaluate(
-        run.job.env,
-        learner,
-        seeds,
-        run.device,
-        run.plugins,
-        purpose=purpose,
-        episodes=episodes,
-        optimum=None,
-        watch=recording.add,
-    )
-    for block in blocks:
-        recording.close()
-        for tag, column in block.items():
-            if name := _name(tag):
-                returns.setdefault(name, []).extend(floats(column[replica]))
+    for game in tasks_of(run.job.env).values() or [run.job.env]:
+        blocks = evaluate(
+            game,
+            learner,
+            seeds,
+            run.device,
+            run.plugins,
+            purpose=purpose,
+            episodes=episodes,
+            solution=None,
+            watch=recording.add,
+        )
+        for block in blocks:
+            recording.close()
+            for tag, column in block.items():
+                if name := _name(tag):
+                    returns.setdefault(name, []).extend(floats(column[replica]))
     for name, column in returns.items():
         if not all(map(isfinite, column)):
             raise FloatingPointError(f"NaN or infinity in the return of {name}, {purpose}")

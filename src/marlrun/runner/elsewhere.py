@@ -3,11 +3,13 @@
 Nothing heavy is imported here, so that a slip on the command line is answered at once.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from marlrun.config.nested import Config, leaves, merged
 from marlrun.config.nodes import check_node, node_of
 from marlrun.config.schema import show
+from marlrun.config.tasks import TASKS, task_names
 
 _REFUSED = {
     "env._target_": "the class of the run's game cannot be changed, only its keys",
@@ -46,7 +48,9 @@ def differences(trained: Config, played: Config, kind: str) -> dict[str, str]:
 
     Each with what to say of it: `env.flicker` -> `env.flicker=0.5 (trained with 0.3)`.
     """
-    before, after = (dict(leaves(config.get(kind) or {}, kind)) for config in (trained, played))
+    before, after = _with_task_names(
+        *(dict(leaves(config.get(kind) or {}, kind)) for config in (trained, played))
+    )
     texts: dict[str, str] = {}
     for key, value in after.items():
         if key not in before:
@@ -57,3 +61,15 @@ def differences(trained: Config, played: Config, kind: str) -> dict[str, str]:
         elif before[key] != value:
             texts[key] = f"{key}={show(value)} (trained with {show(before[key])})"
     return texts
+
+
+def _with_task_names(*configs: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """Return flat configurations with names in the place of `env.tasks`, by what differs in them all."""
+    if any(env.get("env._target_") != TASKS for env in configs):
+        return configs
+    tasks: list[Config] = []
+    for env in configs:
+        tasks += [task for task in env["env.tasks"] if task not in tasks]
+    names = task_names(tasks)
+    texts = (", ".join(names[tasks.index(task)] for task in env["env.tasks"]) for env in configs)
+    return [{**env, "env.tasks": f"[{text}]"} for env, text in zip(configs, texts, strict=True)]

@@ -1,7 +1,7 @@
 """Evaluation: fresh episodes with seeds and a policy memory of their own, none of them left out."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from marlrun import exact
 from marlrun.config.nested import Config
+from marlrun.config.tasks import tasks_of
 from marlrun.config.unit import singular
 from marlrun.runner import console, documents
 from marlrun.runner.agreement import Agreement
 from marlrun.runner.build import Node, build_env
+from marlrun.runner.columns import joined, means, over_tasks
 from marlrun.runner.device import set_up
 from marlrun.runner.elsewhere import differences
 from marlrun.runner.health import Health
@@ -40,6 +42,9 @@ _NUM_TAGS = 5
 _BYTES_PER_RESULT = 56
 """A float64 in a tensor, and the same as a number of Python's in a list, with what lists reserve."""
 
+_ALONE = ""
+"""In the place of a task's name, where the game is one task alone."""
+
 CHECK_EVERY = 16
 """Steps between two checks whether all episodes are over: a check waits for the device."""
 
@@ -57,23 +62,31 @@ def evaluate(
     *,
     purpose: str,
     episodes: int,
-    optimum: float | None,
+    solution: Mapping[str, float] | None,
+    steps: int | None = None,
     watch: Watch | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """Play `episodes` per replica; yield tag -> float64 [R, E] on the CPU for each block of them.
 
-    `watch` is called with every transition. `purpose` names the random numbers: another purpose,
-    other episodes. A block has an environment, a policy and seeds of its own, so memory does not
-    grow with `episodes`. All blocks but the last, which has the rest, are of one size.
+    Of several tasks, every one is played as a game of its own, with the same random numbers, for so
+    many episodes; see `over_tasks`. `solution` holds the exact values of `env_node`. `watch` is called
+    with every transition. `purpose` names the random numbers: another purpose, other episodes. A block
+    has an environment, a policy and seeds of its own, so memory does not grow with `episodes`. All
+    blocks but the last, which has the rest, are of one size.
     """
     size = block_size(env_node, plugins)
+    tasks = tasks_of(env_node)
+    games = tasks or {_ALONE: env_node}
+    rewarding = learner if isinstance(learner, Rewarding) else None
     for block, start in enumerate(range(0, episodes, size)):
         fresh = [derive(seed, f"{purpose}/{block}" if block else purpose) for seed in seeds]
         copies = min(size, episodes - start)
-        env = build_env(env_node, fresh, device, plugins, num_envs=copies)
-        rewarding = learner if isinstance(learner, Rewarding) else None
-        policy = learner.policy(explore=False, seeds=fresh)
-        yield play(env, policy, optimum, rewarding, watch=watch)
+        columns: dict[str, dict[str, Tensor]] = {}
+        for task, game in games.items():
+            env = build_env(game, fresh, device, plugins, num_envs=copies)
+            policy = learner.policy(explore=False, seeds=fresh)
+            columns[task] = play(env, policy, optimum_of(solution, task), rewarding, steps, watch)
+        yield over_tasks(columns) if tasks else columns[_ALONE]
 
 
 @torch.no_grad()
@@ -140,18 +153,6 @@ def _checked_reward(rewarding: Rewarding, before: Step, action: Tensor, after: S
     return reward if before.alive is None else reward * before.alive
 
 
-def means(blocks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return each replica's mean over all episodes of `blocks`: tag -> float64 [R]."""
-    sums: dict[str, Tensor] = {}
-    episodes = 0
-    for block in blocks:
-        for tag, column in block.items():
-            total = column.sum(1)
-            sums[tag] = sums[tag] + total if tag in sums else total
-        episodes += block[console.HEADLINE].shape[1]
-    return {tag: total / episodes for tag, total in sums.items()}
-
-
 def check_room(
     spec: Spec, replicas: int, episodes: int, size: int, device: torch.device, key: str
 ) -> None:
@@ -171,9 +172,9 @@ def exact_values(env_node: Node, plugins: Sequence[str]) -> dict[str, float] | N
         return exact.solve(env_node, plugins)
 
 
-def optimum_of(solution: Mapping[str, float] | None) -> float | None:
-    """Return the optimum among a game's exact values, None where it could not be solved."""
-    return None if solution is None else solution["optimum"]
+def optimum_of(solution: Mapping[str, float] | None, task: str) -> float | None:
+    """Return the optimum of a game, or of one of its tasks; None where it could not be solved."""
+    return (solution or {}).get("optimum" if task == _ALONE else f"task/{task}/optimum")
 
 
 def evaluate_run(
@@ -219,7 +220,7 @@ def evaluate_run(
         plugins,
         purpose="mode=eval",
         episodes=episodes,
-        optimum=optimum_of(exact_values(moved.job.env, plugins)),
+        solution=exact_values(moved.job.env, plugins),
     )
     # With one seed there is an interval over episodes, which takes all of them.
     all_blocks = list(blocks) if len(seeds) == 1 else []
@@ -239,7 +240,7 @@ def evaluate_run(
         gif = record(game, policy, directory, run.job.seeds[0], done, unit, tag)
         say(f"video of the evaluated policy: {gif}")
     results = {tag: floats(values) for tag, values in averages.items()}
-    console.write_results(*((_joined(all_blocks), "episode") if all_blocks else (results, "seed")))
+    console.write_results(*((joined(all_blocks), "episode") if all_blocks else (results, "seed")))
     agreed = {tag: floats(values) for tag, values in agreements.items()}
     if agreed:
         console.write_results(agreed, "seed")
@@ -266,9 +267,3 @@ def _check_run(spec: Spec, replicas: int, episodes: int, size: int, device: torc
     if replicas == 1:
         num_bytes = _BYTES_PER_RESULT * episodes * (_NUM_TAGS + spec.num_agents)
         capacity.check(num_bytes, torch.device("cpu"), f"episodes={episodes}")
-
-
-def _joined(blocks: Sequence[Mapping[str, Tensor]]) -> dict[str, list[float]]:
-    """Return tag -> one number per episode of the only replica."""
-    tags = blocks[0]
-    return {tag: [x for block in blocks for x in floats(block[tag][0])] for tag in tags}

@@ -12,14 +12,14 @@ from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import build_env, build_learner, settled
 from marlrun.runner.checkpoint import NEWEST
 from marlrun.runner.console import HEADLINE
-from marlrun.runner.evaluate import check_room, exact_values, optimum_of, play
+from marlrun.runner.evaluate import check_room, evaluate, exact_values
 from marlrun.runner.frozen import tell_differences
 from marlrun.runner.influence import check_signal
 from marlrun.runner.job import Job
 from marlrun.runner.plays import block_size
 from marlrun.runner.promises import check_first_step
 from marlrun.system.errors import PlayError
-from marlrun.types import AnyLearner, Env, Policy, Rewarding
+from marlrun.types import AnyLearner, Env, Policy
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,18 @@ def check_selection(parts: Parts) -> None:
     if tag in (HEADLINE, NEWEST):
         return
     # An evaluation of no steps has the same tags as any other.
-    env = build_env(job.env, job.seeds, parts.device, parts.plugins, num_envs=1)
-    policy = parts.learner.policy(explore=False, seeds=job.seeds)
-    rewarding = parts.learner if isinstance(parts.learner, Rewarding) else None
-    tags = sorted(play(env, policy, optimum_of(parts.exact), rewarding, steps=0))
+    blocks = evaluate(
+        job.env,
+        parts.learner,
+        job.seeds,
+        parts.device,
+        parts.plugins,
+        purpose="selection",
+        episodes=1,
+        solution=parts.exact,
+        steps=0,
+    )
+    tags = sorted(next(blocks))
     if tag not in tags:
         expected = f"expected {NEWEST}, or what an evaluation of this run has: {', '.join(tags)}"
         raise ValueError(f"checkpoint.best={tag}: {expected}{did_you_mean(tag, [NEWEST, *tags])}")

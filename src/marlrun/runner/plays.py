@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from marlrun.config.plugins import resolve
+from marlrun.config.tasks import tasks_of
 from marlrun.data.demonstrations import Demonstrations
 from marlrun.runner.build import Node
 from marlrun.streams import Stream
@@ -121,7 +122,10 @@ def demonstrated(
 def block_size(env_node: Node, plugins: Sequence[str]) -> int:
     """Return how many episodes of a replica are played side by side: `BLOCK`, or fewer.
 
-    An environment's class asks for fewer by an attribute `max_evaluation_copies`.
+    An environment's class asks for fewer by an attribute `max_evaluation_copies`; of several tasks,
+    the one that asks for the fewest decides.
     """
+    if tasks := tasks_of(env_node):
+        return min(block_size(game, plugins) for game in tasks.values())
     make = resolve(env_node.get("_target_"), "env", plugins)
     return min(BLOCK, getattr(make, "max_evaluation_copies", BLOCK))

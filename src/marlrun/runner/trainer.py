@@ -13,7 +13,7 @@ from marlrun.runner.agreement import Agreement
 from marlrun.runner.build import settled
 from marlrun.runner.checkpoint import NEWEST, Checkpoints, fitting, load, restore
 from marlrun.runner.console import HEADLINE, Reporter
-from marlrun.runner.evaluate import evaluate, means, optimum_of
+from marlrun.runner.evaluate import evaluate, means
 from marlrun.runner.health import Health
 from marlrun.runner.log import Log
 from marlrun.runner.loop import offline, online
@@ -268,7 +268,7 @@ class Training:
                 parts.plugins,
                 purpose=purpose,
                 episodes=episodes,
-                optimum=optimum_of(parts.exact),
+                solution=parts.exact,
             )
         )
         results |= self.agreement.measure(self.learner, purpose, thorough=thorough)

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from marlrun.config.older import RENAMED
 from marlrun.config.schema import did_you_mean, show
+from marlrun.config.tasks import in_short
 from marlrun.config.unit import Unit, plural
 from marlrun.report.data.notes import Notes
 from marlrun.report.data.read import CHOICES, Run, Sweep, Trial, items
@@ -189,7 +190,9 @@ def _cell(text: Texts, keys: Iterable[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":")) if isinstance(value, list) else show(value)
+    if not isinstance(value, list):
+        return show(value)
+    return in_short(cast("list[Any]", value)) or json.dumps(value, separators=(",", ":"))
 
 
 def _differing(texts: Sequence[Texts]) -> list[str]:

@@ -98,6 +98,9 @@ def exact_values(run: Run, metric: str) -> dict[str, float]:
     """Return the exact values of the game of a run, on the scale of the metric; {} if unknown."""
     exact = {name: number(value) for name, value in mapping(run.record.get("exact")).items()}
     exact = {name: value for name, value in exact.items() if not math.isnan(value)}
+    task, metric = _task_of(metric)
+    names = [name for name in exact if name.rpartition("/")[0] == task]
+    exact = {name.removeprefix(f"{task}/"): exact[name] for name in names}
     if "exact" not in run.record:
         exact = _implied(mapping(run.record.get("results")))
     if metric == RETURN:
@@ -105,6 +108,14 @@ def exact_values(run: Run, metric: str) -> dict[str, float]:
     if metric == FRACTION and exact.get("optimum", 0) > 0:
         return {name: value / exact["optimum"] for name, value in exact.items()}
     return {}
+
+
+def _task_of(metric: str) -> tuple[str, str]:
+    """Split `eval/task/NAME/TAG` into `task/NAME` and `eval/TAG`; of another tag the task is ""."""
+    parts = metric.split("/")
+    if len(parts) != 4 or parts[:2] != ["eval", "task"]:
+        return "", metric
+    return "/".join(parts[1:3]), f"eval/{parts[3]}"
 
 
 def _implied(results: Object) -> dict[str, float]:
