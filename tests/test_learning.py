@@ -39,3 +39,25 @@ def test_target_capture_reaches_nine_tenths_of_the_optimum(tmp_path):
         "eval.every=50000",
     )
     assert min(results["eval/return_fraction"]) >= 0.9
+
+
+@pytest.mark.slow
+def test_many_tasks_are_learned_by_one_policy(tmp_path):
+    results = _results(
+        tmp_path / "run",
+        "algo=multi_hdrqn",
+        "env=target_capture_tasks",
+        "env.sizes=[2,3]",
+        "env.targets=one",
+        "env.flicker=0",
+        "env_steps=25000",
+        "replicas=3",
+        "seed=50",
+        "eval.every=12500",
+        "algo.learning_starts=2500",
+        "algo.epsilon_steps=8000",
+        "algo.target_every=200",
+    )
+    # Uniform actions: .55 and .20. No task has a network of its own.
+    assert min(results["eval/task/size=2/return_fraction"]) >= 0.95
+    assert min(results["eval/task/size=3/return_fraction"]) >= 0.65

@@ -12,8 +12,8 @@ from marlrun.checks import subject
 
 CONF = Path(str(resources.files("marlrun.conf")))
 ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
-# A foreign game must be named, see tests/foreign.
-ENVS = sorted({path.stem for path in (CONF / "env").glob("*.yaml")} - {"pettingzoo"})
+# A foreign game must be named, see tests/foreign; so must tasks, of which target_capture_tasks are some.
+ENVS = sorted({path.stem for path in (CONF / "env").glob("*.yaml")} - {"pettingzoo", "tasks"})
 
 ENV_YAML = """\
 # A corridor
@@ -204,7 +204,10 @@ def test_a_learner_that_takes_what_is_forbidden_is_named(check):
 def test_a_learner_that_handles_no_masks_is_refused_by_name(check):
     yaml = DOORS_YAML.replace("checks.mistakes.{name}", "mymarl.envs.doors.Doors")
     *_, code, err = check("Doors", "Tabular", "plugins=[checks,mymarl]", env_yaml=yaml)
-    able = "bc, dec_drqn, dec_hdrqn, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, random"
+    able = (
+        "bc, dec_drqn, dec_hdrqn, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, multi_drqn, "
+        "multi_hdrqn, random"
+    )
     assert code == 2 and err == (
         "marlrun: algo=checks.toys.Tabular: does not handle masked actions and agents that leave, "
         f"as env=mymarl.envs.doors.Doors has them; expected {able}\n"
