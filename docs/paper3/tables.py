@@ -45,6 +45,28 @@ PAPER_KEEP_AWAY = {
     ("adversary_0", "MA-AIRL"): ".667 / .907",
 }
 PLAYS = ("policy", "expert", "random")
+SYMMETRIES = ("none", "permutations", "all")
+LEVERS = {
+    # What is typed after `marlrun +experiment=paper3_navigation env.early_end=false`, and the run
+    "experiment/imitators=ma_airl": "paper3_navigation/ma_airl_fixed",
+    "ma_airl algo.ppo.share=policy": "paper3_levers/ma_airl_shared_policy",
+    "ma_airl algo.discriminator.normalise=false": "paper3_levers/ma_airl_raw_inputs",
+    "ma_airl algo.discriminator.lr_final=0.003": "paper3_levers/ma_airl_constant_step",
+    "ma_airl algo.replay.first_share=0": "paper3_levers/ma_airl_forgets",
+    "ma_airl algo.demonstrations=2000": "paper3_levers/demonstrations_2000_ma_airl",
+    "experiment/imitators=ma_gail": "paper3_navigation/ma_gail_fixed",
+    "ma_gail algo.discriminator.lr_final=0.003": "paper3_levers/ma_gail_constant_step",
+    "ma_gail algo.ppo.entropy=0.002 algo.ppo.entropy_final=0.002": "paper3_levers/ma_gail_less_entropy",
+    "ma_gail algo.demonstrations=2000": "paper3_levers/demonstrations_2000_ma_gail",
+    "constant algo.constant=1": "paper3_levers/constant_plus",
+}
+LEARNED_FROM = {
+    "the true reward": "true",
+    "g of MA-AIRL": "none",
+    "log D of MA-GAIL": "gail",
+}
+CLONED = (100_000, 600_000, 1_200_000)
+WORLDS = {"": "as it was", "_mass": "`env.mass=2`", "_force": "`env.force=10`"}
 
 
 def _return_table() -> str:
@@ -134,10 +156,67 @@ def _epic_table() -> str:
     return markdown(rows)
 
 
+def _symmetry_table() -> str:
+    """Navigation under a fixed horizon, with knowledge of the world."""
+    rows = [["return, worst seed; Pearson per step, random play", *SYMMETRIES]]
+    for name, run in METHODS.items():
+        cells = [
+            _result(
+                f"paper3_navigation/{run}_fixed"
+                if kind == "none"
+                else f"paper3_symmetries/{run}_{kind}"
+            )
+            for kind in SYMMETRIES
+        ]
+        if any(cell != "-" for cell in cells[1:]):
+            rows.append([name, *cells])
+    return markdown(rows)
+
+
+def _result(run: str) -> str:
+    """Return a run's return and how far its recovered reward agrees with the true one on random play."""
+    returns = with_worst(final(run, "eval/return_mean"))
+    agreement = final(run, "irl/random/pearson_step")
+    return returns if agreement is None else f"{returns}; {cell(agreement, 2)}"
+
+
+def _lever_table() -> str:
+    rows = [["", "return, worst seed", "Pearson per step, random play"]]
+    for words, run in LEVERS.items():
+        returns = with_worst(final(run, "eval/return_mean"))
+        rows.append([f"`{words}`", returns, cell(final(run, "irl/random/pearson_step"), 2)])
+    return markdown(rows)
+
+
+def _cloned_table() -> str:
+    rows = [["after so many steps", "100,000", "600,000", "1,200,000", "3,000,000"]]
+    for name in ("MA-AIRL", "MA-GAIL", "constant -1"):
+        run = f"paper3_cloned/{METHODS[name]}"
+        if record(run) is not None:
+            at = during(run, "eval/return_mean")
+            near = [min(at, key=lambda step, point=point: abs(step - point)) for point in CLONED]
+            cells = [cell(at[step]) for step in near]
+            rows.append([name, *cells, with_worst(final(run, "eval/return_mean"))])
+    return markdown(rows)
+
+
+def _anew_table() -> str:
+    """What PPO makes of a frozen reward, in the world where it was recovered and in others."""
+    rows = [["true return, worst seed", *WORLDS.values()]]
+    for name, run in LEARNED_FROM.items():
+        runs = [f"paper3_reoptimise/{run}{world}" for world in WORLDS]
+        rows.append([name, *(with_worst(final(one, "eval/return_mean")) for one in runs)])
+    return markdown(rows)
+
+
 def sections() -> Iterator[str]:
     """Return the page, part by part."""
     yield "# Paper 3's tables\n\nMade by `PYTHONPATH=docs python -m paper3 tables` from the runs beside it."
     yield f"## Table 1: returns\n\n{_return_table()}"
+    yield f"## From a cloned start, navigation, early end\n\n{_cloned_table()}"
+    yield f"## Symmetries, navigation, fixed horizon\n\n{_symmetry_table()}"
+    yield f"## What moves it, navigation, fixed horizon\n\n{_lever_table()}"
+    yield f"## Learning anew, navigation, fixed horizon\n\n{_anew_table()}"
     for kind, what in (("step", "single steps"), ("return", "discounted returns to go")):
         for game in GAMES:
             for end, words in ENDS.items():
