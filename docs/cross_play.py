@@ -104,7 +104,7 @@ class Match:
             run.plugins,
             purpose="cross play",
             episodes=self._episodes,
-            optimum=None,
+            solution=None,
         )
         averages = means(blocks)
         return np.stack([averages[f"agent/{name}/return"].numpy() for name in NAMES])

@@ -13,6 +13,7 @@ from demonstrations_at_hand import CLONES, LEARNERS, demonstrate_at_random
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from runner.compare import assert_same_run, rows
+from teachers_at_hand import STUDENTS, teachers_of
 
 from marlrun.runner.train import resume, train
 
@@ -38,6 +39,8 @@ SMALL = {
         "cloning": {"updates": 3, "batch": 20},
         "warmup": 2,
         "symmetries": "none",
+        "collect": 4,
+        "collect_every": 90,
     },
     "env": {"horizon": 7, "num_envs": 2},
     "eval": {"every": 100, "episodes": 3, "final_episodes": 4},
@@ -45,6 +48,7 @@ SMALL = {
     "log": {"every": 50},
 }
 CUT = 166
+OFFLINE = CLONES + STUDENTS
 
 
 def make_small(config):
@@ -59,7 +63,8 @@ def make_small(config):
 def job(chosen, steps, directory):
     """Return the configuration that the command line composes, made small where it can be.
 
-    `steps` are updates of a learner that counts them. Demonstrations are written into `directory`.
+    `steps` are updates of a learner that counts them. Demonstrations, or the run of a teacher, are
+    written into `directory`.
     """
     with initialize_config_module("marlrun.conf", version_base="1.3"):
         composed = compose("config", [*chosen, "replicas=2", "device=cpu"])
@@ -74,10 +79,12 @@ def job(chosen, steps, directory):
     if algo in LEARNERS:
         path = directory / "shown.npz"
         config["algo"]["demonstrations"] = str(demonstrate_at_random(config["env"], path))
+    if algo in STUDENTS:
+        config["algo"]["teachers"] = teachers_of(config["env"], directory / "teacher")
     if "env=matrix_game" in chosen and "discriminator" in config["algo"]:
         # There no state tells what was done, which is refused.
         config["algo"]["discriminator"]["inputs"] = "state_action"
-    return config | ({"updates": steps} if algo in CLONES else {"env_steps": steps})
+    return config | ({"updates": steps} if algo in OFFLINE else {"env_steps": steps})
 
 
 def test_there_are_configs_to_test():
@@ -136,7 +143,7 @@ def test_it_runs_and_resumes(chosen, tmp_path):
     assert outcome.status == "finished", outcome.error
     log = rows(tmp_path / "whole")
     assert all(math.isfinite(value) for row in log for value in row.values())
-    is_online = chosen[0] not in [f"algo={algo}" for algo in CLONES]
+    is_online = chosen[0] not in [f"algo={algo}" for algo in OFFLINE]
     assert any("train/return_mean" in row for row in log) == is_online
     learns = any(tag.startswith("loss/") for row in log for tag in row)
     assert learns == (chosen[0] != "algo=random")

@@ -61,3 +61,33 @@ def test_many_tasks_are_learned_by_one_policy(tmp_path):
     # Uniform actions: .55 and .20. No task has a network of its own.
     assert min(results["eval/task/size=2/return_fraction"]) >= 0.95
     assert min(results["eval/task/size=3/return_fraction"]) >= 0.65
+
+
+@pytest.mark.slow
+def test_one_distilled_policy_plays_two_tasks_as_their_specialists_do(tmp_path):
+    """No student is told its task; the best checkpoints teach, so these are what it is measured by."""
+    seeds, runs = ("replicas=3", "algo.eval_epsilon=0"), [tmp_path / "two", tmp_path / "three"]
+    specialists = [
+        _results(
+            run,
+            *("algo=dec_hdrqn", "env=target_capture", f"env.size={size}", *seeds),
+            *("env_steps=25000", "algo.epsilon_steps=8000"),
+        )["eval/return_fraction"]
+        for size, run in zip((2, 3), runs, strict=True)
+    ]
+    teachers = f"algo.teachers=[{','.join(map(str, runs))}]"
+    games = ("env=target_capture_tasks", "env.sizes=[2,3]", "env.targets=one", "env.flicker=0")
+    results = _results(
+        tmp_path / "student", "algo=distill", *games, *seeds, teachers, "updates=10000"
+    )
+    for size, fractions in zip((2, 3), specialists, strict=True):
+        student = results[f"eval/task/size={size}/return_fraction"]
+        assert sum(student) / 3 >= sum(fractions) / 3 - 0.04
+        assert min(student) >= 0.85
+    rows = map(json.loads, (tmp_path / "student/metrics.jsonl").read_text().splitlines())
+    taught = [row for row in rows if "loss/kl" in row]
+    assert all(row["teacher/agreement"] >= 0.85 for row in taught if row["updates"] == 10000)
+    first, last = (
+        [row["loss/kl"] for row in taught if row["updates"] == at] for at in (1000, 10000)
+    )
+    assert max(last) < min(first)

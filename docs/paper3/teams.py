@@ -62,7 +62,7 @@ def teams(sweep: Path) -> dict[str, Any]:
             run.plugins,
             purpose="mixed teams",
             episodes=EPISODES,
-            optimum=None,
+            solution=None,
         )
         averages = means(blocks)
         returns = {side: averages[f"agent/{side}/return"].tolist() for side in SIDES}

@@ -4,7 +4,7 @@ Shapes: R replicas, E copies of the environment per replica, N agents, O observa
 A actions, S state features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -183,6 +183,10 @@ class Env(Protocol):
         ...
 
 
+MakeEnv = Callable[[int, str], Env]
+"""Makes so many copies a replica of a game; the text is the purpose to which its random numbers belong."""
+
+
 class Drawable(Protocol):
     """An environment that can show itself.
 
@@ -228,7 +232,8 @@ class OfflineLearner(Protocol):
 
     Built as `Cls(spec, seeds, device, *, num_envs, ...)`, the rest from its YAML. The runner knows
     it by its class, which has no `observe`; its budget and its periods count calls of `update`, and
-    its policy is never asked to explore.
+    its policy is never asked to explore. If it plays by itself, its constructor has a parameter
+    `make_env: MakeEnv`, which makes the run's game, anew for each purpose.
     """
 
     def policy(self, explore: bool, seeds: Seeds) -> Policy:

@@ -7,6 +7,7 @@ import yaml
 from demonstrations_at_hand import CLONES, LEARNERS, demonstrate_at_random
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
+from teachers_at_hand import STUDENTS, teachers_of
 
 from marlrun.checks import subject
 
@@ -316,17 +317,20 @@ SMALL = (
 )
 
 
-def demonstrated(algo, env, directory):
-    """Return the words that give an algorithm demonstrations of a game, if it learns from any."""
-    if algo not in LEARNERS:
+def learned_from(algo, env, directory):
+    """Return the words that give an algorithm what it learns from, demonstrations or teachers."""
+    if algo not in LEARNERS + STUDENTS:
         return []
     with initialize_config_module("marlrun.conf", version_base="1.3"):
         composed = compose("config", [f"algo={algo}", f"env={env}"])
-    return demonstrated_in(algo, OmegaConf.to_container(composed.env, resolve=True), directory)
+    return learned_from_in(algo, OmegaConf.to_container(composed.env, resolve=True), directory)
 
 
-def demonstrated_in(algo, node, directory):
+def learned_from_in(algo, node, directory):
     """Return the same for the game of a node."""
+    if algo in STUDENTS:
+        teachers = teachers_of(node, directory / "teacher", ["checks"])
+        return [f"algo.teachers=[{','.join(teachers)}]", "algo.sizes=[8,8,8,8]"]
     if algo not in LEARNERS:
         return []
     path = demonstrate_at_random(node, directory / "shown.npz", ["checks"])
@@ -335,17 +339,17 @@ def demonstrated_in(algo, node, directory):
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_our_algorithms_keep_their_promises(algo, marlrun, tmp_path):
-    shown = demonstrated(algo, "matrix_game", tmp_path)
-    budget = "updates=100" if algo in CLONES else "env_steps=2000"
-    assert_kept(*marlrun("mode=check", f"algo={algo}", "env=matrix_game", budget, *shown))
+    words = learned_from(algo, "matrix_game", tmp_path)
+    budget = "updates=100" if algo in CLONES + STUDENTS else "env_steps=2000"
+    assert_kept(*marlrun("mode=check", f"algo={algo}", "env=matrix_game", budget, *words))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ENVS)
 @pytest.mark.parametrize("algo", ALGOS)
 def test_our_algorithms_keep_their_promises_everywhere(algo, env, marlrun, tmp_path):
-    shown = demonstrated(algo, env, tmp_path)
-    results = marlrun("mode=check", f"algo={algo}", f"env={env}", *shown)
+    words = learned_from(algo, env, tmp_path)
+    results = marlrun("mode=check", f"algo={algo}", f"env={env}", *words)
     assert_kept(*results, has_no_bounds=env in PARTICLE_WORLDS)
 
 
@@ -368,8 +372,8 @@ def test_our_algorithms_ignore_padding(typed, marlrun, tmp_path):
     write_yaml(tmp_path, "env", "Uneven", ENV_YAML)
     node = yaml.safe_load((tmp_path / "env/Uneven.yaml").read_text())
     algo = typed[0].removeprefix("algo=")
-    budget = ["updates=100"] if algo in CLONES else []
-    words = ["mode=check", *typed, *demonstrated_in(algo, node, tmp_path), *budget]
+    budget = ["updates=100"] if algo in CLONES + STUDENTS else []
+    words = ["mode=check", *typed, *learned_from_in(algo, node, tmp_path), *budget]
     code, out, err = marlrun(*words, "env=Uneven", "plugins=[checks]", "--config-dir", ".")
     assert_kept(code, out, err)
     assert not any(line.startswith("skipped") and "/padding" in line for line in out)

@@ -8,7 +8,7 @@ from marlrun.checks.subject import Subject
 
 _HANDED_OVER = {
     "env": {"seeds", "device", "num_envs", "plugins"},
-    "algo": {"spec", "seeds", "device", "num_envs", "graph"},
+    "algo": {"spec", "seeds", "device", "num_envs", "graph", "make_env"},
 }
 """What the runner gives to every class, besides the keys of its YAML."""
 

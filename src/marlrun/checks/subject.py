@@ -19,6 +19,7 @@ from marlrun.runner.build import build_env, build_learner
 from marlrun.runner.checkpoint import Checkpoints, load
 from marlrun.runner.job import Job
 from marlrun.runner.promises import check_action, check_allowed
+from marlrun.runner.teachers import of_replicas
 from marlrun.streams import Stream
 from marlrun.types import AnyLearner, Env, Learner, Metrics, Policy, Seeds, Spec, StateDict, Step
 
@@ -109,8 +110,9 @@ class Subject:
         """Build the algorithm for the job's number of copies."""
         job, seeds = self.job, seeds or self.seeds
         env = self.env(seeds, job.num_envs)
+        algo = of_replicas(job.algo, [self.seeds.index(seed) for seed in seeds])
         return build_learner(
-            job.algo, env, seeds, self.device, self.plugins, job.num_envs, job.graph
+            algo, env, seeds, self.device, self.plugins, job.num_envs, job.graph, job.env
         )
 
     def save_and_load(self, **state: StateDict) -> StateDict:

@@ -17,7 +17,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from marlrun.config.schema import Schema, did_you_mean
 from marlrun.config.tasks import TASKS, completed
@@ -125,9 +125,7 @@ class Loader(ConfigLoaderImpl):
         cfg = super().load_configuration(*args, **kwargs)
         self._complete_tasks(cfg)
         for key in self.paths:
-            path = OmegaConf.select(cfg, key)
-            if isinstance(path, str) and path.startswith("~"):
-                OmegaConf.update(cfg, key, expand_home(path, key))
+            _expand_home(cfg, key)
         return cfg
 
     def _complete_tasks(self, cfg: DictConfig) -> None:
@@ -180,3 +178,13 @@ def text_of(repository: IConfigRepository, path: str) -> str:
                 return file.read_text(encoding="utf-8")
             break
     return ""
+
+
+def _expand_home(cfg: DictConfig, key: str) -> None:
+    """Expand `~` in the path at a key, or in the paths of the list there."""
+    value = OmegaConf.select(cfg, key)
+    if isinstance(value, ListConfig):
+        for index in range(len(value)):
+            _expand_home(cfg, f"{key}[{index}]")
+    elif isinstance(value, str) and value.startswith("~"):
+        OmegaConf.update(cfg, key, expand_home(value, key))

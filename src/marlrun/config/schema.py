@@ -32,8 +32,8 @@ class Rule:
 
     @property
     def is_path(self) -> bool:
-        """Whether the key takes a path."""
-        return "path" in self.kind.split(" or ")
+        """Whether the key takes a path, or a list of paths."""
+        return not {"path", "list of path"}.isdisjoint(self.kind.split(" or "))
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.meaning})" if self.meaning else self.kind
@@ -75,7 +75,7 @@ class Schema:
 
     @property
     def paths(self) -> set[str]:
-        """The keys that take a path."""
+        """The keys that take a path, or a list of paths."""
         return {key for key, rule in self.rules.items() if rule.is_path}
 
     @property
@@ -116,8 +116,8 @@ class Schema:
         rule = self.rules[key]
         is_later = isinstance(value, str) and (value == "???" or "${" in value)
         if (is_later and not is_final) or fits(rule.kind, value):
-            if rule.is_path and isinstance(value, str):
-                expand_home(value, key)
+            for path in _texts(value) if rule.is_path else ():
+                expand_home(path, key)
             return None
         guess = did_you_mean(str(value), words_of(rule.kind))
         hint = _how_to_write(key, rule.kind, value, unquoted)
@@ -155,6 +155,12 @@ class Schema:
         guess = did_you_mean(key, self.rules if inner and dot else [*self.rules, *self._groups])
         takes = f"; {group} takes {', '.join(inner)}" if inner and dot and not guess else ""
         return f"no such key{self._where}{guess}{takes.replace(' _target_,', '')}"
+
+
+def _texts(value: Any) -> list[str]:
+    """Return a text, or the texts in a list."""
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return [text for text in values if isinstance(text, str)]
 
 
 def _check_inner(rule: Rule, name: str, key: str, value: Any) -> None:

@@ -47,7 +47,15 @@ class EpsilonGreedy:
     @torch.inference_mode()
     def __call__(self, step: Step) -> Tensor:
         """Return actions [R, E, N]; every call is one step of every copy's episode."""
+        return self.choose(self.q(step), step)
+
+    def q(self, step: Step) -> Tensor:
+        """Return Q [R, E, N, A], -inf where an action is forbidden, and advance the memory."""
         q, self.memory = self._q(step)
+        return q
+
+    def choose(self, q: Tensor, step: Step) -> Tensor:
+        """Return the best actions [R, E, N] by q [R, E, N, A], or with probability epsilon any."""
         if self._numbers is None:
             shape = step.obs.shape[1:3]
             self._numbers = Blocks(self._stream, *shape, 2, prepare=self._explore)

@@ -18,11 +18,13 @@ from marlrun.config.schema import did_you_mean
 from marlrun.config.tasks import holds_target
 from marlrun.graphs.network import Network
 from marlrun.runner.frozen import frozen_reward
+from marlrun.runner.teachers import open_teachers
+from marlrun.streams import derive
 from marlrun.system import capacity
 from marlrun.system.errors import one_line
 from marlrun.system.output import say
 from marlrun.system.reading import InputFile
-from marlrun.types import AnyLearner, Env, Seeds
+from marlrun.types import AnyLearner, Env, MakeEnv, Seeds
 
 Kind = Literal["algo", "env", "graph"]
 Node = Mapping[str, Any]
@@ -76,27 +78,51 @@ def build_learner(
     plugins: Sequence[str],
     num_envs: int,
     graph: Node | None,
+    env_node: Node | None = None,
 ) -> AnyLearner:
     """Build the learner of `node` for `num_envs` copies of `env` a replica.
 
-    If it takes a graph, it gets one, and if its key `reward` holds a file, the reward in it.
-    ValueError if its agents communicate and could never agree, if the graph follows positions that
-    the game does not tell, or if the reward does not fit.
+    If it takes a graph, it gets one, and if its key `reward` holds a file, the reward in it. If it
+    takes `make_env`, it plays by itself in the game of `env_node`; `teachers` are those that its
+    files hold. ValueError if its agents communicate and could never agree, if the graph follows
+    positions that the game does not tell, or if the reward or the teachers do not fit.
     """
     extras: dict[str, Any] = {"num_envs": num_envs}
-    if graph is not None and takes_graph(node, plugins):
-        network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
-        if network.needs_adjacency and not env.spec.has_adjacency:
-            raise ValueError(
-                f"graph=positions: env {type(env).__name__} does not say who is near whom "
-                "(Spec.has_adjacency), expected another graph, or a game that does: networked_spread"
-            )
-        if network.problem and _communicates(node):
-            raise ValueError(network.problem)
-        extras["graph"] = network
+    parameters = inspect.signature(resolve(node.get("_target_"), "algo", plugins)).parameters
+    if graph is not None and "graph" in parameters:
+        extras["graph"] = _network(graph, node, env, seeds, device, plugins)
     if isinstance(file := node.get("reward"), InputFile):
         extras["reward"] = frozen_reward(file, env.spec, seeds, device)
+    if "teachers" in parameters:
+        extras["teachers"] = open_teachers(node, env.spec, seeds, device)
+    if "make_env" in parameters and env_node is not None:
+        extras["make_env"] = _env_maker(env_node, seeds, device, plugins)
     return build(node, "algo", plugins, env.spec, seeds, device, **extras)
+
+
+def _network(
+    graph: Node, node: Node, env: Env, seeds: Seeds, device: torch.device, plugins: Sequence[str]
+) -> Network:
+    """Build the graph over which the agents of `node` communicate in `env`; ValueError if they can't."""
+    network = build_graph(graph, env.spec.num_agents, seeds, device, plugins)
+    if network.needs_adjacency and not env.spec.has_adjacency:
+        raise ValueError(
+            f"graph=positions: env {type(env).__name__} does not say who is near whom "
+            "(Spec.has_adjacency), expected another graph, or a game that does: networked_spread"
+        )
+    if network.problem and _communicates(node):
+        raise ValueError(network.problem)
+    return network
+
+
+def _env_maker(node: Node, seeds: Seeds, device: torch.device, plugins: Sequence[str]) -> MakeEnv:
+    """Return what makes the game of `node` for a learner that plays by itself."""
+
+    def make_env(copies: int, purpose: str) -> Env:
+        fresh = [derive(seed, purpose) for seed in seeds]
+        return build_env(node, fresh, device, plugins, num_envs=copies)
+
+    return make_env
 
 
 def _communicates(node: Node) -> bool:

@@ -1,9 +1,10 @@
 """Input files: what a configuration names outside is kept in its run's directory.
 
 As typed, a key of `KEYS` holds any path, or what stands for a file: `shipped` demonstrations, the
-run that recovered a reward. As stored it holds `inputs/HASH-NAME`, the path of a copy relative to the
-run's or the sweep's directory: so the configuration tells the content as well, and what happens to
-the original changes nothing.
+run that recovered a reward, the runs that teach. As stored it holds `inputs/HASH-NAME`, the path of a
+copy relative to the run's or the sweep's directory: so the configuration tells the content as well,
+and what happens to the original changes nothing. Where a key holds a list, `KEY[i]` is the key of an
+element.
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from marlrun.config.nested import Config
+from marlrun.config.nested import Config, leaves
 from marlrun.runner.documents import read_record
 from marlrun.system.output import say
 from marlrun.system.paths import refuse_links
@@ -22,8 +23,9 @@ DEMONSTRATIONS = "algo.demonstrations"
 SHIPPED = "shipped"
 """What `algo.demonstrations` holds for the file that marlrun brings for a game."""
 REWARD = "algo.reward"
-KEYS = ("graph.file", DEMONSTRATIONS, REWARD)
-"""Keys of a configuration whose value is the path of a file."""
+TEACHERS = "algo.teachers"
+KEYS = ("graph.file", DEMONSTRATIONS, REWARD, TEACHERS)
+"""Keys of a configuration whose value is the path of a file, or a list of such paths."""
 _REWARD_FILE = "reward.pt"
 """What `algo.reward` means of a run's directory."""
 _TAKES_REWARD = "marlrun.algos.ppo.PPO"
@@ -42,7 +44,7 @@ def read_typed(config: Config, files: dict[str, InputFile] | None = None) -> dic
     paths = {key: _path_of_file(key, path, config) for key, path in _paths(config)}
     for key, path in paths.items():
         if path not in files:
-            files[path] = _read(key, path)
+            files[path] = _teacher(key, path, config) if _teaches(key) else _read(key, path)
     return {key: files[path] for key, path in paths.items()}
 
 
@@ -74,10 +76,15 @@ def absolute(config: Config) -> dict[str, Any]:
 
 
 def put(nodes: Config, values: Mapping[str, object]) -> dict[str, Any]:
-    """Return a configuration with other values at some dotted keys."""
+    """Return a configuration with other values at some dotted keys, or elements `key[i]` of lists."""
     changed = dict(nodes)
     for key, value in values.items():
         group, _, name = key.partition(".")
+        name, _, index = name.partition("[")
+        if index:
+            elements = list(changed[group][name])
+            elements[int(index.removesuffix("]"))] = value
+            value = elements
         changed[group] = {**changed[group], name: value}
     return changed
 
@@ -108,10 +115,12 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
     for key in KEYS:
         group, _, name = key.partition(".")
         node: Any = config.get(group)
-        if isinstance(node, Mapping) and isinstance(path := cast(Config, node).get(name), str):
-            is_path = key != REWARD or cast(Config, node).get("_target_") == _TAKES_REWARD
-            if is_path:
-                yield key, path
+        if not isinstance(node, Mapping):
+            continue
+        is_path = key != REWARD or cast(Config, node).get("_target_") == _TAKES_REWARD
+        if is_path:
+            values = leaves(cast(Config, node).get(name), key, into_lists=True)
+            yield from ((place, path) for place, path in values if isinstance(path, str))
 
 
 def _path_of_file(key: str, path: str, config: Config) -> str:
@@ -127,6 +136,20 @@ def _path_of_file(key: str, path: str, config: Config) -> str:
         recovering = "expected a run whose learner recovers a reward"
         raise ValueError(f"{key}={path}: no {_REWARD_FILE} in it, {recovering}")
     return str(file)
+
+
+def _teaches(key: str) -> bool:
+    return key.startswith(f"{TEACHERS}[")
+
+
+def _teacher(key: str, path: str, config: Config) -> InputFile:
+    """Return what students need of the run, or the checkpoint, that a typed path names."""
+    from marlrun.runner.teacher_runs import pack  # it imports torch
+
+    try:
+        return pack(path, config.get("plugins") or [])
+    except ValueError as error:
+        raise ValueError(f"{key}={path}: {error}") from error
 
 
 def _is_shipped(key: str, path: str) -> bool:

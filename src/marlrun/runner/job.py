@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
-from marlrun.config.nested import nested
+from marlrun.config.nested import leaves, nested
 from marlrun.config.nodes import check_node, node_of
 from marlrun.config.older import LATER
 from marlrun.config.schema import Rule, declared
@@ -67,8 +67,8 @@ class Job:
 
     @property
     def files(self) -> list[InputFile]:
-        """The files that its nodes hold."""
-        values = [value for node in self._nodes.values() for value in node.values()]
+        """The files that its nodes hold, also in lists."""
+        values = [value for _, value in leaves(self._nodes, into_lists=True)]
         return [value for value in values if isinstance(value, InputFile)]
 
     @property
@@ -78,6 +78,8 @@ class Job:
 
 
 def _with_copy_name(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_copy_name(element) for element in cast("list[Any]", value)]
     return inputs.stored_name(value) if isinstance(value, InputFile) else value
 
 

@@ -7,13 +7,13 @@ from functools import cached_property
 import torch
 
 from marlrun.config.schema import did_you_mean
-from marlrun.runner import demonstrations
+from marlrun.config.tasks import tasks_of
+from marlrun.runner import demonstrations, frozen, teachers
 from marlrun.runner.abilities import refuse_unable
 from marlrun.runner.build import build_env, build_learner, settled
 from marlrun.runner.checkpoint import NEWEST
 from marlrun.runner.console import HEADLINE
 from marlrun.runner.evaluate import check_room, evaluate, exact_values
-from marlrun.runner.frozen import tell_differences
 from marlrun.runner.influence import check_signal
 from marlrun.runner.job import Job
 from marlrun.runner.plays import block_size
@@ -50,8 +50,12 @@ def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     size, replicas = block_size(job.env, plugins), len(job.seeds)
     check_room(env.spec, replicas, job.eval_episodes, size, device, "eval.episodes")
     check_room(env.spec, replicas, job.final_episodes, size, device, "eval.final_episodes")
-    learner = build_learner(job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph)
-    tell_differences(job.algo, settled(job.env, plugins))
+    learner = build_learner(
+        job.algo, env, job.seeds, device, plugins, job.num_envs, job.graph, job.env
+    )
+    frozen.tell_differences(job.algo, settled(job.env, plugins))
+    games = tasks_of(job.env).values() or [job.env]
+    teachers.tell_differences(job.algo, [settled(game, plugins) for game in games])
     check_signal(learner, job.env, job.seeds, device, plugins)
     return Parts(job, device, plugins, env, learner)
 

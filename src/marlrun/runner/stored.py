@@ -85,7 +85,7 @@ def load_learner(run: StoredRun, env: Env, checkpoint: str) -> Trained:
     job = run.job
     refuse_unable(job.algo, job.env, env.spec, run.plugins)
     learner = build_learner(
-        job.algo, env, job.seeds, run.device, run.plugins, job.num_envs, job.graph
+        job.algo, env, job.seeds, run.device, run.plugins, job.num_envs, job.graph, job.env
     )
     checkpoints = Checkpoints(run.directory)
     if checkpoint == "best" and job.checkpoint_best == NEWEST:
