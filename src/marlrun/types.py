@@ -153,7 +153,8 @@ class Env(Protocol):
     A static method `settled(keys)` returns the keys of its YAML with what null stands for, such as the
     horizon of a set of rules; so one can tell whether two configurations are the same game.
     A method `idle()` counts a step in which nobody plays, in place of `step`, so that random numbers
-    of later episodes are what they would have been; a game that has it is cheaper as one of many tasks.
+    of later episodes are what they would have been; a game that has it is cheaper as one of many tasks,
+    and a copy in which nobody plays may then be stepped beyond the end of its episode.
     """
 
     spec: Spec

@@ -1,7 +1,9 @@
 """Tasks on the command line: completed from files, also those of a user, and refused at once."""
 
+import json
 from pathlib import Path
 
+import mymarl
 import pytest
 import test_cli
 from test_cli import Marlrun, refused
@@ -38,6 +40,17 @@ def test_a_sweep_varies_tasks(marlrun: Marlrun, trained, monkeypatch):
     assert marlrun("-m", *TASKS, f"{sizes(3, 4)},{sizes(5)[10:]}").code == 0
     sizes_of_jobs = [[task["size"] for task in asked[0]["env"]["tasks"]] for asked in trained]
     assert sizes_of_jobs == [[3, 4], [5]]
+
+
+def test_games_of_a_plugin_are_tasks(marlrun: Marlrun):
+    files = ["--config-dir", str(Path(mymarl.__file__).parent / "conf")]
+    tasks = "env.tasks=[{name: corridor, slip: 0.1}, {name: corridor, slip: 0.4}]"
+    words = [*TASKS, tasks, "env_steps=30", "replicas=2", "hydra.run.dir=run"]
+    assert marlrun(*files, *words, "plugins=[mymarl]").code == 0
+    said = marlrun("mode=eval", "run=run", "episodes=3", "plugins=[mymarl]")
+    assert "eval/task/slip=0.4/return_fraction" in json.loads(said.out.splitlines()[-1])
+    # What the stored tasks name is no permission.
+    assert "named by plugins=[..] on the" in refused(marlrun("mode=eval", "run=run"))
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,28 @@ def test_a_game_that_cannot_be_idle_is_played_in_vain(monkeypatch):
         steps = cheap.restart(afters[0]), dear.restart(afters[1])
 
 
+def test_a_game_played_in_vain_is_not_stepped_beyond_the_end_of_an_episode(monkeypatch):
+    monkeypatch.delattr(TargetCapture, "idle")
+    play, begin = TargetCapture.step, TargetCapture.restart
+
+    def step_unless_over(self, action):
+        assert not self.over.any()
+        after = play(self, action)
+        self.over = after.done
+        return after
+
+    def restart_and_tell(self, step):
+        self.over = getattr(self, "over", step.done) & ~step.done
+        return begin(self, step)
+
+    monkeypatch.setattr(TargetCapture, "step", step_unless_over)
+    monkeypatch.setattr(TargetCapture, "restart", restart_and_tell)
+    env = tasks(capture(size=2, horizon=3), capture(size=3, horizon=7), seeds=(1, 2), num_envs=2)
+    step = env.reset()
+    for time in range(50):
+        step = env.restart(env.step(some_actions(env, step, time)))
+
+
 def test_it_is_drawn_in_the_task_that_is_played():
     env = tasks(capture(size=2, horizon=1), capture(size=3, horizon=1), num_envs=2)
     env.begin_drawing()

@@ -83,6 +83,20 @@ def test_the_optimum_of_older_runs_is_what_they_took_fractions_of(tmp_path: Path
     assert study_of(tmp_path).headline.tasks[0].exact == {"optimum": pytest.approx(0.8)}
 
 
+@pytest.mark.parametrize(
+    ("env_keys", "is_discounted"),
+    [
+        ({}, False),
+        ({"discount": 0.95}, True),
+        ({"tasks": [{"name": "target_capture", "discount": 0.95}]}, True),
+        ({"tasks": [{"name": "spread", "discount": 1.0}]}, False),
+    ],
+)
+def test_a_discounted_return_is_called_so(tmp_path: Path, env_keys, is_discounted):
+    write_run(tmp_path / "a", {0: [0.1], 1: [0.4]}, env_keys=env_keys)
+    assert study_of(tmp_path).headline.y.startswith("discounted return") == is_discounted
+
+
 def test_exact_values_of_a_task_belong_to_its_own_metrics(tmp_path: Path):
     exact = {"optimum": 0.5, "task/size=3/optimum": 0.8, "task/size=3/random": 0.2}
     write_run(tmp_path / "a", {0: [0.1], 1: [0.4]}, record={"exact": exact})

@@ -94,15 +94,16 @@ class Tasks:
     def restart(self, step: Step) -> Step:
         """Begin an episode of the next task where `step` is done."""
         begins = step.done
-        if self._on_cpu and not begins.any():
+        if self._nowhere(begins):
             return step
+        left = self._here
         self._play_tasks(torch.where(begins, (self._task + 1) % len(self._games), self._task))
         for index in self._playing:
-            begins_here = begins & (self._task == index)
-            begun = self._games[index].restart(
-                step._replace(terminated=begins_here, truncated=self._no)
-            )
-            step = _where(begins_here, begun, step)
+            # Where a game was left it begins too, to be played in vain.
+            begins_here = begins & (self._here[index] | left[index])
+            if not self._nowhere(begins_here):
+                begun = self._begun(index, step, begins_here)
+                step = _where(begins & self._here[index], begun, step)
         return step._replace(first=begins, terminated=self._no, truncated=self._no, task=self._task)
 
     def state_dict(self) -> StateDict:
@@ -131,28 +132,37 @@ class Tasks:
     def _play_tasks(self, task: Tensor) -> None:
         """Let every copy play a task, [R, E]; on a GPU all games go on: to ask who plays would wait."""
         self._task = task
+        self._here = [task == index for index in range(len(self._games))]
+        """Of each game, the copies [R, E] that play it."""
         self._playing = [
             index
             for index, game in enumerate(self._games)
-            if not (self._on_cpu and hasattr(game, "idle")) or bool((task == index).any())
+            if not (self._on_cpu and hasattr(game, "idle")) or bool(self._here[index].any())
         ]
         """The games that are stepped, by index."""
 
+    def _nowhere(self, copies: Tensor) -> bool:
+        """Say whether no copy is meant; on a GPU, where it would cost time to know, say no."""
+        return self._on_cpu and not bool(copies.any())
+
     def _played(self, index: int, action: Tensor) -> Step:
         """Step one game; where other copies play other tasks, it begins anew when it is over."""
-        game = self._games[index]
-        after = game.step(action)
+        after = self._games[index].step(action)
         if len(self._playing) > 1:
-            elsewhere = self._task != index
-            terminated, truncated = after.terminated & elsewhere, after.truncated & elsewhere
-            game.restart(after._replace(terminated=terminated, truncated=truncated))
+            over_elsewhere = after.done & ~self._here[index]
+            if not self._nowhere(over_elsewhere):
+                self._begun(index, after, over_elsewhere)
         return after
+
+    def _begun(self, index: int, step: Step, begins: Tensor) -> Step:
+        """Begin an episode of one game in the copies `begins` [R, E]."""
+        return self._games[index].restart(step._replace(terminated=begins, truncated=self._no))
 
     def _merged(self, steps: Mapping[int, Step]) -> Step:
         """Return what is seen in every copy, given the steps of games by index."""
         (_, merged), *others = steps.items()
         for index, step in others:
-            merged = _where(self._task == index, step, merged)
+            merged = _where(self._here[index], step, merged)
         return merged._replace(task=self._task)
 
 

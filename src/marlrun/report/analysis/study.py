@@ -157,10 +157,16 @@ def _label(metric: str, members: Sequence[Group]) -> str:
     label = LABELS.get(metric, metric)
     if metric == RETURN and all(group.runs[0].record.get("continuing") for group in members):
         return PER_STEP
-    discounts = [read.number(group.runs[0].settings.get("env.discount")) < 1 for group in members]
+    discounts = [_discount(group.runs[0].settings) < 1 for group in members]
     if metric != RETURN or not any(discounts):
         return label
     return f"discounted {label}" if all(discounts) else f"return (some discounted){label[6:]}"
+
+
+def _discount(settings: read.Object) -> float:
+    """Return the discount of a run's game, which all tasks of env=tasks have in common."""
+    first_task = next(iter(read.items(settings.get("env.tasks"))), None)
+    return read.number(read.mapping(first_task).get("discount", settings.get("env.discount")))
 
 
 def _note_versions(runs: Iterable[Run], notes: Notes) -> None:
