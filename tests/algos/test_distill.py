@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 import yaml
 from envs.games import make
+from mymarl.envs.doors import Doors
 from nets.test_recurrent_q import SIZES, Oracle, live_views
 
 from marlrun.algos.distill import Distill, DistillSettings
 from marlrun.nets.recurrent_q import RecurrentQ
 from marlrun.nets.teacher import Teacher, teacher
+from marlrun.ops.distillation import FORBIDDEN
 from marlrun.runner.loop import offline
 from marlrun.streams import Stream, derive
 from marlrun.types import Spec, Step
@@ -220,6 +222,44 @@ def test_the_loss_falls():
         for part in (metrics[:20], metrics[-20:])
     )
     assert (late["loss/kl"] < early["loss/kl"] / 2).all()
+
+
+def doors_of(seeds, copies, purpose):
+    fresh = [derive(seed, purpose) for seed in seeds]
+    rules = {"length": 4, "near": 1.0, "far": 3.0, "slip": 0.0, "horizon": 8, "discount": 0.5}
+    return Doors(fresh, CPU, num_envs=copies, **rules)
+
+
+def test_forbidden_actions_and_agents_that_left_teach_nothing():
+    """Neither is a student's gradient moved by them, nor do they count in the mean."""
+    seeds, spec = (3, 4), doors_of((3, 4), 1, "").spec
+    student = Distill(
+        spec,
+        seeds,
+        CPU,
+        num_envs=1,
+        make_env=lambda copies, purpose: doors_of(seeds, copies, purpose),
+        teachers=[teacher_of(spec, 2)],
+        settings=settings(lr=1e-9),
+    )
+    student.collect()
+    traces = student.replay.cut(student.replay.draw())
+    labelled, mask = traces.obs.flatten(0, 1)[:, :-1], traces.mask.flatten(0, 1)
+    sight, teacher_q = labelled.split(student._widths, -1)
+    _, forbidden, absent = student.sight.parts(sight)
+    gone = (absent > 0) & (mask > 0)
+    here = (mask > 0) & ~gone
+    assert gone.any() and torch.equal(teacher_q[here] <= FORBIDDEN, forbidden[here])
+    with torch.inference_mode():
+        loss, _ = student.descend(traces)
+        gradient = student.optimizer.gradient.clone()
+        # Nobody may fly, action 3.
+        student.parameters["head.bias"][..., 3] += 100.0
+        teacher_q[gone] = 7.0
+        again, _ = student.descend(traces)
+    assert loss.min() > 0
+    torch.testing.assert_close(again, loss)
+    torch.testing.assert_close(student.optimizer.gradient, gradient)
 
 
 def test_values_anticipate_returns_only_where_they_are_the_teachers():

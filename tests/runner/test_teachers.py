@@ -10,6 +10,7 @@ import yaml
 from runner.compare import assert_same_run, record, rows
 from runner.fakes import config
 
+from marlrun.runner import teachers
 from marlrun.runner.checkpoint import Checkpoints
 from marlrun.runner.evaluate import evaluate_run
 from marlrun.runner.teacher_runs import pack
@@ -234,6 +235,13 @@ def test_teachers_that_do_not_fit_are_refused_in_one_line(source, tmp_path):
 )
 def test_settings_that_cannot_be_are_refused_in_one_line(source, tmp_path, changes, words):
     assert refusal(tmp_path, source, **changes).startswith(words)
+
+
+def test_networks_that_could_not_be_read_again_are_refused(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "LARGEST", 1000)
+    line = refusal(tmp_path, source)
+    assert line.startswith("algo.teachers[0]=/source: its networks take ")
+    assert line.endswith(" bytes, expected at most 1000")
 
 
 def test_damaged_files_are_refused_in_one_line(source, tmp_path):

@@ -14,16 +14,21 @@ from marlrun.runner.inputs import TEACHERS
 from marlrun.runner.shapes import misfit
 from marlrun.system.errors import with_type
 from marlrun.system.output import say
-from marlrun.system.reading import InputFile
+from marlrun.system.reading import LARGEST, InputFile
 from marlrun.types import Seeds, Spec, StateDict
 
 Node = Mapping[str, Any]
 
 
 def teacher_file(path: str, content: StateDict) -> InputFile:
-    """Return a file of this content, tensors and plain values, to be kept for the run at `path`."""
+    """Return a file of this content, tensors and plain values, to be kept for the run at `path`.
+
+    ValueError if it is larger than files that are read again.
+    """
     buffer = BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
+    if (size := len(buffer.getvalue())) > LARGEST:
+        raise ValueError(f"its networks take {size} bytes, expected at most {LARGEST}")
     return InputFile(path, buffer.getvalue())
 
 
