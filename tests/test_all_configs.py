@@ -119,7 +119,7 @@ PAIRS = [
 ]
 FAILING = ("graph.dynamics=link_failure", "graph.failure=0.3", "graph.every=3")
 VARIANTS = [
-    ("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru"),
+    ("algo=dec_hdrqn", "env=meeting_grid", "algo.cell=gru", "algo.burn_in=3", "algo.leniency=2"),
     ("algo=ma_airl", "env=target_capture", "algo.reward=nearest"),
     ("algo=ma_gail", "env=meeting_grid", "algo.discriminator.view=all"),
     ("algo=networked_ac_q", "env=public_goods", "graph=directed_ring"),

@@ -13,6 +13,7 @@ from nets.test_recurrent_q import Oracle, live_views
 
 from marlrun.algos.dec_hdrqn import DecHDRQN, DecHDRQNSettings
 from marlrun.data.replay import Traces
+from marlrun.runner.evaluate import play
 from marlrun.runner.loop import online
 from marlrun.types import Spec, Step
 
@@ -68,7 +69,8 @@ def _oracle_loss(learner: DecHDRQN, traces: Traces, agent: int, beta: float, for
         squared = torch.maximum(beta * delta, delta) ** 2
     else:
         squared = torch.where(delta < 0, beta, 1.0) * delta**2
-    return online, (squared * mask).sum() / mask.numel()
+    count = learner.settings.trace * learner.settings.batch
+    return online, (squared * mask).sum() / count
 
 
 @pytest.mark.parametrize("form", ["squared", "linear"])
@@ -86,6 +88,44 @@ def test_loss_and_gradient_equal_autograd(form, double_q, history):
         loss.backward()
         for name, grad in module.gradients().items():
             torch.testing.assert_close(grads[name][agent], grad, atol=1e-6, rtol=1e-3)
+
+
+def test_loss_and_gradient_with_a_burn_in_equal_autograd():
+    """Steps of a burn-in have no error; gradients of later errors flow back through them."""
+    learner = _learner([3, 4], burn_in=2, trace=1)
+    learner.target.mul_(1.5)
+    traces = _traces(2)
+    warm = torch.tensor([0, 1, 2, 2, 2, 1, 0, 2])
+    traces = traces._replace(mask=(torch.arange(3)[:, None] == warm).float().expand(2, 2, 3, 8))
+    oracles = [_oracle_loss(learner, traces, agent, 0.3, "squared") for agent in range(4)]
+    losses, _ = learner.descend(traces, BETA)
+    grads = live_views(learner.net, learner.optimizer.gradient)
+    for agent, (module, loss) in enumerate(oracles):
+        torch.testing.assert_close(losses[agent], loss.detach())
+        loss.backward()
+        for name, grad in module.gradients().items():
+            torch.testing.assert_close(grads[name][agent], grad, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("burn_in", [5, 0])
+def test_a_burn_in_to_an_episodes_beginning_restores_the_memory_of_acting(burn_in):
+    """Values of a trace are then those by which the agents acted; without it they are others."""
+    learner = _learner(episodes=1, batch=1, trace=2, burn_in=burn_in)
+    policy, observed, values = learner.policy(False, [0]), [], []
+    for t in range(6):
+        before, after = _step(learner, t == 0, False), _step(learner, False, t == 5)
+        observed.append(before.obs[0, 0])
+        values.append(policy.value(before)[0, 0])
+        learner.observe(before, policy(before), after)
+    errors = []
+    for _ in range(20):
+        traces = learner.replay.sample()
+        q = learner.net.unroll(learner.parameters, traces.obs.flatten(0, 1))[0].amax(-1)
+        for step in traces.mask[0, 0, :, 0].nonzero().flatten().tolist():
+            obs = traces.obs[0, :, step, 0]
+            t = next(t for t in range(6) if torch.equal(observed[t], obs))
+            errors.append((q[:, step, 0] - values[t]).abs().max().item())
+    assert max(errors) <= 1e-5 if burn_in else max(errors) > 1e-3
 
 
 def test_metrics_leave_padding_out():
@@ -479,8 +519,10 @@ def _filled(**changes: Any) -> DecHDRQN:
     "changes",
     [
         {},
-        {"cell": "gru", "concurrent": False},
-        {"double_q": True, "hysteresis": "linear", "beta_final": 0.9},
+        {"cell": "gru", "concurrent": False, "burn_in": 3},
+        {"double_q": True, "hysteresis": "linear", "beta_final": 0.9, "burn_in": 2},
+        {"leniency": 2.0, "leniency_decay": 0.9},
+        {"leniency": 2.0, "double_q": True, "spec": BOTH, "burn_in": 2},
         {"double_q": True, "target_history": "faithful"},
         {"target_history": "faithful", "trace": 1},
         {"spec": Spec(2, ("a", "b"), (3, 3), (2, 4), horizon=6, discount=1.0)},
@@ -517,6 +559,7 @@ def test_recorded_updates_equal_plain_ones_bit_for_bit(changes):
         {"sizes": [13, 17, 25, 9], "batch": 5},
         {"sizes": [13, 17, 25, 9], "batch": 3, "trace": 1, "cell": "gru", "concurrent": False},
         {"sizes": [30, 20, 24, 33], "batch": 32, "trace": 4, "double_q": True},
+        {"sizes": [13, 17, 25, 9], "batch": 5, "leniency": 1.5, "leniency_bits": 6, "burn_in": 2},
         {"sizes": [32, 64, 64, 32], "batch": 32, "trace": 4},
     ],
 )
@@ -549,3 +592,25 @@ def test_traces_longer_than_an_episode_are_refused():
     _learner(trace=6)
     with pytest.raises(ValueError, match=r"^algo\.trace=7: expected at most env\.horizon=6$"):
         _learner(trace=7)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_leniency_without_hysteresis_finds_the_shadowed_equilibrium_of_climb():
+    """Dec-DRQN does not: tests/test_learning.py."""
+    settings = {
+        "sizes": [16, 16, 16, 16],
+        "batch": 32,
+        "trace": 1,
+        "learning_starts": 200,
+        "update_every": 2,
+        "target_every": 100,
+        "epsilon_steps": 1500,
+        "eval_epsilon": 0.0,
+    }
+    seeds = tuple(range(10))
+    env = make("matrix_game", *seeds, game="climb")
+    learner = _learner(seeds, env.spec, beta=1.0, leniency=5.0, leniency_decay=0.998, **settings)
+    for _ in itertools.islice(online(learner, env, learner.policy(True, seeds), env.reset()), 2000):
+        pass
+    returns = play(make("matrix_game", *seeds, game="climb"), learner.policy(False, seeds))
+    assert (returns["eval/return_mean"].flatten() == 11).sum() >= 9

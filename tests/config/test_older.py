@@ -70,7 +70,7 @@ def test_the_new_names_are_those_of_the_algorithms(name):
     "algo",
     [
         {"_target_": "mypkg.learner.Learner", "critic": "linear", "rounds": 3},
-        {"_target_": "marlrun.algos.dec_hdrqn.DecHDRQN", "beta": 0.3},
+        {"_target_": "marlrun.algos.random.Random"},
         {"_target_": ["marlrun.algos.networked_ac_q.NetworkedACQ"], "rounds": 3},
         {"critic": "linear"},
         "networked_ac_q",
@@ -149,3 +149,13 @@ def test_an_older_ppo_learns_from_the_reward_of_its_game():
     assert current(older) == older | {"algo": older["algo"] | {"reward": None}}
     given = {"algo": {"_target_": "marlrun.algos.ppo.PPO", "reward": "inputs/0-reward.pt"}}
     assert current(given) == given
+
+
+def test_an_older_dec_hdrqn_has_no_burn_in_and_no_leniency():
+    algo = read(Path(__file__).parents[2] / "conf/algo/dec_hdrqn.yaml")
+    older = {key: value for key, value in algo.items() if "leniency" not in key} | {"beta": 0.2}
+    del older["burn_in"]
+    new = current({"algo": older, "paper": []})
+    assert new["algo"] == algo | {"beta": 0.2}
+    declared("algo/dec_hdrqn", "algo").check_all(new["algo"], "algo")
+    assert current(new) == new

@@ -66,11 +66,49 @@ def test_a_trace_inside_and_over_both_ends_by_hand():
     assert seen[10, 11, 12, 13].end.sum() == 0
 
 
+def test_a_burn_in_by_hand():
+    """Up to two steps before a trace of two; fewer where the episode begins before."""
+    replay = _replay(episodes=1, batch=1, trace=2, burn_in=2)
+    _play(replay, [4])
+    seen = {}
+    for _ in range(100):
+        traces = replay.sample()
+        seen[tuple(traces.obs[0, 0, :, 0, 0].tolist())] = traces
+    masks = {obs: traces.mask[0, 0, :, 0].tolist() for obs, traces in seen.items()}
+    # Traces that start at -1, 0, .. 3 of an episode 10 11 12 13 (14).
+    assert masks == {
+        (10, 11, 0, 0, 0): [1, 0, 0, 0],
+        (10, 11, 12, 0, 0): [1, 1, 0, 0],
+        (10, 11, 12, 13, 0): [0, 1, 1, 0],
+        (10, 11, 12, 13, 14): [0, 0, 1, 1],
+        (11, 12, 13, 14, 0): [0, 0, 1, 0],
+    }
+    last = seen[11, 12, 13, 14, 0]
+    assert last.reward[0, 0, :, 0].tolist() == [101, 102, 103, 0]
+    assert last.end[0, 0, :, 0].tolist() == [0, 0, 1, 0]
+
+
+def test_a_burn_in_changes_no_draw():
+    """The steps that are learned from are those of the replay without it."""
+    plain, warm = _replay(), _replay(burn_in=3)
+    for replay in (plain, warm):
+        _play(replay, [4, 5, 2, 5])
+    for _ in range(20):
+        one, other = plain.sample(), warm.sample()
+        for batch in range(2):
+            learned = other.mask[0, 0, :, batch] > 0
+            steps = int(one.mask[0, 0, :, batch].sum())
+            assert learned.sum() == steps
+            for name in ("action", "reward", "end"):
+                before = getattr(one, name)[0, 0, :steps, batch]
+                assert torch.equal(getattr(other, name)[0, 0, learned, batch], before)
+
+
 def test_starts_are_uniform_and_episodes_are_uniform_whatever_their_length():
     replay = _replay(episodes=3, batch=1)
     _play(replay, [1, 5, 3])
     draws = [replay._choose(replay.draw()) for _ in range(6000)]
-    rows = Counter((row.item(), steps.item()) for row, steps in draws)
+    rows = Counter((row.item(), steps.item()) for row, steps, _ in draws)
     episodes = Counter(row // replay.rows for row, _ in rows.elements())
     assert chisquare([episodes[slot] for slot in range(3)]).pvalue > 1e-3
     # The second episode, length 5, trace 3: starts -2 .. 4, so first rows 0 (three times) .. 4.
@@ -84,7 +122,7 @@ def test_a_batch_has_distinct_episodes():
     replay = _replay(batch=4)
     _play(replay, [2, 2, 2, 2])
     for _ in range(50):
-        rows, _ = replay._choose(replay.draw())
+        rows, _, _ = replay._choose(replay.draw())
         assert len(set((rows // replay.rows).flatten().tolist())) == 4
 
 
@@ -134,7 +172,7 @@ def test_an_unfinished_episode_is_forgotten_where_another_begins():
 def test_copies_have_rings_of_their_own():
     replay = _replay(num_envs=2, episodes=4, batch=4)
     _play(replay, [2, 3, 4])
-    rows, _ = replay._choose(replay.draw())
+    rows, _, _ = replay._choose(replay.draw())
     assert sorted((rows // replay.rows).flatten().tolist()) == [1, 2, 4, 5]
     assert len(_replay(num_envs=2, episodes=5).length) == 2 * (3 + 1)
 

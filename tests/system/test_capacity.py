@@ -96,7 +96,7 @@ TOO_LARGE = [
         "dec_hdrqn",
         "target_capture",
         f"algo.batch={10**9} algo.episodes={10**9}",
-        f"algo.batch={10**9} algo.trace=4 algo.sizes=[32, 64, 64, 32] replicas=1",
+        f"algo.batch={10**9} algo.trace=4 algo.burn_in=0 algo.sizes=[32, 64, 64, 32] replicas=1",
         56_320,
     ),
     (

@@ -9,12 +9,13 @@ Shapes: R replicas, E copies, N agents, M = R * N members, T trace steps, B batc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from marlrun.data.leniency import Leniency
 from marlrun.data.replay import EpisodeReplay, Traces
 from marlrun.nets.adam import Adam
 from marlrun.nets.captured import captured
@@ -26,7 +27,6 @@ from marlrun.nets.stacked import views
 from marlrun.ops.schedules import linear
 from marlrun.ops.td import Form, double_value, hysteretic_loss, q_learning_target
 from marlrun.streams import Stream
-from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 
@@ -40,6 +40,9 @@ class DecHDRQNSettings:
     beta_final: float | None
     beta_steps: int
     hysteresis: Form
+    leniency: float | None
+    leniency_decay: float
+    leniency_bits: int
     concurrent: bool
     double_q: bool
     target_history: Literal["matched", "faithful"]
@@ -50,6 +53,7 @@ class DecHDRQNSettings:
     episodes: int
     batch: int
     trace: int
+    burn_in: int
     learning_starts: int
     update_every: int
     target_every: int
@@ -76,6 +80,9 @@ class DecHDRQN:
         Return the loss and the mean Q of the actions taken, both [M].
         """
         sight, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
+        weight = None
+        if self.leniency is not None:
+            sight, weight = sight[..., :-1], sight[:, :-1, ..., -1]
         obs, forbidden, absent = self.sight.parts(sight)
         action = action.unsqueeze(-1)
         if absent is not None:
@@ -101,8 +108,9 @@ class DecHDRQN:
         # delta = r + gamma max_a Q'(o', a) - Q(o, a); at an end r - Q(o, a)
         taken = q.gather(-1, action).squeeze(-1)
         delta = q_learning_target(reward, end, value, self._gamma) - taken
-        # loss = the mean of max(beta delta, delta)^2
-        loss, grad = hysteretic_loss(delta, mask, beta, self.settings.hysteresis)
+        # loss = the mean of max(beta delta, delta)^2, over padding too
+        count = self.settings.trace * self.settings.batch
+        loss, grad = hysteretic_loss(delta, mask, beta, self.settings.hysteresis, count, weight)
         # Adam, along the loss's gradient by Q, back through time
         grad_q = torch.zeros_like(q).scatter_(-1, action, grad.unsqueeze(-1))
         self.net.backward(self.parameters, tape, grad_q, self.grads)
@@ -139,9 +147,10 @@ class DecHDRQN:
             self._was_loaded = False
         done = after.done
         end = after.terminated if self.settings.bootstrap_at_time_limit else done
-        self.replay.add(
-            self.sight.of(before), action, after.reward, end, self.sight.of(after), done
-        )
+        seen, later = self.sight.of(before), self.sight.of(after)
+        if self.leniency is not None:
+            seen, later = self.leniency.marked(seen, action), pad(later, (0, 1))
+        self.replay.add(seen, action, after.reward, end, later, done)
         self.clock += self.num_envs
 
     def policy(self, explore: bool, seeds: Seeds) -> EpsilonGreedy:
@@ -193,7 +202,15 @@ class DecHDRQN:
             settings.sizes,
             settings.forget_bias,
         )
-        _check_room(self.net, len(seeds), spec.num_agents, device, settings)
+        self.net.check_room(
+            len(seeds),
+            spec.num_agents,
+            settings.batch,
+            settings.burn_in + settings.trace + 1,
+            device,
+            f"algo.batch={settings.batch} algo.trace={settings.trace} "
+            f"algo.burn_in={settings.burn_in}",
+        )
         online = self.net.init(seeds, spec.num_agents, device)
         self.rows = torch.stack((online, online))
         """[2, M, P]: online and target network."""
@@ -209,17 +226,30 @@ class DecHDRQN:
         """[M, 1, 1, A], the actions that an agent lacks; None where all agents have as many."""
 
         self.sight = Sight(spec, device)
+        self.leniency = None
+        if settings.leniency is not None:
+            self.leniency = Leniency(
+                seeds,
+                device,
+                num_agents=spec.num_agents,
+                obs_size=self.sight.size,
+                num_actions=max(spec.num_actions),
+                factor=settings.leniency,
+                decay=settings.leniency_decay,
+                bits=settings.leniency_bits,
+            )
         self.replay = EpisodeReplay(
             seeds,
             device,
             num_envs=num_envs,
             num_agents=spec.num_agents,
-            obs_size=self.sight.size,
+            obs_size=self.sight.size + (self.leniency is not None),
             horizon=spec.horizon,
             episodes=settings.episodes,
             batch=settings.batch,
             trace=settings.trace,
             concurrent=settings.concurrent,
+            burn_in=settings.burn_in,
         )
         self._gamma = torch.tensor(settings.gamma, device=device)
         self._beta = torch.zeros((), device=device)
@@ -230,7 +260,8 @@ class DecHDRQN:
 
     def state_dict(self) -> StateDict:
         """Return everything learned and remembered."""
-        return {
+        visits = {} if self.leniency is None else {"visits": self.leniency.visits}
+        return visits | {
             "online": self.online,
             "target": self.target,
             "optimizer": self.optimizer.state_dict(),
@@ -245,6 +276,8 @@ class DecHDRQN:
         self.target.copy_(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.load_state_dict(state["replay"])
+        if self.leniency is not None:
+            self.leniency.visits.copy_(state["visits"])
         self.clock, self.updates = state["clock"], state["updates"]
         self._was_loaded = True
 
@@ -259,22 +292,3 @@ def _check(spec: Spec, settings: DecHDRQNSettings) -> None:
         raise ValueError(
             f"algo.trace={settings.trace}: expected at most env.horizon={spec.horizon}"
         )
-
-
-def _check_room(
-    net: RecurrentQ,
-    replicas: int,
-    num_agents: int,
-    device: torch.device,
-    settings: DecHDRQNSettings,
-) -> None:
-    """Raise ValueError if the memory cannot hold the networks, or a minibatch's activations."""
-    members, sizes = replicas * num_agents, settings.sizes
-    # Two networks, Adam's gradient and two moments, and what is drawn at the beginning.
-    networks = 6 * sum(map(prod, net.shapes.values()))
-    keys = f"algo.sizes={list(sizes)} replicas={replicas}"
-    capacity.check(4 * members * networks, device, keys)
-    # Each layer's output and its gradient; the cell's gates besides.
-    activations = 2 * (sum(sizes) + 8 * sizes[2]) * settings.batch * (settings.trace + 1)
-    keys = f"algo.batch={settings.batch} algo.trace={settings.trace} {keys}"
-    capacity.check(4 * members * activations, device, keys)

@@ -12,8 +12,16 @@ _NETWORKED = (
     "marlrun.algos.networked_ac_q.NetworkedACQ",
     "marlrun.algos.networked_ac_v.NetworkedACV",
 )
-_PPO = "marlrun.algos.ppo.PPO"
-"""Its older runs learn from the game's own reward."""
+_ADDED: Mapping[str, Config] = {
+    "marlrun.algos.ppo.PPO": {"reward": None},
+    "marlrun.algos.dec_hdrqn.DecHDRQN": {
+        "burn_in": 0,
+        "leniency": None,
+        "leniency_decay": 0.99,
+        "leniency_bits": 10,
+    },
+}
+"""An algorithm's keys that older versions did not have, and the values by which it is as it was."""
 _GROUPS = {
     "critic": {
         "critic": "kind",
@@ -74,8 +82,8 @@ def current(config: Config) -> dict[str, Any]:
     if not isinstance(algo, Mapping):
         return dict(config)
     algo = cast(Config, algo)
-    if algo.get("_target_") == _PPO:
-        return {**config, "algo": {"reward": None, **algo}}
+    if added := _ADDED.get(str(algo.get("_target_"))):
+        return {**config, "algo": {**added, **algo}}
     if algo.get("_target_") not in _NETWORKED:
         return dict(config)
     renamed = {"algo": _complete(_grouped(algo)), "paper": _rows(config.get("paper"))}

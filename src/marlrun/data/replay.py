@@ -19,7 +19,7 @@ from marlrun.types import Seeds, StateDict
 
 
 class Traces(NamedTuple):
-    """A minibatch; steps outside the episode are zero."""
+    """A minibatch; steps outside the episode are zero. T counts the steps of a burn-in too."""
 
     obs: Tensor
     """[R, N, T + 1, B, O]."""
@@ -30,7 +30,7 @@ class Traces(NamedTuple):
     end: Tensor
     """[R, N, T, B] float: 1.0 where the next value must not be bootstrapped."""
     mask: Tensor
-    """[R, N, T, B] float: 1.0 at steps of the episode, 0.0 at padding."""
+    """[R, N, T, B] float: 1.0 at steps that are learned from, 0.0 at padding and in a burn-in."""
 
 
 class EpisodeReplay:
@@ -53,6 +53,7 @@ class EpisodeReplay:
         batch: int,
         trace: int,
         concurrent: bool,
+        burn_in: int = 0,
     ):
         """Raise ValueError if the memory cannot hold the episodes."""
         self.num_replicas, self.num_agents, self.obs_size = len(seeds), num_agents, obs_size
@@ -78,12 +79,12 @@ class EpisodeReplay:
         wide = self._record.view(self.num_replicas, num_envs, num_agents, -1)
         self._columns = (wide[..., :obs_size], *wide[..., obs_size:].unbind(-1))
 
-        self.batch, self.trace = batch, trace
+        self.batch, self.trace, self.burn_in = batch, trace, burn_in
         self._draws = 0
         groups = 1 if concurrent else num_agents
         numbers = num_envs * self.slots + batch
         self._random = Blocks(Stream(seeds, "replay", device), groups, numbers, elements=1 << 13)
-        self._step = torch.arange(trace + 1, device=device)[:, None]
+        self._step = torch.arange(burn_in + trace + 1, device=device)[:, None]
         self._agents = torch.arange(num_agents, device=device)[:, None, None]
         self._first_row = self._first_slot[::num_envs, None, None] * self.rows
 
@@ -125,6 +126,9 @@ class EpisodeReplay:
         what lies before the episode is cut off and the rest moved to the front. Concurrent: all
         agents get the same (episode, start); otherwise each draws its own. At least `batch`
         episodes must be closed.
+
+        With a burn-in up to so many steps of the episode come before the trace, to warm up a
+        network's memory (R2D2, Kapturowski et al., ICLR 2019); nothing is learned from them.
         """
         return self.cut(self.draw())
 
@@ -135,7 +139,7 @@ class EpisodeReplay:
 
     def cut(self, uniform: Tensor) -> Traces:
         """Return the traces that the numbers of a `draw` choose; no Python depends on data."""
-        row, steps = self._choose(uniform)
+        row, steps, warm = self._choose(uniform)
         inside = self._step <= steps
         rows = torch.where(inside, row + self._step, self._padding)
         index = torch.add(self._agents, rows, alpha=self.num_agents)
@@ -143,11 +147,16 @@ class EpisodeReplay:
         records = records.view(*index.shape, -1)
         obs, rest = torch.split(records, [self.obs_size, 3], -1)
         action, reward, end = rest[:, :, :-1].unbind(-1)
-        mask = inside[:, :, 1:].float().expand_as(reward)
-        return Traces(obs, action.long(), reward, end, mask)
+        mask = inside[:, :, 1:]
+        if warm is not None:
+            mask = mask & (self._step[:-1] >= warm)
+        return Traces(obs, action.long(), reward, end, mask.float().expand_as(reward))
 
-    def _choose(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Return first rows and numbers of steps of a batch of traces, both [R, G, 1, B]."""
+    def _choose(self, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return first rows, numbers of steps, and how many of these belong to a burn-in.
+
+        They are those of a batch of traces, each [R, G, 1, B]; None where there is no burn-in.
+        """
         slots = uniform.shape[-1] - self.batch
         uniform, start = torch.split(uniform, [slots, self.batch], -1)
         length = self.length.view(self.num_replicas, 1, -1)
@@ -156,8 +165,13 @@ class EpisodeReplay:
         start = (start * (length + (self.trace - 1))).long() - (self.trace - 1)
         stop = torch.minimum(start + self.trace, length)
         start = start.clamp_(min=0)
+        warm = None
+        if self.burn_in:
+            warm = start.clamp(max=self.burn_in)
+            start = start - warm
+            warm = warm.unsqueeze(2)
         row = torch.add(self._first_row + start, slot, alpha=self.rows)
-        return row.unsqueeze(2), (stop - start).unsqueeze(2)
+        return row.unsqueeze(2), (stop - start).unsqueeze(2), warm
 
     def state_dict(self) -> StateDict:
         """Return everything that decides what is sampled next."""

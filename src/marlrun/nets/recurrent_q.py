@@ -8,6 +8,7 @@ Shapes: M members, T steps, B batch, O features, H units of the cell, A actions.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ from marlrun.nets.stacked import (
     widened,
     xavier_rows,
 )
+from marlrun.system import capacity
 from marlrun.types import Seeds
 
 
@@ -54,12 +56,35 @@ class RecurrentQ:
         self.cell = CELLS[cell]
         self.num_actions = num_actions
         self.forget_bias = forget_bias if cell == "lstm" else None
+        self.sizes = list(sizes)
         first, second, units, last = sizes
         self.units, self._width = rounded_cell(units), rounded_output(num_actions)
         widths = [rounded(first), rounded(second), self.units, rounded(last)]
         self.live: Shapes = _shapes(obs_size, sizes, num_actions, self.cell.num_gates)
         """Without dead units (see `stacked`)."""
         self.shapes: Shapes = _shapes(obs_size, widths, self._width, self.cell.num_gates)
+
+    def check_room(
+        self,
+        replicas: int,
+        num_agents: int,
+        batch: int,
+        steps: int,
+        device: torch.device,
+        traces: str,
+    ) -> None:
+        """Raise ValueError if the memory cannot hold the networks, or a minibatch's activations.
+
+        A minibatch is `batch` traces of so many `steps`; `traces` names the keys that say so.
+        """
+        members = replicas * num_agents
+        # Two networks, Adam's gradient and two moments, and what is drawn at the beginning.
+        networks = 6 * sum(map(prod, self.shapes.values()))
+        keys = f"algo.sizes={self.sizes} replicas={replicas}"
+        capacity.check(4 * members * networks, device, keys)
+        # Each layer's output and its gradient; the cell's gates besides.
+        activations = 2 * (sum(self.sizes) + 8 * self.sizes[2]) * batch * steps
+        capacity.check(4 * members * activations, device, f"{traces} {keys}")
 
     def init(self, seeds: Seeds, num_agents: int, device: torch.device) -> Tensor:
         """Draw parameters [R * N, P]: Xavier-uniform weights, bias 0.01 (0 and forget in cells)."""
