@@ -21,7 +21,7 @@ from marlrun.nets.adam import Adam
 from marlrun.nets.captured import captured
 from marlrun.nets.epsilon_greedy import EpsilonGreedy
 from marlrun.nets.masks import masked, missing_actions
-from marlrun.nets.recurrent_q import RecurrentQ
+from marlrun.nets.recurrent_q import QTape, RecurrentQ
 from marlrun.nets.sight import Sight
 from marlrun.nets.stacked import views
 from marlrun.ops.schedules import linear
@@ -82,28 +82,16 @@ class DecHDRQN:
         sight, action, reward, end, mask = (x.flatten(0, 1) for x in traces)
         weight = None
         if self.leniency is not None:
+            # Behind what was seen stands what a negative error counts.
             sight, weight = sight[..., :-1], sight[:, :-1, ..., -1]
         obs, forbidden, absent = self.sight.parts(sight)
-        action = action.unsqueeze(-1)
         if absent is not None:
             # An agent that leaves has terminated for itself, and what follows does not concern it.
             end = torch.maximum(end, absent[:, 1:])
             mask = mask * (1 - absent[:, :-1])
-        # Q'(o', .) of the target network; in the authors' code its history lacks the first o.
-        if self.settings.target_history == "matched":
-            later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
-        else:
-            later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
+        action = action.unsqueeze(-1)
         forbidden = self.missing_actions if forbidden is None else forbidden[:, 1:]
-        later = masked(later, forbidden, -torch.inf)
-        double_q = self.settings.double_q
-        q, tape = self.net.unroll(self.parameters, obs if double_q else obs[:, :-1])
-        if double_q:
-            choice = masked(q[:, 1:], forbidden, -torch.inf)
-            value = double_value(later, choice)
-            q, tape = q[:, :-1], tape.but_last()
-        else:
-            value = later.amax(-1)
+        q, tape, value = self.values(obs, forbidden)
 
         # delta = r + gamma max_a Q'(o', a) - Q(o, a); at an end r - Q(o, a)
         taken = q.gather(-1, action).squeeze(-1)
@@ -116,6 +104,24 @@ class DecHDRQN:
         self.net.backward(self.parameters, tape, grad_q, self.grads)
         self.optimizer.step()
         return loss, (taken * mask).sum((-2, -1)) / mask.sum((-2, -1)).clamp_(min=1)
+
+    def values(self, obs: Tensor, forbidden: Tensor | None) -> tuple[Tensor, QTape, Tensor]:
+        """Return Q(o, .) [M, T, B, A] with its tape, and the values [M, T, B] of what follows.
+
+        obs is [M, T + 1, B, O]; forbidden [M, T, B, A] is True where an action may not follow.
+        """
+        # Q'(o', .) of the target network; in the authors' code its history lacks the first o.
+        if self.settings.target_history == "matched":
+            later = self.net.unroll(self.target_parameters, obs)[0][:, 1:]
+        else:
+            later = self.net.unroll(self.target_parameters, obs[:, 1:])[0]
+        later = masked(later, forbidden, -torch.inf)
+        if not self.settings.double_q:
+            q, tape = self.net.unroll(self.parameters, obs[:, :-1])
+            return q, tape, later.amax(-1)
+        q, tape = self.net.unroll(self.parameters, obs)
+        choice = masked(q[:, 1:], forbidden, -torch.inf)
+        return q[:, :-1], tape.but_last(), double_value(later, choice)
 
     # Nothing here is differentiated by autograd; without its bookkeeping a step costs a tenth less.
     @torch.inference_mode()
