@@ -78,16 +78,15 @@ def test_one_distilled_policy_plays_two_tasks_as_their_specialists_do(tmp_path):
     teachers = f"algo.teachers=[{','.join(map(str, runs))}]"
     games = ("env=target_capture_tasks", "env.sizes=[2,3]", "env.targets=one", "env.flicker=0")
     results = _results(
-        tmp_path / "student", "algo=distill", *games, *seeds, teachers, "updates=10000"
+        tmp_path / "student", "algo=distill", *games, *seeds, teachers, "updates=6000"
     )
     for size, fractions in zip((2, 3), specialists, strict=True):
         student = results[f"eval/task/size={size}/return_fraction"]
-        assert sum(student) / 3 >= sum(fractions) / 3 - 0.04
-        assert min(student) >= 0.85
+        assert sum(student) / 3 >= sum(fractions) / 3 - 0.06
+        pairs = zip(student, fractions, strict=True)
+        assert all(taught >= teaching - 0.12 for taught, teaching in pairs)
     rows = map(json.loads, (tmp_path / "student/metrics.jsonl").read_text().splitlines())
-    taught = [row for row in rows if "loss/kl" in row]
-    assert all(row["teacher/agreement"] >= 0.85 for row in taught if row["updates"] == 10000)
-    first, last = (
-        [row["loss/kl"] for row in taught if row["updates"] == at] for at in (1000, 10000)
-    )
-    assert max(last) < min(first)
+    rows = [row for row in rows if "loss/kl" in row]
+    first, last = ([row for row in rows if row["updates"] == at] for at in (1000, 6000))
+    assert min(row["teacher/agreement"] for row in last) >= 0.8
+    assert 2 * max(row["loss/kl"] for row in last) < min(row["loss/kl"] for row in first)
