@@ -52,18 +52,16 @@ LEVERS = {
     "ma_airl algo.ppo.share=policy": "paper3_levers/ma_airl_shared_policy",
     "ma_airl algo.discriminator.normalise=false": "paper3_levers/ma_airl_raw_inputs",
     "ma_airl algo.discriminator.lr_final=0.003": "paper3_levers/ma_airl_constant_step",
-    "ma_airl algo.replay.first_share=0": "paper3_levers/ma_airl_forgets",
     "ma_airl algo.demonstrations=2000": "paper3_levers/demonstrations_2000_ma_airl",
     "experiment/imitators=ma_gail": "paper3_navigation/ma_gail_fixed",
     "ma_gail algo.discriminator.lr_final=0.003": "paper3_levers/ma_gail_constant_step",
-    "ma_gail algo.ppo.entropy=0.002 algo.ppo.entropy_final=0.002": "paper3_levers/ma_gail_less_entropy",
     "ma_gail algo.demonstrations=2000": "paper3_levers/demonstrations_2000_ma_gail",
     "constant algo.constant=1": "paper3_levers/constant_plus",
 }
 LEARNED_FROM = {
     "the true reward": "true",
-    "g of MA-AIRL": "none",
-    "log D of MA-GAIL": "gail",
+    "g of MA-AIRL": "ma_airl",
+    "log D of MA-GAIL": "ma_gail",
 }
 CLONED = (100_000, 600_000, 1_200_000)
 WORLDS = {"": "as it was", "_mass": "`env.mass=2`", "_force": "`env.force=10`"}

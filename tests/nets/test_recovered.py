@@ -144,6 +144,12 @@ def test_a_constant_is_paid_for_every_step_and_nothing_to_who_has_left():
     assert reward.reward(before, action, before).tolist() == [[[-1.0, 0.0], [-1.0, -1.0]]]
 
 
+def test_a_constant_that_is_typed_as_a_whole_number_is_no_integer():
+    obs, action = a_batch((3,), steps=(2,))
+    reward = reloaded(RecoveredReward(SPEC, (3,), Constant(1)))(obs, action)
+    assert reward.dtype == torch.float32 and (reward == 1).all()
+
+
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match="expected a recovered reward of format 1"):
         recovered_reward({"format": 2}, CPU)

@@ -142,7 +142,8 @@ class Constant:
 
     def __call__(self, obs: Tensor, action: Tensor) -> Tensor:
         """See `RewardFunction`."""
-        return torch.full(action.shape, self._constant, device=action.device)
+        # 1 is typed for 1.0, and would fill a tensor of integers.
+        return torch.full(action.shape, float(self._constant), device=action.device)
 
     def state_dict(self) -> StateDict:
         """See `RewardFunction`."""
