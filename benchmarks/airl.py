@@ -9,7 +9,9 @@ from benchmarks.particle import Peer, Player, in_turn, interpreter
 from benchmarks.timing import Effort
 
 REPLICAS = 2
-PEER = Peer("airl_imitation", ("imitation==1.0.1", "torch==2.13.0"), constrained=False)  # gymnasium 0.29
+PEER = Peer(
+    "airl_imitation", ("imitation==1.0.1", "torch==2.13.0"), constrained=False
+)  # gymnasium 0.29
 LOOPS = [(algo, env) for env in ("spread", "speaker_listener") for algo in ("ma_airl", "ma_gail")]
 
 
