@@ -136,7 +136,7 @@ def test_runs_of_an_earlier_version_act(name):
 
 def test_memory_lasts_until_reset(stored):
     policy = marlrun.load(stored["dec_hdrqn"])
-    policy._policy.learner.eval_epsilon = 0.0
+    policy._policy.epsilon = lambda: 0.0
     rng = np.random.default_rng(0)
     seen = [{agent: rng.uniform(-0.5, 0.5, 4) for agent in policy.agents} for _ in range(30)]
 
