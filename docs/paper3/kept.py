@@ -51,12 +51,3 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
     """Return a table; the first line is its head."""
     head, *rows = lines
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
-
-
-def rounded(x: Any) -> Any:
-    """Return the same with four digits."""
-    if isinstance(x, dict):
-        return {key: rounded(value) for key, value in x.items()}
-    if isinstance(x, list):
-        return [rounded(value) for value in x]
-    return float(f"{x:.4g}") if isinstance(x, float) else x
