@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from paper2.summaries import rounded
+
 from paper3.kept import RESULTS
 from paper3.probe import draw_probe, probe
 from paper3.tables import tables
