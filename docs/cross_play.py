@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from paper3.kept import cell, markdown
 from torch import Tensor
 
 from marlrun.algos.random import Random
 from marlrun.envs.particle.physics import RuleSet
 from marlrun.envs.particle.push import ADVERSARY, GOOD
 from marlrun.runner.evaluate import evaluate, means
-from marlrun.runner.intervals import estimate
 from marlrun.runner.stored import StoredRun, load_learner, open_run, training_env
 from marlrun.runner.team import Player, Team
 from marlrun.types import AnyLearner, Seeds, Step
@@ -126,7 +126,7 @@ def square(seeds: Sequence[int], returns: NDArray[np.float64], name: str) -> str
         [f"adversary_0 of {seed}", *(f"{x:.2f}" for x in row)]
         for seed, row in zip(seeds, returns, strict=True)
     ]
-    return _markdown([head, ["---"] * len(head), *rows])
+    return markdown([head, *rows])
 
 
 def summary(match: Match, pairs: NDArray[np.float64]) -> str:
@@ -148,17 +148,10 @@ def summary(match: Match, pairs: NDArray[np.float64]) -> str:
     ):
         cells[sides] = match.play(*sides)
     head = ["adversary_0", "agent_0", *(f"{name}'s return" for name in NAMES)]
-    rows = [[*sides, *map(_shown, returns)] for sides, returns in cells.items()]
-    return _markdown([head, ["---"] * len(head), *rows])
-
-
-def _shown(returns: NDArray[np.float64]) -> str:
-    mean = estimate(returns.tolist())
-    return f"{mean.mean:.2f} [{mean.low:.2f}, {mean.high:.2f}]"
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [
+        [*sides, *(cell(side.tolist(), 2) for side in returns)] for sides, returns in cells.items()
+    ]
+    return markdown([head, *rows])
 
 
 def main(argv: list[str]) -> None:

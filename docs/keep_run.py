@@ -1,6 +1,6 @@
 """Keep what a finished run shows: copy run.json, config.yaml and metrics.jsonl to docs/results/NAME.
 
-Measures of the machine (`perf/*`) and where the run was put (`hydra.run.dir`) are left out, and rows
+Measures of the machine (`perf/*`), where the run was put (`hydra.run.dir`) and where its inputs lay are left out, and rows
 of training are thinned if the file would be large; rows of evaluation all stay. With `--checkpoint`
 the newest checkpoint is kept as well, as far as mode=eval and mode=demonstrate need it; with `--reward`
 the recovered reward.
@@ -48,6 +48,8 @@ def keep(run: Path, results: Path) -> None:
     results.mkdir(parents=True)
     shutil.copyfile(run / "config.yaml", results / "config.yaml")
     record["argv"] = [word for word in record["argv"] if not word.startswith("hydra.run.dir=")]
+    inputs = record.get("inputs") or {}
+    record["inputs"] = {kept: Path(source).name for kept, source in inputs.items()}
     (results / "run.json").write_text(json.dumps(record, indent=1) + "\n")
     (results / "metrics.jsonl").write_text("".join(f"{line}\n" for line in slim(rows)))
 

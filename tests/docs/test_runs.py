@@ -31,6 +31,7 @@ def write_run(folder: Path, points: list[tuple[int, int, float]], status="finish
     ]
     info = {"status": status, "algo": "dec_hdrqn", "env": "target_capture", "seeds": [0, 1]}
     info["argv"] = ["marlrun", "algo=dec_hdrqn", "hydra.run.dir=here"]
+    info["inputs"] = {"inputs/1-shown.npz": "/somewhere/else/shown.npz"}
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(info))
     (folder / "config.yaml").write_text(yaml.safe_dump({"name": None}))
@@ -75,6 +76,7 @@ def test_keeps_what_shows_results(run: Path, tmp_path: Path):
     ]
     record = json.loads((tmp_path / "kept/run.json").read_text())
     assert record["argv"] == ["marlrun", "algo=dec_hdrqn"]
+    assert record["inputs"] == {"inputs/1-shown.npz": "shown.npz"}
     text = (tmp_path / "kept/metrics.jsonl").read_text()
     assert text.count("\n") == 6
     assert "loss/td" in text

@@ -10,7 +10,6 @@ Shapes: R replicas, K tasks, E copies, N agents, M = R * N members, T trace step
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar, Literal
 
 import torch
@@ -275,15 +274,10 @@ def _check_room(
     copies, members = num_tasks * settings.collect, replicas * spec.num_agents
     collections = 1 - (-settings.episodes // settings.collect)
     steps = copies * collections * (spec.horizon + 1)
-    # The students, their gradient and its moments; a minibatch's outputs and gates, with gradients.
-    networks = 5 * sum(map(prod, net.shapes.values()))
-    activations = (
-        2 * (sum(settings.sizes) + 8 * settings.sizes[2]) * settings.batch * settings.trace
-    )
     for keys, num_bytes in (
         (f"algo.collect={settings.collect}", capacity.of_steps(spec, replicas, copies)),
         (f"algo.episodes={settings.episodes}", 4 * members * steps * (width + 3)),
-        (f"algo.sizes={list(settings.sizes)}", 4 * members * networks),
-        (f"algo.batch={settings.batch} algo.trace={settings.trace}", 4 * members * activations),
     ):
         capacity.check(num_bytes, device, f"{keys} replicas={replicas}")
+    traces = f"algo.batch={settings.batch} algo.trace={settings.trace}"
+    net.check_room(replicas, spec.num_agents, settings.batch, settings.trace, device, traces)

@@ -33,7 +33,7 @@ class Teacher:
 
     @property
     def num_replicas(self) -> int:
-        """R."""
+        """Return how many replicas of the run teach, R."""
         return len(self.rows) // self.spec.num_agents
 
     def of_replicas(self, replicas: Sequence[int]) -> "Teacher":
