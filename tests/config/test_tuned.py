@@ -59,3 +59,13 @@ def test_hysteresis_is_the_only_difference_of_the_two_recurrent_learners(env):
     hysteretic.algo.beta = 1.0
     assert hysteretic.algo == plain.algo and hysteretic.env_steps == plain.env_steps
     assert hysteretic.algo.bootstrap_at_time_limit and hysteretic.env.num_envs == 16
+
+
+@pytest.mark.parametrize("name", ["dec_drqn", "joint_q"])
+def test_in_meeting_grid_hysteresis_ends_and_is_the_only_difference(name):
+    hysteretic, other = composed("dec_hdrqn", "meeting_grid"), composed(name, "meeting_grid")
+    assert (hysteretic.algo.beta, hysteretic.algo.beta_final) == (0.9, 1.0)
+    assert hysteretic.algo.beta_steps < hysteretic.env_steps == other.env_steps
+    assert (other.algo.beta, other.algo.beta_final) == (1.0, None)
+    different = {key for key, value in hysteretic.algo.items() if other.algo[key] != value}
+    assert different - {"_target_"} == {"beta", "beta_final"}
