@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kept import cell, markdown
 from numpy.typing import NDArray
-from paper3.kept import cell, markdown
 from torch import Tensor
 
 from marlrun.algos.random import Random

@@ -8,9 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
+from kept import RESULTS
 from paper2.summaries import rounded
 
-from paper3.kept import RESULTS
 from paper3.probe import draw_probe, probe
 from paper3.tables import tables
 from paper3.teams import teams, teams_table

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 import yaml
+from kept import RESULTS
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -19,7 +20,6 @@ from marlrun.nets.recovered import recovered_reward
 from marlrun.runner.build import build_env
 from marlrun.runner.intervals import estimate
 from marlrun.system.plotting import new_figure, save, style
-from paper3.kept import RESULTS
 
 CPU = torch.device("cpu")
 STARTS, POINTS, SEED = 500, 21, 7

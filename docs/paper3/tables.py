@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paper3.kept import cell, during, final, markdown, record, with_worst
+from kept import cell, during, final, markdown, record, with_worst
 
 METHODS = {
     "MA-AIRL": "ma_airl",

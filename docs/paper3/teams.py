@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from kept import RESULTS, cell, markdown
 
 from marlrun.algos.random import Random
 from marlrun.runner.evaluate import evaluate, means
 from marlrun.runner.stored import load_learner, open_run, training_env
 from marlrun.runner.team import Player, Team
 from marlrun.types import AnyLearner
-from paper3.kept import RESULTS, cell, markdown
 
 EPISODES, SEED = 4000, 300
 SIDES = ("agent_0", "adversary_0")

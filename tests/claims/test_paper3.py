@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+import kept
 import pytest
 import torch
 import yaml
-from paper3 import kept, probe, tables, teams
+from paper3 import probe, tables, teams
 from runner.test_elsewhere import stored, trained
 
 from marlrun.nets.recovered import Nearest, RecoveredReward

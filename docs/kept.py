@@ -7,7 +7,7 @@ from typing import Any
 
 from marlrun.runner.intervals import estimate
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).resolve().parent / "results"
 Node = dict[str, Any]
 
 
