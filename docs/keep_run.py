@@ -1,7 +1,7 @@
 """Keep what a finished run shows: copy run.json, config.yaml and metrics.jsonl to docs/results/NAME.
 
-Measures of the machine (`perf/*`), where the run was put (`hydra.run.dir`) and where its inputs lay are left out, and rows
-of training are thinned if the file would be large; rows of evaluation all stay. With `--checkpoint`
+Where the run was put (`hydra.run.dir`) and where its inputs lay are left out. Of measures of the machine, `perf/*`,
+the medians of speeds alone are kept, in run.json. Rows of training are thinned if the file would be large; rows of evaluation all stay. With `--checkpoint`
 the newest checkpoint is kept as well, as far as mode=eval and mode=demonstrate need it; with `--reward`
 the recovered reward.
 """
@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -39,6 +40,16 @@ def slim(rows: list[dict[str, Any]], max_bytes: int = MAX_BYTES) -> list[str]:
     return lines
 
 
+def speeds(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the median of each speed of training, which other work on the machine changes least."""
+    by_tag: dict[str, list[float]] = {}
+    for row in rows:
+        for tag in row:
+            if tag.startswith("perf/") and tag.endswith("_per_s"):
+                by_tag.setdefault(tag, []).append(row[tag])
+    return {tag: round(median(values), 1) for tag, values in by_tag.items()}
+
+
 def keep(run: Path, results: Path) -> None:
     """Copy `run` to the new directory `results`; raises ValueError if it is not finished."""
     record = json.loads((run / "run.json").read_text())
@@ -50,6 +61,7 @@ def keep(run: Path, results: Path) -> None:
     record["argv"] = [word for word in record["argv"] if not word.startswith("hydra.run.dir=")]
     inputs = record.get("inputs") or {}
     record["inputs"] = {kept: Path(source).name for kept, source in inputs.items()}
+    record["perf"] = speeds(rows)
     (results / "run.json").write_text(json.dumps(record, indent=1) + "\n")
     (results / "metrics.jsonl").write_text("".join(f"{line}\n" for line in slim(rows)))
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from paired import read
+
+from marlrun.report.data.read import Run
 from marlrun.runner.intervals import estimate
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -21,6 +24,40 @@ def final(name: str, tag: str) -> list[float] | None:
     """Return what the last evaluation of a kept run says of a tag, seed by seed."""
     run = record(name)
     return None if run is None else run["results"].get(tag)
+
+
+def runs(folder: str) -> list[Run]:
+    """Return the runs that are kept below docs/results/FOLDER."""
+    top = RESULTS / folder
+    return read(top) if any(top.rglob("run.json")) else []
+
+
+def find(among: Sequence[Run], settings: Node) -> Run | None:
+    """Return the run with these settings, such as `algo` and `env.size`; ValueError if many have them."""
+    fitting = [
+        run for run in among if all(run.settings.get(k) == value for k, value in settings.items())
+    ]
+    if len(fitting) > 1:
+        raise ValueError(f"{[run.name for run in fitting]}: expected one run with {settings}")
+    return fitting[0] if fitting else None
+
+
+def by_seed(run: Run | None, tag: str) -> dict[int, float]:
+    """Return what the last evaluation says of a tag, by seed; nothing where there is no such run."""
+    if run is None or tag not in run.record["results"]:
+        return {}
+    return dict(zip(run.record["seeds"], run.record["results"][tag], strict=True))
+
+
+def values(run: Run | None, tag: str) -> list[float] | None:
+    """Return what the last evaluation says of a tag, seed by seed, or None where there is nothing."""
+    return list(by_seed(run, tag).values()) or None
+
+
+def apart(run: Run | None, other: Run | None, tag: str) -> list[float] | None:
+    """Return run - other, seed by seed, of the seeds that both have; None if they have none."""
+    ours, theirs = by_seed(run, tag), by_seed(other, tag)
+    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs] or None
 
 
 def during(name: str, tag: str) -> dict[int, list[float]]:

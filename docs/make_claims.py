@@ -4,8 +4,8 @@ The table has a row for each claim, and one for each of its cells.
 
 A claim is one object: claim, statement, paper, ours, interval [lo, hi], seeds, holds (true, false,
 "partly", or "empty": what it says is true of its control as well), command, commit. `"exact": true` stands in for interval and seeds; `cells` lists the
-parts of a claim that has many, each {"cell": name, "ours": .., "paper": .., "interval": ..}, and
-stands in for interval.
+parts of a claim that has many, each {"cell": name, "ours": .., "paper": .., "interval": .., "worst": the
+worst seed}, and stands in for interval.
 """
 
 import argparse
@@ -36,7 +36,9 @@ CLAIM = {
     "cells": "a list of objects",
     "exact": "true or false",
 }
-CELL = {"cell": "a string"} | {key: CLAIM[key] for key in ("paper", "ours", "interval")}
+CELL = {"cell": "a string", "worst": "a string or a number"} | {
+    key: CLAIM[key] for key in ("paper", "ours", "interval")
+}
 
 
 def fits(value: Any, wanted: str) -> bool:
@@ -78,7 +80,7 @@ def check_claim(claim: Any, number: int) -> None:
         optional |= {"interval", "seeds"}
     check(claim, CLAIM, optional, where)
     for cell in claim.get("cells", []):
-        check(cell, CELL, {"paper", "interval"}, f"{where}, cell {cell.get('cell')}")
+        check(cell, CELL, {"paper", "interval", "worst"}, f"{where}, cell {cell.get('cell')}")
 
 
 def table(claims: list[dict[str, Any]]) -> str:
@@ -134,7 +136,8 @@ def _is_interval(value: Any) -> bool:
 def _ours(entry: dict[str, Any]) -> str:
     low_high = entry.get("interval")
     interval = f" [{_plain(low_high[0])}, {_plain(low_high[1])}]" if low_high else ""
-    return _plain(entry["ours"]) + interval
+    worst = f", worst seed {_plain(entry['worst'])}" if "worst" in entry else ""
+    return _plain(entry["ours"]) + interval + worst
 
 
 def _plain(value: Any) -> str:

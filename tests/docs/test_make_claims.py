@@ -29,13 +29,13 @@ def files(folder: Path, claims: object) -> tuple[Path, list[str]]:
 
 
 def test_a_row_for_each_claim_and_for_each_cell(tmp_path: Path):
-    cell = {"cell": "4 x 4", "ours": 0.9, "interval": [0.89, 0.91]}
+    cell = {"cell": "4 x 4", "ours": 0.9, "interval": [0.89, 0.91], "worst": 0.88}
     made, arguments = files(tmp_path, [CLAIM | {"cells": [cell]}])
     TOOL["main"](arguments)
     assert made.read_text().splitlines()[-2:] == [
         "| 1a | A beats B | 0.76 | 0.75 [0.74, 0.76] | 5 | **yes** "
         "| `marlrun algo=a\\|b` at `012345678` |",
-        "| 1a | - 4 x 4 |  | 0.9 [0.89, 0.91] |  |  |  |",
+        "| 1a | - 4 x 4 |  | 0.9 [0.89, 0.91], worst seed 0.88 |  |  |  |",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.json", "claims.md"]
     TOOL["main"]([*arguments, "--check"])

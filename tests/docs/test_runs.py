@@ -27,7 +27,7 @@ def write_run(folder: Path, points: list[tuple[int, int, float]], status="finish
     rows += [
         {"env_steps": 200, "seed": 0, "eval/return_mean": 9.0},
         {"env_steps": 50, "seed": 0, "loss/td": 0.1, "perf/env_steps_per_s": 1e4},
-        {"env_steps": 60, "seed": 0, "perf/env_steps_per_s": 1e4},
+        {"env_steps": 60, "seed": 0, "perf/env_steps_per_s": 2e4, "perf/seconds": 3.0},
     ]
     info = {"status": status, "algo": "dec_hdrqn", "env": "target_capture", "seeds": [0, 1]}
     info["argv"] = ["marlrun", "algo=dec_hdrqn", "hydra.run.dir=here"]
@@ -77,6 +77,7 @@ def test_keeps_what_shows_results(run: Path, tmp_path: Path):
     record = json.loads((tmp_path / "kept/run.json").read_text())
     assert record["argv"] == ["marlrun", "algo=dec_hdrqn"]
     assert record["inputs"] == {"inputs/1-shown.npz": "shown.npz"}
+    assert record["perf"] == {"perf/env_steps_per_s": 1.5e4}
     text = (tmp_path / "kept/metrics.jsonl").read_text()
     assert text.count("\n") == 6
     assert "loss/td" in text

@@ -1,0 +1,1 @@
+"""What paper 1 claims of Dec-HDRQN and of distillation, beside what was measured here."""

@@ -1,0 +1,95 @@
+"""The cells of claims 1a to 1e in docs/results/claims.json, from the runs that are kept."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from kept import Node, find, runs, values
+
+from marlrun.runner.intervals import estimate
+from paper1.runs import (
+    ANTICIPATED,
+    BY_BETA,
+    CONCURRENT,
+    GROWING,
+    HYSTERESIS,
+    PLUS,
+    RETURN,
+    TAUGHT,
+    Pair,
+    Row,
+    difference,
+    taught,
+)
+
+
+def claim_cell(label: str, numbers: Sequence[float], paper: str = "") -> Node:
+    """Return a cell of a claim: the mean over seeds, its interval, and the worst, that is lowest, seed."""
+    mean = estimate(numbers)
+    return {
+        "cell": label,
+        **({"paper": paper} if paper else {}),
+        "ours": round(mean.mean, 4),
+        "interval": [round(mean.low or mean.mean, 4), round(mean.high or mean.mean, 4)],
+        "worst": round(min(numbers), 4),
+    }
+
+
+def cells_of_runs(folder: str, rows: Sequence[Row]) -> list[Node]:
+    """Return a cell for each run that is kept."""
+    among = runs(folder)
+    measured = [(row, values(find(among, row.settings), RETURN)) for row in rows]
+    return [claim_cell(row.label, numbers, row.paper) for row, numbers in measured if numbers]
+
+
+def cells_of_beta() -> Iterator[Node]:
+    """Return for each beta a cell of the actual and one of the anticipated value."""
+    among = runs("paper1_beta")
+    for row in BY_BETA:
+        run = find(among, row.settings)
+        if actual := values(run, RETURN):
+            yield claim_cell(f"{row.label}, actual", actual)
+        if anticipated := values(run, ANTICIPATED):
+            cell = claim_cell(f"{row.label}, anticipated", anticipated)
+            # No seed is bad because it anticipates little.
+            yield {key: value for key, value in cell.items() if key != "worst"}
+
+
+def cells_of_pairs(folder: str, pairs: Sequence[Pair], names: tuple[str, str]) -> Iterator[Node]:
+    """Return for each pair a cell of either run, and one of their difference by seed."""
+    for pair in pairs:
+        rows = [Row(f"{pair.label}, {name}", s) for name, s in zip(names, pair[1:], strict=True)]
+        yield from cells_of_runs(folder, rows)
+        if numbers := difference(runs(folder), pair):
+            yield claim_cell(f"{pair.label}, difference by seed", numbers)
+
+
+def cells_of_tasks() -> Iterator[Node]:
+    """Return for each task a cell of its specialists and of each policy for all tasks."""
+    everyone = taught()
+    for size in TAUGHT:
+        for name, returns in everyone.items():
+            if numbers := returns[size]:
+                yield claim_cell(f"{size} x {size}, {name}", numbers)
+
+
+CELLS: dict[str, Callable[[], list[Node]]] = {
+    "1a": lambda: cells_of_runs("paper1_hysteresis", HYSTERESIS),
+    "1b": lambda: cells_of_runs("paper1_sizes", GROWING),
+    "1c": lambda: list(
+        cells_of_pairs("paper1_concurrent", CONCURRENT, ("concurrent", "each its own"))
+    ),
+    "1d": lambda: list(cells_of_beta()),
+    "1e": lambda: list(cells_of_tasks()),
+    "plus": lambda: list(cells_of_pairs("paper1_plus", PLUS, ("dec_hdrqn_plus", "dec_hdrqn"))),
+}
+"""What the cells of a claim are, by the claim's name."""
+
+
+def fill_claims(path: Path) -> None:
+    """Write the cells of the claims in a file that are named in CELLS; all else stays."""
+    claims = json.loads(path.read_text())
+    for claim in claims:
+        if claim["claim"] in CELLS:
+            claim["cells"] = CELLS[claim["claim"]]()
+    path.write_text(json.dumps(claims, indent=1) + "\n")

@@ -1,0 +1,172 @@
+"""The figures of paper 1 from the runs that docs/results keeps.
+
+Lines are means over seeds, bands and bars their 95 % intervals.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kept import during, find, runs, values
+
+from marlrun.report.render.chart import COLOURS, MARKERS, STYLE, count_axis, legend
+from marlrun.runner.intervals import estimate
+from marlrun.system.plotting import Axes, Figure, MaxNLocator, new_figure, save, style
+from paper1.runs import (
+    ALGORITHMS,
+    ANTICIPATED,
+    BY_BETA,
+    FRACTION,
+    NUMBERS,
+    RETURN,
+    SCALING,
+    SIZES,
+    TAUGHT,
+    exact,
+    task,
+    taught,
+    updates_per_second,
+)
+
+OPTIMUM = (0, (1, 1.5))
+REFERENCES = {"optimum": ("optimum", OPTIMUM), "random": ("random play", (0, (4, 2)))}
+"""The names of exact values, and the dashes of their lines."""
+HIGHEST = 1.5
+"""Values that have diverged are not shown in full."""
+
+
+def band(axes: Axes, curve: Mapping[int, Sequence[float]], colour: str, label: str) -> None:
+    """Draw the mean over seeds by environment step, and its interval."""
+    means = [estimate(values) for values in curve.values()]
+    axes.plot(list(curve), [x.mean for x in means], color=colour, lw=1.6, label=label)
+    low, high = ([x[bound] or x.mean for x in means] for bound in (1, 2))
+    axes.fill_between(list(curve), low, high, color=colour, alpha=0.15, lw=0)
+
+
+def sizes_figure() -> Figure:
+    """Learning curves of Dec-DRQN and Dec-HDRQN, a line for each size of the torus."""
+    figure = new_figure(figsize=(8, 3.7))
+    panels = list(figure.subplots(1, 2, sharey=True))
+    among = runs("paper1_sizes")
+    for axes, (algo, name) in zip(panels, reversed(ALGORITHMS.items()), strict=True):
+        for colour, size in zip(COLOURS, SIZES, strict=False):
+            if run := find(among, {"algo": algo, "env.size": size}):
+                band(axes, during(run.name, FRACTION), colour, f"{size} x {size}")
+        axes.axhline(1, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
+        axes.set(title=name, xlabel="environment steps", ylim=(-0.05, 1.1))
+        count_axis(axes)
+    panels[0].set_ylabel("return, part of the optimum")
+    legend(figure, panels)
+    return figure
+
+
+def seeds_and_mean(
+    axes: Axes, curve: Mapping[int, Sequence[float]], colour: str, label: str
+) -> None:
+    """Draw a thin line for each seed, and their mean."""
+    axes.plot(list(curve), list(curve.values()), color=colour, lw=0.5, alpha=0.6)
+    means = [estimate(values).mean for values in curve.values()]
+    axes.plot(list(curve), means, color=colour, lw=2, label=label)
+
+
+def beta_figure() -> Figure:
+    """What agents get and what they anticipate, a panel for each beta."""
+    figure = new_figure(figsize=(8, 5.2))
+    among = runs("paper1_beta")
+    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    panels = list(grid.flat)
+    for axes, row in zip(panels, BY_BETA, strict=True):
+        if run := find(among, row.settings):
+            seeds_and_mean(axes, during(run.name, RETURN), COLOURS[0], "actual value")
+            seeds_and_mean(axes, during(run.name, ANTICIPATED), COLOURS[1], "anticipated value")
+            optimum = exact(among, row.settings)["optimum"]
+            axes.axhline(optimum, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
+        axes.set(title=row.label, ylim=(-0.05, HIGHEST))
+        count_axis(axes)
+    for axes in grid[-1]:
+        axes.set_xlabel("environment steps")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("discounted return")
+    legend(figure, panels)
+    return figure
+
+
+def distilled_figure() -> Figure:
+    """Each task's specialists beside each policy for all tasks; dots are seeds."""
+    figure = new_figure(figsize=(8, 4))
+    axes = figure.subplots()
+    everyone = taught()
+    width = 0.8 / len(everyone)
+    for number, (colour, (name, returns)) in enumerate(
+        zip(COLOURS, everyone.items(), strict=False)
+    ):
+        for place, size in enumerate(TAUGHT):
+            middle = place + (number - (len(everyone) - 1) / 2) * width
+            _bar(axes, middle, width, returns[size] or [], colour, name)
+    game = exact(runs("paper1_distilled"), {"algo": "distill"})
+    for place, size in enumerate(TAUGHT):
+        for what, (name, dashes) in REFERENCES.items():
+            height = game.get(task(size, what).removeprefix("eval/"))
+            if height is not None:
+                ends = place - 0.45, place + 0.45
+                axes.hlines(height, *ends, "black", ls=dashes, lw=1.2, label=name)
+    axes.set_xticks(range(len(TAUGHT)), [f"{size} x {size}" for size in TAUGHT])
+    axes.set_ylabel("discounted return")
+    axes.grid(visible=False, axis="x")
+    legend(figure, [axes])
+    return figure
+
+
+def _bar(
+    axes: Axes, middle: float, width: float, returns: Sequence[float], colour: str, name: str
+) -> None:
+    """Draw a bar with its interval, and a dot for each seed."""
+    if returns:
+        mean, low, high, _ = estimate(returns)
+        axes.bar(middle, mean, 0.9 * width, color=colour, alpha=0.45, label=name)
+        axes.vlines(middle, low or mean, high or mean, color=colour, lw=2)
+        spread = [middle + width * (0.3 * k / len(returns) - 0.15) for k in range(len(returns))]
+        axes.plot(spread, returns, "o", color=colour, ms=3, mec="white", mew=0.4)
+
+
+def scaling_figure() -> Figure:
+    """How many updates a second learners make, and what they earn, against the number of agents."""
+    figure = new_figure(figsize=(8, 3.5))
+    cost, result = panels = list(figure.subplots(1, 2))
+    among = runs("paper1_scaling")
+    for colour, marker, (algo, name) in zip(COLOURS, MARKERS, SCALING.items(), strict=False):
+        found = {n: find(among, {"algo": algo, "env.num_agents": n}) for n in NUMBERS}
+        kept = {n: run for n, run in found.items() if run is not None}
+        speeds = [updates_per_second(run) or float("nan") for run in kept.values()]
+        cost.plot(list(kept), speeds, marker=marker, color=colour, label=name)
+        means = [estimate(values(run, FRACTION) or []) for run in kept.values()]
+        half = [x.mean - (x.low or x.mean) for x in means]
+        heights = [x.mean for x in means]
+        result.errorbar(list(kept), heights, half, marker=marker, color=colour, capsize=3)
+    cost.set(ylabel="updates per second, summed over seeds", ylim=(0, None))
+    result.axhline(1, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
+    result.set(ylabel="return, part of the optimum", ylim=(-0.05, 1.1))
+    for axes in panels:
+        axes.set_xlabel("agents")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(figure, panels)
+    return figure
+
+
+FIGURES = {
+    "sizes": (["paper1_sizes"], sizes_figure),
+    "beta": (["paper1_beta"], beta_figure),
+    "distilled": (["paper1_specialists", "paper1_distilled"], distilled_figure),
+    "scaling": (["paper1_scaling"], scaling_figure),
+}
+"""The runs that a figure needs, and what draws it."""
+
+
+def draw_figures(folder: Path) -> None:
+    """Write the figures whose runs are kept, and say on stderr which are not."""
+    for name, (folders, draw) in FIGURES.items():
+        if missing := [wanted for wanted in folders if not runs(wanted)]:
+            sys.stderr.write(f"{name}.png: no runs of {' and '.join(missing)} are kept\n")
+            continue
+        with style(STYLE):
+            save(draw(), folder / f"{name}.png", "png", dpi=110)

@@ -1,0 +1,115 @@
+"""The experiments of paper 1: which settings tell their runs apart, and what the paper has of each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kept import Node, Run, apart, find, runs, values
+
+RETURN, FRACTION = "eval/return_mean", "eval/return_fraction"
+ANTICIPATED = "eval/anticipated_mean"
+ALGORITHMS = {"dec_hdrqn": "Dec-HDRQN", "dec_drqn": "Dec-DRQN"}
+SIZES = (3, 4, 5, 6, 7)
+TAUGHT = (3, 4, 5, 6)
+BETAS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+NUMBERS = (2, 3, 4)
+
+
+class Row(NamedTuple):
+    """A run by its settings, such as `algo` and `env.size`, and the paper's number where it has one."""
+
+    label: str
+    settings: Node
+    paper: str = ""
+
+
+class Pair(NamedTuple):
+    """Two runs that are compared seed by seed."""
+
+    label: str
+    settings: Node
+    control: Node
+
+
+HYSTERESIS = [
+    Row("Dec-HDRQN", {"algo": "dec_hdrqn"}, ".76 +- .11"),
+    Row("Dec-DRQN", {"algo": "dec_drqn"}, ".05 +- .16"),
+]
+GROWING = [
+    Row(f"{name} {size} x {size}", {"algo": algo, "env.size": size})
+    for algo, name in ALGORITHMS.items()
+    for size in SIZES
+]
+CONCURRENT = [
+    Pair(
+        f"{size} x {size}",
+        {"env.size": size, "algo.concurrent": True},
+        {"env.size": size, "algo.concurrent": False},
+    )
+    for size in (3, 4, 5)
+]
+BY_BETA = [Row(f"beta {beta}", {"algo.beta": beta}) for beta in BETAS]
+PLUS = [
+    Pair(label, game | {"algo": "dec_hdrqn_plus"}, game | {"algo": "dec_hdrqn"})
+    for label, game in {
+        "7 x 7": {"env.size": 7, "env.num_agents": 2},
+        "8 x 8": {"env.size": 8, "env.num_agents": 2},
+        "4 x 4, three agents": {"env.size": 4, "env.num_agents": 3},
+    }.items()
+]
+PLAIN: Node = {
+    "algo.beta": 0.3,
+    "algo.beta_final": None,
+    "algo.double_q": False,
+    "algo.target_history": "matched",
+    "algo.cell": "lstm",
+    "algo.sizes": [32, 64, 64, 32],
+    "algo.trace": 4,
+    "algo.burn_in": 0,
+    "algo.leniency": None,
+}
+IMPROVEMENTS = [
+    Pair(label, PLAIN | changed, PLAIN)
+    for label, changed in {
+        "double Q-learning": {"algo.double_q": True},
+        "beta from .2 to .4": {"algo.beta": 0.2, "algo.beta_final": 0.4},
+        "the target's memory as in the authors' code": {"algo.target_history": "faithful"},
+        "GRU": {"algo.cell": "gru"},
+        "layers twice as wide": {"algo.sizes": [64, 128, 128, 64]},
+        "traces of 12": {"algo.trace": 12},
+        "burn-in of 16": {"algo.burn_in": 16},
+        "leniency in the place of hysteresis": {"algo.beta": 1.0, "algo.leniency": 2.0},
+    }.items()
+]
+SCALING = {"joint_q": "joint learner", "dec_drqn": "Dec-DRQN", "dec_hdrqn": "Dec-HDRQN"}
+STUDENTS = {"distill": "distilled", "multi_hdrqn": "Multi-HDRQN", "multi_drqn": "Multi-DRQN"}
+
+
+def task(size: int, tag: str = RETURN) -> str:
+    """Return a task's own tag of a run on many tasks."""
+    return f"eval/task/size={size}/{tag.removeprefix('eval/')}"
+
+
+def taught() -> dict[str, dict[int, list[float] | None]]:
+    """Return the returns, seed by seed, of specialists and of policies for all tasks: by size."""
+    specialists, students = runs("paper1_specialists"), runs("paper1_distilled")
+    alone = {size: values(find(specialists, {"env.size": size}), RETURN) for size in TAUGHT}
+    return {"specialists": alone} | {
+        name: {size: values(find(students, {"algo": algo}), task(size)) for size in TAUGHT}
+        for algo, name in STUDENTS.items()
+    }
+
+
+def exact(among: Sequence[Run], settings: Node) -> Node:
+    """Return the exact values of a kept run's game, `optimum` and `random`; none without a run."""
+    run = find(among, settings)
+    return {} if run is None else run.record.get("exact") or {}
+
+
+def difference(among: Sequence[Run], pair: Pair, tag: str = RETURN) -> list[float] | None:
+    """Return how far the two runs of a pair are apart, seed by seed."""
+    return apart(find(among, pair.settings), find(among, pair.control), tag)
+
+
+def updates_per_second(run: Run | None) -> float | None:
+    """Return the median speed of training, summed over seeds, where run.json tells it."""
+    return None if run is None else run.record.get("perf", {}).get("perf/updates_per_s")
