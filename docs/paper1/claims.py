@@ -15,11 +15,10 @@ from paper1.runs import (
     HYSTERESIS,
     PLUS,
     RETURN,
-    TAUGHT,
     Pair,
     Row,
     difference,
-    taught,
+    tasks,
 )
 
 
@@ -66,11 +65,10 @@ def cells_of_pairs(folder: str, pairs: Sequence[Pair], names: tuple[str, str]) -
 
 def cells_of_tasks() -> Iterator[Node]:
     """Return for each task a cell of its specialists and of each policy for all tasks."""
-    everyone = taught()
-    for size in TAUGHT:
-        for name, returns in everyone.items():
-            if numbers := returns[size]:
-                yield claim_cell(f"{size} x {size}, {name}", numbers)
+    for task in tasks():
+        for name, returns in task.returns.items():
+            if returns:
+                yield claim_cell(f"{task.label}, {name}", returns)
 
 
 CELLS: dict[str, Callable[[], list[Node]]] = {

@@ -21,15 +21,13 @@ from paper1.runs import (
     RETURN,
     SCALING,
     SIZES,
-    TAUGHT,
     exact,
-    task,
-    taught,
+    tasks,
     updates_per_second,
 )
 
 OPTIMUM = (0, (1, 1.5))
-REFERENCES = {"optimum": ("optimum", OPTIMUM), "random": ("random play", (0, (4, 2)))}
+REFERENCES = {"optimum": OPTIMUM, "random play": (0, (4, 2))}
 """The names of exact values, and the dashes of their lines."""
 HIGHEST = 1.5
 """Values that have diverged are not shown in full."""
@@ -95,23 +93,21 @@ def distilled_figure() -> Figure:
     """Each task's specialists beside each policy for all tasks; dots are seeds."""
     figure = new_figure(figsize=(8, 4))
     axes = figure.subplots()
-    everyone = taught()
-    width = 0.8 / len(everyone)
-    for number, (colour, (name, returns)) in enumerate(
-        zip(COLOURS, everyone.items(), strict=False)
-    ):
-        for place, size in enumerate(TAUGHT):
-            middle = place + (number - (len(everyone) - 1) / 2) * width
-            _bar(axes, middle, width, returns[size] or [], colour, name)
-    game = exact(runs("paper1_distilled"), {"algo": "distill"})
-    for place, size in enumerate(TAUGHT):
-        for what, (name, dashes) in REFERENCES.items():
-            height = game.get(task(size, what).removeprefix("eval/"))
+    played = tasks()
+    for place, task in enumerate(played):
+        width = 0.8 / len(task.returns)
+        for number, (colour, (name, returns)) in enumerate(
+            zip(COLOURS, task.returns.items(), strict=False)
+        ):
+            middle = place + (number - (len(task.returns) - 1) / 2) * width
+            _bar(axes, middle, width, returns or [], colour, name)
+        levels = zip(REFERENCES.items(), (task.optimum, task.random), strict=True)
+        for (name, dashes), height in levels:
             if height is not None:
                 ends = place - 0.45, place + 0.45
                 axes.hlines(height, *ends, "black", ls=dashes, lw=1.2, label=name)
-    axes.set_xticks(range(len(TAUGHT)), [f"{size} x {size}" for size in TAUGHT])
-    axes.set_ylabel("discounted return")
+    axes.set_xticks(range(len(played)), [task.label for task in played])
+    axes.set(ylabel="discounted return", ylim=(0, 1.05))
     axes.grid(visible=False, axis="x")
     legend(figure, [axes])
     return figure
@@ -125,7 +121,8 @@ def _bar(
         mean, low, high, _ = estimate(returns)
         axes.bar(middle, mean, 0.9 * width, color=colour, alpha=0.45, label=name)
         axes.vlines(middle, low or mean, high or mean, color=colour, lw=2)
-        spread = [middle + width * (0.3 * k / len(returns) - 0.15) for k in range(len(returns))]
+        count = len(returns)
+        spread = [middle + 0.6 * width * ((k + 0.5) / count - 0.5) for k in range(count)]
         axes.plot(spread, returns, "o", color=colour, ms=3, mec="white", mew=0.4)
 
 

@@ -1,6 +1,6 @@
 """The experiments of paper 1: which settings tell their runs apart, and what the paper has of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kept import Node, Run, apart, find, runs, values
@@ -9,7 +9,6 @@ RETURN, FRACTION = "eval/return_mean", "eval/return_fraction"
 ANTICIPATED = "eval/anticipated_mean"
 ALGORITHMS = {"dec_hdrqn": "Dec-HDRQN", "dec_drqn": "Dec-DRQN"}
 SIZES = (3, 4, 5, 6, 7)
-TAUGHT = (3, 4, 5, 6)
 BETAS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 NUMBERS = (2, 3, 4)
 
@@ -28,6 +27,15 @@ class Pair(NamedTuple):
     label: str
     settings: Node
     control: Node
+
+
+class Task(NamedTuple):
+    """One of many tasks: what each policy earns there, seed by seed, and the exact values."""
+
+    label: str
+    returns: Mapping[str, list[float] | None]
+    optimum: float | None
+    random: float | None
 
 
 HYSTERESIS = [
@@ -84,19 +92,22 @@ SCALING = {"joint_q": "joint learner", "dec_drqn": "Dec-DRQN", "dec_hdrqn": "Dec
 STUDENTS = {"distill": "distilled", "multi_hdrqn": "Multi-HDRQN", "multi_drqn": "Multi-DRQN"}
 
 
-def task(size: int, tag: str = RETURN) -> str:
-    """Return a task's own tag of a run on many tasks."""
-    return f"eval/task/size={size}/{tag.removeprefix('eval/')}"
-
-
-def taught() -> dict[str, dict[int, list[float] | None]]:
-    """Return the returns, seed by seed, of specialists and of policies for all tasks: by size."""
+def tasks() -> list[Task]:
+    """Return the tasks of the policies for all tasks that are kept, the smallest torus first."""
     specialists, students = runs("paper1_specialists"), runs("paper1_distilled")
-    alone = {size: values(find(specialists, {"env.size": size}), RETURN) for size in TAUGHT}
-    return {"specialists": alone} | {
-        name: {size: values(find(students, {"algo": algo}), task(size)) for size in TAUGHT}
+    sizes = sorted({size for run in students for size in run.settings["env.sizes"]})
+    return [_task(size, specialists, students) for size in sizes]
+
+
+def _task(size: int, specialists: Sequence[Run], students: Sequence[Run]) -> Task:
+    tag = f"task/size={size}"
+    returns = {"specialists": values(find(specialists, {"env.size": size}), RETURN)}
+    returns |= {
+        name: values(find(students, {"algo": algo}), f"eval/{tag}/return_mean")
         for algo, name in STUDENTS.items()
     }
+    game = students[0].record.get("exact") or {}
+    return Task(f"{size} x {size}", returns, game.get(f"{tag}/optimum"), game.get(f"{tag}/random"))
 
 
 def exact(among: Sequence[Run], settings: Node) -> Node:

@@ -17,13 +17,12 @@ from paper1.runs import (
     PLUS,
     RETURN,
     SCALING,
-    TAUGHT,
+    STUDENTS,
     Pair,
     Row,
     difference,
     exact,
-    task,
-    taught,
+    tasks,
     updates_per_second,
 )
 
@@ -124,13 +123,10 @@ def anticipation_over_training_table() -> str:
 
 def distillation_table() -> str:
     """Claim 1e: on each task what its specialist earns and what one policy for all tasks does."""
-    everyone = taught()
-    game = exact(runs("paper1_distilled"), {"algo": "distill"})
-    lines = [["return, worst seed", *everyone, "optimum", "random play"]]
-    for size in TAUGHT:
-        cells = [with_worst(returns[size], DIGITS) for returns in everyone.values()]
-        names = [task(size, name).removeprefix("eval/") for name in ("optimum", "random")]
-        lines.append([f"{size} x {size}", *cells, *(_number(game.get(name)) for name in names)])
+    lines = [["return, worst seed", "specialists", *STUDENTS.values(), "optimum", "random play"]]
+    for task in tasks():
+        cells = [with_worst(returns, DIGITS) for returns in task.returns.values()]
+        lines.append([task.label, *cells, _number(task.optimum), _number(task.random)])
     return markdown(lines)
 
 

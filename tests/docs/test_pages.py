@@ -59,7 +59,15 @@ def test_the_mathematics_on_the_page_stand_in_the_file():
 def test_the_commands_on_the_pages_have_keys_that_exist(tmp_path, monkeypatch):
     """--help checks every key and value, and does nothing else."""
     monkeypatch.chdir(tmp_path)
-    names = ("graphs", "evaluation", "runs", "demonstrations", "imitation", "distillation")
+    names = (
+        "graphs",
+        "evaluation",
+        "runs",
+        "demonstrations",
+        "imitation",
+        "distillation",
+        "paper1",
+    )
     pages = ("README.md", *(f"docs/{name}.md" for name in names))
     text = "\n".join((ROOT / page).read_text().replace("\\\n", " ") for page in pages)
     commands = set(
