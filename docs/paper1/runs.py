@@ -106,7 +106,7 @@ def _task(size: int, specialists: Sequence[Run], students: Sequence[Run]) -> Tas
         name: values(find(students, {"algo": algo}), f"eval/{tag}/return_mean")
         for algo, name in STUDENTS.items()
     }
-    game = students[0].record.get("exact") or {}
+    game: Node = students[0].record.get("exact") or {}
     return Task(f"{size} x {size}", returns, game.get(f"{tag}/optimum"), game.get(f"{tag}/random"))
 
 

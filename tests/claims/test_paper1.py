@@ -170,10 +170,25 @@ def test_figures_show_what_is_kept(results, capsys):
     assert capsys.readouterr().err == ""
     for name in figures.FIGURES:
         assert 5_000 < (results / f"{name}.png").stat().st_size < 150_000
+
+
+def test_bars_and_lines_are_the_means_of_what_is_kept(results):
+    for keep_runs in (keep_tasks, keep_betas, keep_scaling, keep_sizes):
+        keep_runs(results)
     with style():
-        axes = figures.distilled_figure().axes[0]
-    heights = [bar.get_height() for bar in axes.patches]
-    assert heights == pytest.approx([0.75, 0.61, 0.41, 0.51] * 4)
+        (bars,) = figures.distilled_figure().axes
+        cost, result = figures.scaling_figure().axes
+        weak, strong = figures.sizes_figure().axes
+        beta = figures.beta_figure().axes[2]
+    assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.75, 0.61, 0.41, 0.51] * 4)
+    assert list(cost.lines[0].get_ydata()) == [1500, 1000]
+    assert list(result.lines[0].get_ydata()) == pytest.approx([0.625, 0.625])
+    assert (weak.get_title(), strong.get_title()) == ("Dec-DRQN", "Dec-HDRQN")
+    assert list(strong.lines[0].get_ydata()) == pytest.approx([0, 0.15625, 0.3125, 0.546875])
+    # Of beta .4: two seeds and their mean, of the actual and then of the anticipated value.
+    assert [line.get_ydata()[-1] for line in beta.lines[:6]] == pytest.approx(
+        [0.0875, 2.7125, 1.4, 0.2625, 2.8875, 1.575]
+    )
 
 
 def test_a_figure_without_runs_is_not_drawn(results, capsys):
