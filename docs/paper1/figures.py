@@ -166,4 +166,4 @@ def draw_figures(folder: Path) -> None:
             sys.stderr.write(f"{name}.png: no runs of {' and '.join(missing)} are kept\n")
             continue
         with style(STYLE):
-            save(draw(), folder / f"{name}.png", "png", dpi=110)
+            save(draw(), folder / f"{name}.png", "png", dpi=100)
