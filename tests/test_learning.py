@@ -29,6 +29,15 @@ def test_without_hysteresis_an_unshadowed_equilibrium_is_found(tmp_path):
 
 
 @pytest.mark.slow
+def test_agents_meet_in_meeting_grid_whatever_the_seed(tmp_path):
+    """The command that a stranger types first; best replies earn 16.45, random actions 1.73."""
+    game = ("env=meeting_grid", "seed=9600", "replicas=20", "eval.final_episodes=1000")
+    returns = _results(tmp_path / "run", "algo=dec_hdrqn", *game)["eval/return_mean"]
+    assert sum(returns) / len(returns) >= 15.3
+    assert sorted(returns)[1] >= 14.5 and min(returns) >= 13
+
+
+@pytest.mark.slow
 def test_target_capture_reaches_nine_tenths_of_the_optimum(tmp_path):
     results = _results(
         tmp_path / "run",
