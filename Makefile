@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu reliability check format bench claims tensorboard clean
+.PHONY: help install demo paper1 test test-slow test-gpu reliability check format bench claims tensorboard clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install  ## the main job: Dec-HDRQN on meeting_grid, a few minutes on two cores
 	$(BIN)/marlrun algo=dec_hdrqn env=meeting_grid replicas=5 name=demo
+
+paper1: install  ## paper 1's distilled policy from nothing, into outputs/; typed again it goes on; SMALL=1: a minute
+	PYTHONPATH=docs $(BIN)/python -m paper1.run $(if $(SMALL),--small)
 
 test: install  ## the default tests, under ten minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile

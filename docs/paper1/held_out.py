@@ -1,0 +1,208 @@
+"""Policies of many tasks, their teachers and chance on tasks that nobody was trained on.
+
+The numbers are those of `marlrun mode=eval run=RUN` with the same keys: of best checkpoints, 1,000 fresh
+episodes of each task and seed, as parts of the exact optimum.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from kept import Node, markdown, with_worst
+from paper2.summaries import rounded
+
+from marlrun.algos.random import Random
+from marlrun.runner.device import set_up
+from marlrun.runner.evaluate import evaluate, exact_values, means
+from marlrun.runner.stored import StoredRun, load_learner, open_run, training_env
+from marlrun.system.output import say
+from marlrun.system.writing import write_atomically
+from marlrun.types import AnyLearner
+
+EPISODES = 1000
+UNSEEN_SIZES = (2, 7, 8)
+VALUES: dict[str, Sequence[Any]] = {
+    "flicker": (0.0, 0.15, 0.3, 0.5, 0.7),
+    "motion": ([1, 0], [0, 1], [1, 1], "static", "random"),
+}
+SIZES = "sizes"
+"""The condition in which all sizes are played, with flicker and motion as trained."""
+BASELINES = {"Multi-HDRQN": "multi_hdrqn", "Multi-DRQN": "multi_drqn"}
+SPECIALISTS = "specialists, each on its own size"
+RANDOM = "random"
+
+Fractions = Mapping[str, Mapping[str, Sequence[float]]]
+"""Returns as parts of the exact optimum, seed by seed, by condition and task."""
+
+
+class Player(NamedTuple):
+    """What plays, and what tells it from others: a hash of its checkpoint."""
+
+    run: StoredRun
+    learner: AnyLearner
+    stamp: str
+
+
+def trained_player(directory: Path) -> Player:
+    """Return the policy of a finished run."""
+    run = open_run(directory, "cpu", ())
+    trained = load_learner(run, training_env(run), "best")
+    return Player(run, trained.learner, hashlib.sha256(trained.path.read_bytes()).hexdigest()[:12])
+
+
+def random_player(run: StoredRun) -> Player:
+    """Return random actions, on the seeds of a run."""
+    spec = training_env(run).spec
+    return Player(run, Random(spec, run.job.seeds, run.device, num_envs=1), RANDOM)
+
+
+def specialist(size: int) -> str:
+    """Return the name of a specialist."""
+    return f"specialist of {size} x {size}"
+
+
+def players(folder: Path) -> dict[str, Player]:
+    """Return what is measured of the finished runs in a directory, by name."""
+    distilled = trained_player(folder / "paper1_distilled/distill")
+    patterns = {name: f"paper1_distilled/baselines/*_{algo}" for name, algo in BASELINES.items()}
+    patterns |= {
+        specialist(size): f"paper1_specialists/*size={size}"
+        for size in distilled.run.config["env"]["sizes"]
+    }
+    found = {"distilled": distilled}
+    for name, pattern in patterns.items():
+        (path,) = folder.glob(pattern)
+        found[name] = trained_player(path)
+    return found | {RANDOM: random_player(distilled.run)}
+
+
+def conditions(env: Node) -> dict[str, Node]:
+    """Return what is changed of the game `env` of the distilled policy, by the name of the change."""
+    changes: dict[str, Node] = {SIZES: {"sizes": sorted({*env["sizes"], *UNSEEN_SIZES})}}
+    for key, values in VALUES.items():
+        changes |= {f"{key}={value}": {key: value} for value in values if value != env[key]}
+    return changes
+
+
+def fractions_of(player: Player, env: Node, episodes: int) -> Fractions:
+    """Return what a player earns under every condition."""
+    run = player.run
+    fractions: dict[str, dict[str, list[float]]] = {}
+    for name, changes in conditions(env).items():
+        game = env | changes
+        blocks = evaluate(
+            game,
+            player.learner,
+            run.job.seeds,
+            run.device,
+            (),
+            purpose="mode=eval",
+            episodes=episodes,
+            solution=exact_values(game, ()),
+        )
+        averages = means(blocks)
+        fractions[name] = {
+            f"{size}": averages[f"eval/task/size={size}/return_fraction"].tolist()
+            for size in game["sizes"]
+        }
+    return fractions
+
+
+def measure(folder: Path, episodes: int = EPISODES) -> Node:
+    """Measure what plays, write held_out.json into the directory of the runs and return its content.
+
+    What this file has is measured again only if its checkpoint is another now.
+    """
+    set_up(1)
+    everyone = players(folder)
+    env = everyone["distilled"].run.config["env"]
+    terms = {"episodes": episodes, "trained": {key: env[key] for key in (SIZES, *VALUES)}}
+    file = folder / "held_out.json"
+    before = json.loads(file.read_text()) if file.exists() else {}
+    known = before["policies"] if terms.items() <= before.items() else {}
+    found: Node = terms | {"policies": {}}
+    for name, player in everyone.items():
+        entry = known.get(name)
+        if entry is not None and entry["checkpoint"] == player.stamp:
+            found["policies"][name] = entry
+            continue
+        say(f"paper1: held-out tasks, {name}")
+        fractions = rounded(fractions_of(player, env, episodes))
+        seeds = list(player.run.job.seeds)
+        found["policies"][name] = {
+            "checkpoint": player.stamp,
+            "seeds": seeds,
+            "fractions": fractions,
+        }
+        text = json.dumps(found, indent=1) + "\n"
+        write_atomically(file, lambda out, text=text: out.write(text.encode()))
+    return found
+
+
+def held_out_table(found: Node) -> str:
+    """Return what `measure` has returned as three tables: sizes, flicker, motion."""
+    trained = found["trained"]
+    sizes = list(map(str, trained[SIZES]))
+    fractions = {name: entry["fractions"] for name, entry in found["policies"].items()}
+    teams = {name: parts for name, parts in fractions.items() if not name.startswith("specialist")}
+    chance = teams.pop(RANDOM)
+    teams |= {SPECIALISTS: specialists(fractions, sizes), RANDOM: chance}
+    tables = [sizes_table(fractions, sizes)]
+    tables += [changes_table(teams, key, trained[key], sizes) for key in VALUES]
+    return "\n\n".join(tables)
+
+
+def specialists(fractions: Mapping[str, Fractions], sizes: Sequence[str]) -> Fractions:
+    """Return what is earned where every trained size is played by its own specialist."""
+    alone = {size: fractions[specialist(int(size))] for size in sizes}
+    return {
+        condition: {size: alone[size][condition][size] for size in sizes}
+        for condition in fractions[RANDOM]
+    }
+
+
+def sizes_table(fractions: Mapping[str, Fractions], trained: Sequence[str]) -> str:
+    """Return what every policy earns on every size."""
+    sizes = list(fractions[RANDOM][SIZES])
+    head = [_marked(f"{size} x {size}", size in trained) for size in sizes]
+    rows = [
+        [name, *(with_worst(parts[SIZES][size], 3) for size in sizes)]
+        for name, parts in fractions.items()
+    ]
+    return markdown([["", *head], *rows])
+
+
+def changes_table(
+    teams: Mapping[str, Fractions], key: str, trained: object, sizes: Sequence[str]
+) -> str:
+    """Return what is earned under other values of a key of the game, means over the trained sizes."""
+    head = [_marked(f"`{value}`", value == trained) for value in VALUES[key]]
+    names = [SIZES if value == trained else f"{key}={value}" for value in VALUES[key]]
+    rows = [
+        [team, *(with_worst(_over_sizes(parts[name], sizes), 3) for name in names)]
+        for team, parts in teams.items()
+    ]
+    return markdown([[f"`env.{key}`", *head], *rows])
+
+
+def page(found: Node) -> str:
+    """Return the tables with what a reader must know of them."""
+    return f"""# On tasks that nobody was trained on
+
+Made by `make paper1`. Discounted returns as parts of the exact optimum, which is that of a central controller that sees
+everything: mean [95 % interval] over seeds, worst seed; {found["episodes"]:,} episodes of each task and seed, best checkpoints.
+Bold: nobody was trained on it. Other flicker and other motions are means over the sizes that were trained.
+
+{held_out_table(found)}
+"""
+
+
+def _marked(text: str, is_trained: bool) -> str:
+    return text if is_trained else f"**{text}**"
+
+
+def _over_sizes(parts: Mapping[str, Sequence[float]], sizes: Sequence[str]) -> list[float]:
+    return [fmean(values) for values in zip(*(parts[size] for size in sizes), strict=True)]
