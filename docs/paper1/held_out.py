@@ -70,7 +70,7 @@ def players(folder: Path) -> dict[str, Player]:
     patterns = {name: f"paper1_distilled/baselines/*_{algo}" for name, algo in BASELINES.items()}
     patterns |= {
         specialist(size): f"paper1_specialists/*size={size}"
-        for size in distilled.run.config["env"]["sizes"]
+        for size in distilled.run.config["env"][SIZES]
     }
     found = {"distilled": distilled}
     for name, pattern in patterns.items():
@@ -79,20 +79,25 @@ def players(folder: Path) -> dict[str, Player]:
     return found | {RANDOM: random_player(distilled.run)}
 
 
-def conditions(env: Node) -> dict[str, Node]:
-    """Return what is changed of the game `env` of the distilled policy, by the name of the change."""
-    changes: dict[str, Node] = {SIZES: {"sizes": sorted({*env["sizes"], *UNSEEN_SIZES})}}
+def conditions(env: Node, own_sizes: Sequence[int]) -> dict[str, Node]:
+    """Return the games that a policy of some sizes plays: `env`, that of the distilled policy, changed.
+
+    Other sizes are played as they were trained, other flicker and motion on the policy's own sizes.
+    """
+    games = {SIZES: env | {SIZES: sorted({*env[SIZES], *UNSEEN_SIZES})}}
     for key, values in VALUES.items():
-        changes |= {f"{key}={value}": {key: value} for value in values if value != env[key]}
-    return changes
+        for value in values:
+            if value != env[key]:
+                games[f"{key}={value}"] = env | {SIZES: own_sizes, key: value}
+    return games
 
 
 def fractions_of(player: Player, env: Node, episodes: int) -> Fractions:
     """Return what a player earns under every condition."""
     run = player.run
+    own = run.config["env"]
     fractions: dict[str, dict[str, list[float]]] = {}
-    for name, changes in conditions(env).items():
-        game = env | changes
+    for name, game in conditions(env, own.get(SIZES) or [own["size"]]).items():
         blocks = evaluate(
             game,
             player.learner,
@@ -106,7 +111,7 @@ def fractions_of(player: Player, env: Node, episodes: int) -> Fractions:
         averages = means(blocks)
         fractions[name] = {
             f"{size}": averages[f"eval/task/size={size}/return_fraction"].tolist()
-            for size in game["sizes"]
+            for size in game[SIZES]
         }
     return fractions
 

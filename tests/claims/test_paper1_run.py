@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from paper1 import held_out, run
+from paper2.experiments import jobs
 from teachers_at_hand import teachers_of
 
+from marlrun.config.tasks import tasks_of
 from marlrun.runner.evaluate import evaluate_run
 from marlrun.runner.outcome import Outcome
 from marlrun.sweeps.directory import Sweep
@@ -55,6 +57,7 @@ def test_fractions_are_those_of_mode_eval(folder):
         assert values == pytest.approx(tags[f"eval/task/size={size}/return_fraction"], rel=1e-3)
     fractions = found["policies"][held_out.specialist(3)]["fractions"]
     assert list(fractions["sizes"]) == ["2", "3", "4"]
+    assert list(fractions["flicker=0.5"]) == ["3"]
     tags = evaluated(folder / "paper1_specialists/1_size=3", {"size": 4})
     assert fractions["sizes"]["4"] == pytest.approx(tags["eval/return_fraction"], rel=1e-3)
 
@@ -139,6 +142,19 @@ def test_a_part_is_begun_or_gone_on_with_and_what_stops_it_stops_all(tmp_path, m
         run.do(tmp_path / "other", "stop=1")
     assert end.value.code == 130
     assert capsys.readouterr().err.endswith("other: interrupted; the same command goes on\n")
+
+
+def test_budgets_are_the_papers_and_pupils_play_what_their_teachers_were_taught():
+    alone, baselines = jobs("paper1_specialists"), jobs("paper1_distilled")
+    (student,) = jobs("paper1_distilled", "algo=distill")
+    assert {job["env_steps"] for job in alone} == {350_000}
+    assert {job["env_steps"] for job in baselines} == {500_000}
+    assert (student["updates"], student["env_steps"]) == (100_000, None)
+    everyone = [*alone, *baselines, student]
+    assert {(job["replicas"], job["eval"]["final_episodes"]) for job in everyone} == {(5, 1000)}
+    for pupil in (*baselines, student):
+        games = tasks_of(pupil["env"]).values()
+        assert list(games) == [job["env"] for job in alone]
 
 
 def started(where: Path) -> subprocess.Popen[bytes]:
