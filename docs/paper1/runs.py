@@ -74,6 +74,9 @@ PLAIN: Node = {
     "algo.trace": 4,
     "algo.burn_in": 0,
     "algo.leniency": None,
+    "algo.gamma": 0.95,
+    "algo.episodes": 200,
+    "env.num_envs": 1,
 }
 IMPROVEMENTS = [
     Pair(label, PLAIN | changed, PLAIN)
@@ -86,6 +89,9 @@ IMPROVEMENTS = [
         "traces of 12": {"algo.trace": 12},
         "burn-in of 16": {"algo.burn_in": 16},
         "leniency in the place of hysteresis": {"algo.beta": 1.0, "algo.leniency": 2.0},
+        "a discount of .85 in learning": {"algo.gamma": 0.85},
+        "a replay of 2,000 episodes": {"algo.episodes": 2000},
+        "eight copies of the game": {"env.num_envs": 8},
     }.items()
 ]
 SCALING = {"joint_q": "joint learner", "dec_drqn": "Dec-DRQN", "dec_hdrqn": "Dec-HDRQN"}
