@@ -247,8 +247,8 @@ def test_wrong_masks_are_one_line(stored):
 
 REFUSED = (
     "does not handle masked actions and agents that leave, as env=mymarl.envs.doors.Doors has them; "
-    "expected bc, dec_drqn, dec_hdrqn, distill, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, "
-    "multi_drqn, multi_hdrqn, random"
+    "expected bc, dec_drqn, dec_hdrqn, dec_hdrqn_plus, distill, ippo, ma_airl, ma_airl_faithful, "
+    "ma_gail, mappo, multi_drqn, multi_hdrqn, random"
 )
 
 

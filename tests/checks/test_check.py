@@ -206,8 +206,8 @@ def test_a_learner_that_handles_no_masks_is_refused_by_name(check):
     yaml = DOORS_YAML.replace("checks.mistakes.{name}", "mymarl.envs.doors.Doors")
     *_, code, err = check("Doors", "Tabular", "plugins=[checks,mymarl]", env_yaml=yaml)
     able = (
-        "bc, dec_drqn, dec_hdrqn, distill, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, "
-        "multi_drqn, multi_hdrqn, random"
+        "bc, dec_drqn, dec_hdrqn, dec_hdrqn_plus, distill, ippo, ma_airl, ma_airl_faithful, "
+        "ma_gail, mappo, multi_drqn, multi_hdrqn, random"
     )
     assert code == 2 and err == (
         "marlrun: algo=checks.toys.Tabular: does not handle masked actions and agents that leave, "

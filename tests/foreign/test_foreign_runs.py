@@ -128,7 +128,7 @@ PAIR = ["algo=random", "env=pettingzoo", "env.horizon=5"]
         ),
         (
             ["algo=networked_ac_q", *PAIR[1:], "env.id=mpe2.simple_v3"],
-            "dec_hdrqn, distill, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, multi_drqn, "
+            "dec_hdrqn, dec_hdrqn_plus, distill, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, multi_drqn, "
             "multi_hdrqn, random; "
             "or env.agents_leave=false, where all agents end together",
         ),
