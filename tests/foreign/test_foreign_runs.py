@@ -128,8 +128,8 @@ PAIR = ["algo=random", "env=pettingzoo", "env.horizon=5"]
         ),
         (
             ["algo=networked_ac_q", *PAIR[1:], "env.id=mpe2.simple_v3"],
-            "dec_hdrqn, dec_hdrqn_plus, distill, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, multi_drqn, "
-            "multi_hdrqn, random; "
+            "dec_hdrqn, dec_hdrqn_plus, distill, ippo, ma_airl, ma_airl_faithful, ma_gail, mappo, "
+            "multi_drqn, multi_hdrqn, random; "
             "or env.agents_leave=false, where all agents end together",
         ),
         ([*PAIR, "env.id=os.system"], "env.id=os.system: expected mpe2.NAME_vN or"),
