@@ -21,7 +21,7 @@ demo: install  ## the main job: Dec-HDRQN on meeting_grid, a few minutes on two 
 	$(BIN)/marlrun algo=dec_hdrqn env=meeting_grid replicas=5 name=demo
 
 paper1: install  ## paper 1's distilled policy from nothing, into outputs/; typed again it goes on; SMALL=1: a minute
-	exec env PYTHONPATH=docs $(BIN)/python -m paper1.run $(if $(SMALL),--small)
+	exec env PYTHONPATH=docs $(BIN)/python -m paper1.run $(if $(filter-out 0,$(SMALL)),--small)
 
 test: install  ## the default tests, under ten minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,4 +1,4 @@
-"""Policies of many tasks, their teachers and chance on tasks that nobody was trained on.
+"""What policies of many tasks, their teachers and random actions earn on tasks that nobody was trained on.
 
 The numbers are those of `marlrun mode=eval run=RUN` with the same keys: of best checkpoints, 1,000 fresh
 episodes of each task and seed, as parts of the exact optimum.
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kept import Node, markdown, with_worst
 from paper2.summaries import rounded
@@ -18,7 +18,9 @@ from marlrun.algos.random import Random
 from marlrun.runner.device import set_up
 from marlrun.runner.evaluate import evaluate, exact_values, means
 from marlrun.runner.stored import StoredRun, load_learner, open_run, training_env
+from marlrun.system.errors import advising
 from marlrun.system.output import say
+from marlrun.system.reading import read_json
 from marlrun.system.writing import write_atomically
 from marlrun.types import AnyLearner
 
@@ -39,7 +41,7 @@ Fractions = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 class Player(NamedTuple):
-    """What plays, and what tells it from others: a hash of its checkpoint."""
+    """A policy that plays, its run, and a stamp that tells it from others: a hash of its checkpoint."""
 
     run: StoredRun
     learner: AnyLearner
@@ -65,18 +67,25 @@ def specialist(size: int) -> str:
 
 
 def players(folder: Path) -> dict[str, Player]:
-    """Return what is measured of the finished runs in a directory, by name."""
+    """Return the policies that are measured, of the finished runs in a directory, by name."""
     distilled = trained_player(folder / "paper1_distilled/distill")
     patterns = {name: f"paper1_distilled/baselines/*_{algo}" for name, algo in BASELINES.items()}
     patterns |= {
         specialist(size): f"paper1_specialists/*size={size}"
         for size in distilled.run.config["env"][SIZES]
     }
-    found = {"distilled": distilled}
-    for name, pattern in patterns.items():
-        (path,) = folder.glob(pattern)
-        found[name] = trained_player(path)
-    return found | {RANDOM: random_player(distilled.run)}
+    others = {
+        name: trained_player(only_path(folder, pattern)) for name, pattern in patterns.items()
+    }
+    return {"distilled": distilled} | others | {RANDOM: random_player(distilled.run)}
+
+
+def only_path(folder: Path, pattern: str) -> Path:
+    """Return the path in a directory that fits a pattern; ValueError unless there is exactly one."""
+    paths = list(folder.glob(pattern))
+    if len(paths) != 1:
+        raise ValueError(f"{folder}: expected one run {pattern}, there are {len(paths)}")
+    return paths[0]
 
 
 def conditions(env: Node, own_sizes: Sequence[int]) -> dict[str, Node]:
@@ -93,7 +102,7 @@ def conditions(env: Node, own_sizes: Sequence[int]) -> dict[str, Node]:
 
 
 def fractions_of(player: Player, env: Node, episodes: int) -> Fractions:
-    """Return what a player earns under every condition."""
+    """Return what a policy earns under every condition."""
     run = player.run
     own = run.config["env"]
     fractions: dict[str, dict[str, list[float]]] = {}
@@ -117,41 +126,52 @@ def fractions_of(player: Player, env: Node, episodes: int) -> Fractions:
 
 
 def measure(folder: Path, episodes: int = EPISODES) -> Node:
-    """Measure what plays, write held_out.json into the directory of the runs and return its content.
+    """Measure all policies, write held_out.json into the directory of the runs and return its content.
 
     What this file has is measured again only if its checkpoint is another now.
     """
     set_up(1)
-    everyone = players(folder)
-    env = everyone["distilled"].run.config["env"]
+    by_name = players(folder)
+    env = by_name["distilled"].run.config["env"]
     terms = {"episodes": episodes, "trained": {key: env[key] for key in (SIZES, *VALUES)}}
     file = folder / "held_out.json"
-    before = json.loads(file.read_text()) if file.exists() else {}
-    known = before["policies"] if terms.items() <= before.items() else {}
-    found: Node = terms | {"policies": {}}
-    for name, player in everyone.items():
-        entry = known.get(name)
+    entries = measured_before(file, terms)
+    measures: Node = terms | {"policies": {}}
+    for name, player in by_name.items():
+        entry = entries.get(name)
         if entry is not None and entry["checkpoint"] == player.stamp:
-            found["policies"][name] = entry
+            measures["policies"][name] = entry
             continue
         say(f"paper1: held-out tasks, {name}")
         fractions = rounded(fractions_of(player, env, episodes))
         seeds = list(player.run.job.seeds)
-        found["policies"][name] = {
+        measures["policies"][name] = {
             "checkpoint": player.stamp,
             "seeds": seeds,
             "fractions": fractions,
         }
-        text = json.dumps(found, indent=1) + "\n"
+        text = json.dumps(measures, indent=1) + "\n"
         write_atomically(file, lambda out, text=text: out.write(text.encode()))
-    return found
+    return measures
 
 
-def held_out_table(found: Node) -> str:
+def measured_before(file: Path, terms: Node) -> Node:
+    """Return the entries of held_out.json by policy, none on other terms; ValueError if it is damaged."""
+    if not file.exists():
+        return {}
+    with advising("delete it, and all policies are measured again"):
+        content = read_json(file)
+        if not isinstance(content, dict) or "policies" not in content:
+            raise ValueError(f"{file}: expected an object with policies")
+    measures = cast(Node, content)
+    return measures["policies"] if terms.items() <= measures.items() else {}
+
+
+def held_out_table(measures: Node) -> str:
     """Return what `measure` has returned as three tables: sizes, flicker, motion."""
-    trained = found["trained"]
+    trained = measures["trained"]
     sizes = list(map(str, trained[SIZES]))
-    fractions = {name: entry["fractions"] for name, entry in found["policies"].items()}
+    fractions = {name: entry["fractions"] for name, entry in measures["policies"].items()}
     teams = {name: parts for name, parts in fractions.items() if not name.startswith("specialist")}
     chance = teams.pop(RANDOM)
     teams |= {SPECIALISTS: specialists(fractions, sizes), RANDOM: chance}
@@ -193,15 +213,15 @@ def changes_table(
     return markdown([[f"`env.{key}`", *head], *rows])
 
 
-def page(found: Node) -> str:
+def page(measures: Node) -> str:
     """Return the tables with what a reader must know of them."""
     return f"""# On tasks that nobody was trained on
 
 Made by `make paper1`. Discounted returns as parts of the exact optimum, which is that of a central controller that sees
-everything: mean [95 % interval] over seeds, worst seed; {found["episodes"]:,} episodes of each task and seed, best checkpoints.
+everything: mean [95 % interval] over seeds, worst seed; {measures["episodes"]:,} episodes of each task and seed, best checkpoints.
 Bold: nobody was trained on it. Other flicker and other motions are means over the sizes that were trained.
 
-{held_out_table(found)}
+{held_out_table(measures)}
 """
 
 

@@ -84,6 +84,49 @@ def test_a_policy_is_measured_again_only_if_it_is_another(folder, monkeypatch):
     assert len(played) == 13
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_file_of_measures_is_refused(tmp_path, text):
+    file = tmp_path / "held_out.json"
+    assert held_out.measured_before(file, {}) == {}
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"held_out\.json.*; delete it, and all policies"):
+        held_out.measured_before(file, {})
+
+
+def test_a_part_of_another_kind_is_refused_by_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "OUTPUTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["run", "--small"])
+    teachers_of(ALONE | {"size": 2}, tmp_path / "paper1_small/paper1_specialists")
+    with pytest.raises(SystemExit) as end:
+        run.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.endswith("holds a run; expected another directory\n")
+    with pytest.raises(
+        ValueError, match=r"expected one run paper1_specialists/\*size=2, there are 0"
+    ):
+        held_out.only_path(tmp_path, "paper1_specialists/*size=2")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (OSError(28, "No space left", "a"), 1, "[Errno 28] No space left: 'a'; the same command"),
+        (ValueError("a: is\nwrong"), 2, "a: is wrong\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on\n"),
+    ],
+)
+def test_what_stops_it_is_told_in_a_line(monkeypatch, capsys, error, code, line):
+    def stopped(small):
+        raise error
+
+    monkeypatch.setattr(run, "run", stopped)
+    monkeypatch.setattr("sys.argv", ["run"])
+    with pytest.raises(SystemExit) as end:
+        run.main()
+    err = capsys.readouterr().err
+    assert end.value.code == code and err.startswith(f"paper1: {line}") and err.count("\n") == 1
+
+
 def test_tables_show_means_over_the_trained_sizes_and_specialists_on_their_own():
     def entry(first: float):
         """Return an entry of two seeds, the second .2 above the first, size 3 .1 below size 2."""
@@ -130,27 +173,31 @@ def test_a_part_is_begun_or_gone_on_with_and_what_stops_it_stops_all(tmp_path, m
 
     monkeypatch.setattr(run, "run_command", run_command)
     joblib = "hydra/launcher=joblib"
-    run.do(tmp_path / "one", "algo=a")
-    run.do(tmp_path / "all", "-m", "algo=a,b")
+    run.begin_or_resume(tmp_path / "one", "algo=a")
+    run.begin_or_resume(tmp_path / "all", "-m", "algo=a,b")
     assert asked[0] == ["algo=a", f"hydra.run.dir={tmp_path / 'one'}"]
     assert asked[1] == ["-m", "algo=a,b", f"hydra.sweep.dir={tmp_path / 'all'}", joblib]
     # A sweep that was killed before its jobs were written down has nothing to go on with.
     Sweep(tmp_path / "all").begin(["marlrun"], ["algo"])
-    run.do(tmp_path / "all", "-m", "algo=a,b")
+    run.begin_or_resume(tmp_path / "all", "-m", "algo=a,b")
     assert asked[2] == asked[1]
     state = json.loads((tmp_path / "all/sweep.json").read_text())
     job = {"number": 0, "overrides": [], "directory": "0_a", "config": {}, "status": "waiting"}
     job |= {"error": None, "results": {}, "host": None, "pid": None}
     (tmp_path / "all/sweep.json").write_text(json.dumps(state | {"jobs": [job]}))
     teachers_of(ALONE | {"size": 2}, tmp_path / "one")
-    run.do(tmp_path / "one", "algo=a")
-    run.do(tmp_path / "all", "-m", "algo=a,b")
+    run.begin_or_resume(tmp_path / "one", "algo=a")
+    run.begin_or_resume(tmp_path / "all", "-m", "algo=a,b")
     assert asked[3] == ["mode=resume", f"run={tmp_path / 'one'}"]
     assert asked[4] == ["mode=resume", f"run={tmp_path / 'all'}", joblib]
     with pytest.raises(SystemExit) as end:
-        run.do(tmp_path / "other", "stop=1")
+        run.begin_or_resume(tmp_path / "other", "stop=1")
     assert end.value.code == 130
-    assert capsys.readouterr().err.endswith("other: interrupted; the same command goes on\n")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == f"paper1: {tmp_path}/other: interrupted; the same command goes on"
+    run.distil(tmp_path, ["x=2", "x=3"], small=True)
+    # As it can be pasted into a shell.
+    assert """ 'algo.teachers=["x=2","x=3"]' 'env.sizes=[2,3]' """ in capsys.readouterr().err
 
 
 def test_budgets_are_the_papers_and_pupils_play_what_their_teachers_were_taught():
@@ -161,9 +208,10 @@ def test_budgets_are_the_papers_and_pupils_play_what_their_teachers_were_taught(
     assert (student["updates"], student["env_steps"]) == (100_000, None)
     everyone = [*alone, *baselines, student]
     assert {(job["replicas"], job["eval"]["final_episodes"]) for job in everyone} == {(5, 1000)}
+    # Teachers play eight copies at a time, which changes no game.
+    taught = [job["env"] | {"num_envs": 1} for job in alone]
     for pupil in (*baselines, student):
-        games = tasks_of(pupil["env"]).values()
-        assert list(games) == [job["env"] for job in alone]
+        assert list(tasks_of(pupil["env"]).values()) == taught
 
 
 def started(where: Path) -> subprocess.Popen[bytes]:
