@@ -71,12 +71,15 @@ def during(name: str, tag: str) -> dict[int, list[float]]:
 
 
 def cell(values: Sequence[float] | None, digits: int = 1) -> str:
-    """Return the mean of all seeds with its 95 % interval; a dash where there are no values."""
+    """Return the mean of all seeds with its 95 % interval, which one seed alone does not have.
+
+    It is a dash where there are no values.
+    """
     if values is None:
         return "-"
-    mean = estimate(values)
-    numbers = (f"{x:.{digits}f}" for x in (mean.mean, mean.low or 0.0, mean.high or 0.0))
-    return "{} [{}, {}]".format(*numbers)
+    mean, low, high, _ = estimate(values)
+    numbers = [f"{x:.{digits}f}" for x in (mean, low, high) if x is not None]
+    return numbers[0] if len(numbers) == 1 else "{} [{}, {}]".format(*numbers)
 
 
 def with_worst(values: Sequence[float] | None, digits: int = 1) -> str:

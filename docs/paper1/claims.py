@@ -21,16 +21,23 @@ from paper1.runs import (
     tasks,
 )
 
+DIGITS = 6
+"""The page of claims rounds to three significant digits; it must not round a number that was rounded."""
+
 
 def claim_cell(label: str, numbers: Sequence[float], paper: str = "") -> Node:
     """Return a cell of a claim: the mean over seeds, its interval, and the worst, that is lowest, seed."""
-    mean = estimate(numbers)
+    mean, low, high, _ = estimate(numbers)
     return {
         "cell": label,
         **({"paper": paper} if paper else {}),
-        "ours": round(mean.mean, 4),
-        "interval": [round(mean.low or mean.mean, 4), round(mean.high or mean.mean, 4)],
-        "worst": round(min(numbers), 4),
+        "ours": round(mean, DIGITS),
+        **(
+            {}
+            if low is None or high is None
+            else {"interval": [round(low, DIGITS), round(high, DIGITS)]}
+        ),
+        "worst": round(min(numbers), DIGITS),
     }
 
 

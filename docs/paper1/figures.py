@@ -33,11 +33,16 @@ HIGHEST = 1.5
 """Values that have diverged are not shown in full."""
 
 
+def with_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean and its interval, which is the mean alone where there is one seed."""
+    mean, low, high, _ = estimate(values)
+    return (mean, mean, mean) if low is None or high is None else (mean, low, high)
+
+
 def band(axes: Axes, curve: Mapping[int, Sequence[float]], colour: str, label: str) -> None:
     """Draw the mean over seeds by environment step, and its interval."""
-    means = [estimate(values) for values in curve.values()]
-    axes.plot(list(curve), [x.mean for x in means], color=colour, lw=1.6, label=label)
-    low, high = ([x[bound] or x.mean for x in means] for bound in (1, 2))
+    means, low, high = zip(*map(with_interval, curve.values()), strict=True)
+    axes.plot(list(curve), means, color=colour, lw=1.6, label=label)
     axes.fill_between(list(curve), low, high, color=colour, alpha=0.15, lw=0)
 
 
@@ -118,9 +123,9 @@ def _bar(
 ) -> None:
     """Draw a bar with its interval, and a dot for each seed."""
     if returns:
-        mean, low, high, _ = estimate(returns)
+        mean, low, high = with_interval(returns)
         axes.bar(middle, mean, 0.9 * width, color=colour, alpha=0.45, label=name)
-        axes.vlines(middle, low or mean, high or mean, color=colour, lw=2)
+        axes.vlines(middle, low, high, color=colour, lw=2)
         count = len(returns)
         spread = [middle + 0.6 * width * ((k + 0.5) / count - 0.5) for k in range(count)]
         axes.plot(spread, returns, "o", color=colour, ms=3, mec="white", mew=0.4)
@@ -132,14 +137,19 @@ def scaling_figure() -> Figure:
     cost, result = panels = list(figure.subplots(1, 2))
     among = runs("paper1_scaling")
     for colour, marker, (algo, name) in zip(COLOURS, MARKERS, SCALING.items(), strict=False):
-        found = {n: find(among, {"algo": algo, "env.num_agents": n}) for n in NUMBERS}
-        kept = {n: run for n, run in found.items() if run is not None}
-        speeds = [updates_per_second(run) or float("nan") for run in kept.values()]
-        cost.plot(list(kept), speeds, marker=marker, color=colour, label=name)
-        means = [estimate(values(run, FRACTION) or []) for run in kept.values()]
-        half = [x.mean - (x.low or x.mean) for x in means]
-        heights = [x.mean for x in means]
-        result.errorbar(list(kept), heights, half, marker=marker, color=colour, capsize=3)
+        by_number = {
+            number: run
+            for number in NUMBERS
+            if (run := find(among, {"algo": algo, "env.num_agents": number}))
+        }
+        if not by_number:
+            continue
+        speeds = [updates_per_second(run) or float("nan") for run in by_number.values()]
+        cost.plot(list(by_number), speeds, marker=marker, color=colour, label=name)
+        fractions = [values(run, FRACTION) or [] for run in by_number.values()]
+        means, low, high = zip(*map(with_interval, fractions), strict=True)
+        half = [(top - bottom) / 2 for bottom, top in zip(low, high, strict=True)]
+        result.errorbar(list(by_number), means, half, marker=marker, color=colour, capsize=3)
     cost.set(ylabel="updates per second, summed over seeds", ylim=(0, None))
     result.axhline(1, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
     result.set(ylabel="return, part of the optimum", ylim=(-0.05, 1.1))

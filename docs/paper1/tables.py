@@ -57,7 +57,7 @@ def table_of_pairs(folder: str, pairs: Sequence[Pair], names: tuple[str, str]) -
     """Return what both runs of each pair earn, and how far they are apart, seed by seed."""
     among = runs(folder)
     head = ["return, worst seed", *names, "difference by seed"]
-    lines = [[*head, "seeds of which it is above 0", "optimum"]]
+    lines = [[*head, "seeds with a difference above 0", "optimum"]]
     for pair in pairs:
         run, control = find(among, pair.settings), find(among, pair.control)
         apart = difference(among, pair)
@@ -78,7 +78,11 @@ def anticipation_table() -> str:
     """Claim 1d at the end: what agents get, what they anticipate, and the gap between."""
     among = runs("paper1_beta")
     head = ["", "actual value, worst seed", "anticipated value", "gap by seed"]
-    lines = [[*head, "seeds that anticipate more than 1", "evaluations in which it bounds"]]
+    counts = [
+        "seeds that anticipate more than 1",
+        "evaluations that anticipate at least the actual value",
+    ]
+    lines = [[*head, *counts]]
     for row in BY_BETA:
         run = find(among, row.settings)
         lines.append(

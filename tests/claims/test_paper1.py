@@ -8,9 +8,11 @@ import kept
 import pytest
 import yaml
 from paper1 import claims, figures, tables
-from paper1.runs import IMPROVEMENTS, PLAIN, PLUS
+from paper1.runs import CONCURRENT, IMPROVEMENTS, PLAIN, PLUS, Pair
+from paper2.experiments import asked, composed
 
 from marlrun.config.nested import nested
+from marlrun.report.data.read import Run
 from marlrun.system.plotting import style
 
 EXACT = {"optimum": 0.8, "random": 0.1}
@@ -148,6 +150,39 @@ def test_every_improvement_is_compared_with_the_plain_run(results):
     assert section.count("| 0.000 [0.000, 0.000] | 0 of 2 |") == len(IMPROVEMENTS) == 11
 
 
+def runs_of(experiment: str) -> list[Run]:
+    """Return the runs that an experiment would make, named by their swept words."""
+    runs: list[Run] = []
+    for words in asked(experiment):
+        chosen = dict(word.split("=", 1) for word in words)
+        config = composed(words) | {"choices": {"algo": chosen["algo"], "env": chosen["env"]}}
+        runs.append(Run(" ".join(words), config, {}))
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("experiments", "pairs"),
+    [
+        (["paper1_concurrent"], CONCURRENT),
+        (["paper1_plus", "paper1_plus_three"], PLUS),
+        (["paper1_improvements"], IMPROVEMENTS),
+    ],
+)
+def test_every_run_of_an_experiment_has_its_place_in_the_table(
+    experiments: list[str], pairs: list[Pair]
+):
+    among = [run for experiment in experiments for run in runs_of(experiment)]
+    sides = [kept.find(among, side) for pair in pairs for side in (pair.settings, pair.control)]
+    assert None not in sides
+    assert {run.name for run in sides if run} == {run.name for run in among}
+
+
+def test_one_seed_has_no_interval(results):
+    assert kept.cell([0.25], 2) == "0.25"
+    assert figures.with_interval([0.25]) == (0.25, 0.25, 0.25)
+    assert "interval" not in claims.claim_cell("a", [0.25])
+
+
 def test_the_best_settings_are_compared_on_every_game(results):
     for place, pair in enumerate(PLUS):
         for algo, returns in (("dec_hdrqn", [0.1, 0.1]), ("dec_hdrqn_plus", [0.3, 0.4])):
@@ -207,8 +242,8 @@ def test_cells_of_claims_are_filled_and_the_rest_stays(results):
     filled, same = json.loads(file.read_text())
     assert same == other and filled["ours"] == "words"
     assert filled["cells"][:2] == [
-        {"cell": "beta 0.1, actual", "ours": 0.5, "interval": [-0.7706, 1.7706], "worst": 0.4},
-        {"cell": "beta 0.1, anticipated", "ours": 0.7, "interval": [-0.5706, 1.9706]},
+        {"cell": "beta 0.1, actual", "ours": 0.5, "interval": [-0.77062, 1.77062], "worst": 0.4},
+        {"cell": "beta 0.1, anticipated", "ours": 0.7, "interval": [-0.57062, 1.97062]},
     ]
     assert len(filled["cells"]) == 6
 
