@@ -1,7 +1,8 @@
 """Keep what a finished run shows: copy run.json, config.yaml and metrics.jsonl to docs/results/NAME.
 
-Where the run was put (`hydra.run.dir`) and where its inputs lay are left out. Of measures of the machine, `perf/*`,
-the medians of speeds alone are kept, in run.json. Rows of training are thinned if the file would be large; rows of evaluation all stay. With `--checkpoint`
+Where the run was put (`hydra.run.dir`) and where its inputs lay are left out. Of the measures of the machine, `perf/*`,
+only the medians of speeds are kept, in run.json. Rows of training are thinned if the file would be
+large; rows of evaluation all stay. With `--checkpoint`
 the newest checkpoint is kept as well, as far as mode=eval and mode=demonstrate need it; with `--reward`
 the recovered reward.
 """

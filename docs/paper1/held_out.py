@@ -139,7 +139,7 @@ def measure(folder: Path, episodes: int = EPISODES) -> Node:
     measures: Node = terms | {"policies": {}}
     for name, player in by_name.items():
         entry = entries.get(name)
-        if entry is not None and entry["checkpoint"] == player.stamp:
+        if entry is not None and entry.get("checkpoint") == player.stamp:
             measures["policies"][name] = entry
             continue
         say(f"paper1: held-out tasks, {name}")

@@ -56,6 +56,7 @@ CONCURRENT = [
     for size in (3, 4, 5)
 ]
 BY_BETA = [Row(f"beta {beta}", {"algo.beta": beta}) for beta in BETAS]
+# Runs of paper1_plus and paper1_plus_three are both kept below docs/results/paper1_plus.
 PLUS = [
     Pair(label, game | {"algo": "dec_hdrqn_plus"}, game | {"algo": "dec_hdrqn"})
     for label, game in {
