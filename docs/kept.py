@@ -54,7 +54,7 @@ def values(run: Run | None, tag: str) -> list[float] | None:
     return list(by_seed(run, tag).values()) or None
 
 
-def apart(run: Run | None, other: Run | None, tag: str) -> list[float] | None:
+def difference_by_seed(run: Run | None, other: Run | None, tag: str) -> list[float] | None:
     """Return run - other, seed by seed, of the seeds that both have; None if they have none."""
     ours, theirs = by_seed(run, tag), by_seed(other, tag)
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs] or None

@@ -31,9 +31,9 @@ def main() -> None:
     """Write what is named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m paper1", description=__doc__)
     parser.add_argument("names", nargs="+", choices=WRITERS, metavar="NAME")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in asked.names:
+    for name in options.names:
         WRITERS[name]()
 
 

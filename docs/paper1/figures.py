@@ -98,8 +98,8 @@ def distilled_figure() -> Figure:
     """Each task's specialists beside each policy for all tasks; dots are seeds."""
     figure = new_figure(figsize=(8, 4))
     axes = figure.subplots()
-    played = tasks()
-    for place, task in enumerate(played):
+    all_tasks = tasks()
+    for place, task in enumerate(all_tasks):
         width = 0.8 / len(task.returns)
         for number, (colour, (name, returns)) in enumerate(
             zip(COLOURS, task.returns.items(), strict=False)
@@ -111,7 +111,7 @@ def distilled_figure() -> Figure:
             if height is not None:
                 ends = place - 0.45, place + 0.45
                 axes.hlines(height, *ends, "black", ls=dashes, lw=1.2, label=name)
-    axes.set_xticks(range(len(played)), [task.label for task in played])
+    axes.set_xticks(range(len(all_tasks)), [task.label for task in all_tasks])
     axes.set(ylabel="discounted return", ylim=(0, 1.05))
     axes.grid(visible=False, axis="x")
     legend(figure, [axes])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kept import Node, Run, apart, find, runs, values
+from kept import Node, Run, difference_by_seed, find, runs, values
 
 RETURN, FRACTION = "eval/return_mean", "eval/return_fraction"
 ANTICIPATED = "eval/anticipated_mean"
@@ -125,7 +125,7 @@ def exact(among: Sequence[Run], settings: Node) -> Node:
 
 def difference(among: Sequence[Run], pair: Pair, tag: str = RETURN) -> list[float] | None:
     """Return how far the two runs of a pair are apart, seed by seed."""
-    return apart(find(among, pair.settings), find(among, pair.control), tag)
+    return difference_by_seed(find(among, pair.settings), find(among, pair.control), tag)
 
 
 def updates_per_second(run: Run | None) -> float | None:

@@ -60,14 +60,14 @@ def table_of_pairs(folder: str, pairs: Sequence[Pair], names: tuple[str, str]) -
     lines = [[*head, "seeds with a difference above 0", "optimum"]]
     for pair in pairs:
         run, control = find(among, pair.settings), find(among, pair.control)
-        apart = difference(among, pair)
+        differences = difference(among, pair)
         lines.append(
             [
                 pair.label,
                 with_worst(values(run, RETURN), DIGITS),
                 with_worst(values(control, RETURN), DIGITS),
-                cell(apart, DIGITS),
-                _how_many(apart, lambda value: value > 0),
+                cell(differences, DIGITS),
+                _how_many(differences, lambda value: value > 0),
                 _number(exact(among, pair.settings).get("optimum")),
             ]
         )

@@ -47,15 +47,15 @@ def evaluated(directory: Path, changes) -> dict[str, list[float]]:
 
 
 def test_fractions_are_those_of_mode_eval(folder):
-    found = held_out.measure(folder, episodes=3)
-    assert found == json.loads((folder / "held_out.json").read_text())
-    assert len(found["policies"]) == 6
-    distilled = found["policies"]["distilled"]["fractions"]
+    measures = held_out.measure(folder, episodes=3)
+    assert measures == json.loads((folder / "held_out.json").read_text())
+    assert len(measures["policies"]) == 6
+    distilled = measures["policies"]["distilled"]["fractions"]
     assert list(distilled) == ["sizes", "flicker=0.5", "motion=random"]
     tags = evaluated(folder / "paper1_distilled/distill", {"flicker": 0.5})
     for size, values in distilled["flicker=0.5"].items():
         assert values == pytest.approx(tags[f"eval/task/size={size}/return_fraction"], rel=1e-3)
-    fractions = found["policies"][held_out.specialist(3)]["fractions"]
+    fractions = measures["policies"][held_out.specialist(3)]["fractions"]
     assert list(fractions["sizes"]) == ["2", "3", "4"]
     assert list(fractions["flicker=0.5"]) == ["3"]
     tags = evaluated(folder / "paper1_specialists/1_size=3", {"size": 4})
@@ -70,9 +70,9 @@ def test_a_policy_is_measured_again_only_if_it_is_another(folder, monkeypatch):
         return {}
 
     monkeypatch.setattr(held_out, "fractions_of", fractions_of)
-    found = held_out.measure(folder, episodes=3)
+    measures = held_out.measure(folder, episodes=3)
     assert len(played) == 6
-    assert held_out.measure(folder, episodes=3) == found
+    assert held_out.measure(folder, episodes=3) == measures
     assert len(played) == 6
     # The networks of another number of seeds are others.
     changed = folder / "paper1_distilled/baselines/0_multi_drqn"
@@ -139,9 +139,9 @@ def test_tables_show_means_over_the_trained_sizes_and_specialists_on_their_own()
     policies = {name: entry(0.5) for name in names}
     policies |= {held_out.specialist(2): entry(0.7), held_out.specialist(3): entry(0.3)}
     trained = {"sizes": [2, 3], "flicker": 0.3, "motion": [1, 0]}
-    found = {"episodes": 9, "trained": trained, "policies": policies | {"random": entry(0.1)}}
+    measures = {"episodes": 9, "trained": trained, "policies": policies | {"random": entry(0.1)}}
     sizes, flicker, motion = (
-        table.splitlines() for table in held_out.held_out_table(found).split("\n\n")
+        table.splitlines() for table in held_out.held_out_table(measures).split("\n\n")
     )
     assert sizes[0] == "|  | 2 x 2 | 3 x 3 | **7 x 7** |"
     assert sizes[5].startswith("| specialist of 2 x 2 | 0.800 [-0.471, 2.071], 0.700 | 0.700 [")
@@ -152,7 +152,7 @@ def test_tables_show_means_over_the_trained_sizes_and_specialists_on_their_own()
     cells = " | ".join(["0.550 [-0.721, 1.821], 0.450"] * 5)
     assert flicker[5] == motion[5] == f"| specialists, each on its own size | {cells} |"
     assert [line.split(" | ")[0] for line in flicker[2:5]] == [f"| {name}" for name in names]
-    assert "9 episodes" in held_out.page(found)
+    assert "9 episodes" in held_out.page(measures)
 
 
 KEPT = ROOT / "docs/results/paper1/held_out.json"
