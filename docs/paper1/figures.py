@@ -13,7 +13,6 @@ from marlrun.report.render.chart import COLOURS, MARKERS, STYLE, count_axis, leg
 from marlrun.runner.intervals import estimate
 from marlrun.system.plotting import Axes, Figure, MaxNLocator, new_figure, save, style
 from paper1.runs import (
-    ALGORITHMS,
     ANTICIPATED,
     BY_BETA,
     FRACTION,
@@ -47,13 +46,18 @@ def band(axes: Axes, curve: Mapping[int, Sequence[float]], colour: str, label: s
 
 
 def sizes_figure() -> Figure:
-    """Learning curves of Dec-DRQN and Dec-HDRQN, a line for each size of the torus."""
-    figure = new_figure(figsize=(8, 3.7))
-    panels = list(figure.subplots(1, 2, sharey=True))
-    among = runs("paper1_sizes")
-    for axes, (algo, name) in zip(panels, reversed(ALGORITHMS.items()), strict=True):
-        for colour, size in zip(COLOURS, SIZES, strict=False):
-            if run := find(among, {"algo": algo, "env.size": size}):
+    """Learning curves of Dec-DRQN, Dec-HDRQN, and that with settings of ours, a line for each size of the torus."""
+    figure = new_figure(figsize=(10, 3.7))
+    panels = list(figure.subplots(1, 3, sharey=True))
+    growing, ours = runs("paper1_sizes"), [*runs("paper1_specialists"), *runs("paper1_plus")]
+    plotted = [
+        ("Dec-DRQN", growing, {"algo": "dec_drqn"}),
+        ("Dec-HDRQN", growing, {"algo": "dec_hdrqn"}),
+        ("dec_hdrqn_plus, settings of ours", ours, {"algo": "dec_hdrqn_plus", "env.num_agents": 2}),
+    ]
+    for axes, (name, among, settings) in zip(panels, plotted, strict=True):
+        for colour, size in zip(COLOURS, (*SIZES, 8), strict=False):
+            if run := find(among, settings | {"env.size": size}):
                 band(axes, during(run.name, FRACTION), colour, f"{size} x {size}")
         axes.axhline(1, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
         axes.set(title=name, xlabel="environment steps", ylim=(-0.05, 1.1))

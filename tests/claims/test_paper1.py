@@ -82,6 +82,8 @@ def keep_scaling(results: Path) -> None:
 def keep_sizes(results: Path) -> None:
     for algo in ("dec_drqn", "dec_hdrqn"):
         keep(results / f"paper1_sizes/{algo}", algo, {"size": 3})
+    ours = {"size": 8, "num_agents": 2}
+    keep(results / "paper1_plus/0", "dec_hdrqn_plus", ours, returns=[0.6, 0.8])
 
 
 def test_a_table_without_runs_names_its_command(results):
@@ -213,13 +215,14 @@ def test_bars_and_lines_are_the_means_of_what_is_kept(results):
     with style():
         (bars,) = figures.distilled_figure().axes
         cost, result = figures.scaling_figure().axes
-        weak, strong = figures.sizes_figure().axes
+        weak, strong, ours = figures.sizes_figure().axes
         beta = figures.beta_figure().axes[2]
     assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.75, 0.61, 0.41, 0.51] * 4)
     assert list(cost.lines[0].get_ydata()) == [1500, 1000]
     assert list(result.lines[0].get_ydata()) == pytest.approx([0.625, 0.625])
     assert (weak.get_title(), strong.get_title()) == ("Dec-DRQN", "Dec-HDRQN")
     assert list(strong.lines[0].get_ydata()) == pytest.approx([0, 0.15625, 0.3125, 0.546875])
+    assert list(ours.lines[0].get_ydata()) == pytest.approx([0, 0.21875, 0.4375, 0.765625])
     # Of beta .4: two seeds and their mean, of the actual and then of the anticipated value.
     assert [line.get_ydata()[-1] for line in beta.lines[:6]] == pytest.approx(
         [0.0875, 2.7125, 1.4, 0.2625, 2.8875, 1.575]
