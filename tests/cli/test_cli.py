@@ -266,7 +266,7 @@ def test_a_sweep_goes_on_after_failures_and_tells_them_first(marlrun, trained):
 
 
 def test_a_sweep_of_success_exits_0(marlrun, trained):
-    assert marlrun("-m", "algo=glob(dec_*)", "env=matrix_game", "algo.beta=0.2,0.3").code == 0
+    assert marlrun("-m", "algo=glob(dec_*qn)", "env=matrix_game", "algo.beta=0.2,0.3").code == 0
     betas = [(config["algo"]["beta"], directory.name) for config, directory, _ in trained]
     assert betas == [
         (0.2, "0_dec_drqn,beta=0.2"),
@@ -454,7 +454,8 @@ def test_info_passes_through(marlrun):
 
 def test_tab_completion(marlrun, monkeypatch):
     monkeypatch.setenv("COMP_LINE", "marlrun algo=dec")
-    assert marlrun("-sc", "query=bash").out.split() == ["algo=dec_drqn", "algo=dec_hdrqn"]
+    algos = ["algo=dec_drqn", "algo=dec_hdrqn", "algo=dec_hdrqn_plus"]
+    assert marlrun("-sc", "query=bash").out.split() == algos
     monkeypatch.setenv("COMP_LINE", "marlrun mode=eval ep")
     assert marlrun("-sc", "query=bash").out.split() == ["episodes="]
     assert "complete -o nospace" in marlrun("-sc", "install=bash").out
