@@ -158,7 +158,6 @@ def test_tables_show_means_over_the_trained_sizes_and_specialists_on_their_own()
 KEPT = ROOT / "docs/results/paper1/held_out.json"
 
 
-@pytest.mark.skipif(not KEPT.exists(), reason="make paper1 at full size is not kept yet")
 def test_measures_that_are_kept_make_the_page_that_is_kept():
     page = held_out.page(json.loads(KEPT.read_text()))
     assert KEPT.with_suffix(".md").read_text() == page
