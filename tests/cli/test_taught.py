@@ -34,6 +34,7 @@ def test_runs_are_typed_in_a_list(teacher, marlrun, monkeypatch):
             *STUDENT, *GAME, *QUICK, f"algo.teachers=[{path}]", f"hydra.run.dir=s{number}"
         )
         assert said.code == 0, said.err
+        assert "by conf/tuned/algo/distill_env.yaml" in said.err
         (kept,) = yaml.safe_load(Path(f"s{number}/config.yaml").read_text())["algo"]["teachers"]
         assert Path(f"s{number}", kept).is_file()
     assert {path.name[12:] for path in Path().glob("s*/inputs/*")} == {

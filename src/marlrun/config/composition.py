@@ -17,27 +17,28 @@ def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
     """Return a job's resolved configuration without Hydra's node, with a further key `choices`.
 
     `choices` names the option of each of the `groups`; `choices.tuned` is the file with settings for
-    this algorithm and environment, or else for all algorithms in it, None if there is neither.
+    this algorithm and environment, or else for all algorithms in it, or for the algorithm in all
+    environments, None if there is none of them.
     ValueError if the run's name could be the path of another directory.
     """
     options = cfg.hydra.runtime.choices
     choices = {group: options[group] for group in groups if options.get(group) is not None}
     # Hydra also names an optional file that does not exist.
     loader = GlobalHydra.instance().config_loader()
-    pair, game = options.get(_TUNED), options.get(_TUNED_FOR_ALL)
-    if pair in loader.get_group_options("tuned"):
-        choices["tuned"] = pair
-    elif game in loader.get_group_options("tuned/any"):
-        choices["tuned"] = f"any/{game}"
-    else:
-        choices["tuned"] = None
+    files = {
+        folder: name
+        for folder in _TUNED
+        if (name := options.get(f"{folder}@_global_")) in loader.get_group_options(folder)
+    }
+    named = (f"{folder}/{name}".removeprefix("tuned/") for folder, name in files.items())
+    choices["tuned"] = next(named, None)
     config = plain(cfg)
     _check_name(config["name"])
     return config | {"choices": choices}
 
 
-_TUNED, _TUNED_FOR_ALL = "tuned@_global_", "tuned/any@_global_"
-"""How Hydra records the choices of the defaults list in conf/config.yaml."""
+_TUNED = "tuned", "tuned/any", "tuned/algo"
+"""The groups of files with settings, those for the fewest runs first; all that exist apply."""
 
 
 def _check_name(name: str | None) -> None:
