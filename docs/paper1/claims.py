@@ -14,7 +14,6 @@ from paper1.runs import (
     GROWING,
     HYSTERESIS,
     PLUS,
-    PLUS_TEN,
     RETURN,
     Pair,
     Row,
@@ -87,11 +86,7 @@ CELLS: dict[str, Callable[[], list[Node]]] = {
     ),
     "1d": lambda: list(cells_of_beta()),
     "1e": lambda: list(cells_of_tasks()),
-    "plus": lambda: [
-        cell
-        for folder, pairs in (("paper1_plus", PLUS), ("paper1_plus_ten", PLUS_TEN))
-        for cell in cells_of_pairs(folder, pairs, ("dec_hdrqn_plus", "dec_hdrqn"))
-    ],
+    "plus": lambda: list(cells_of_pairs("paper1_plus", PLUS, ("dec_hdrqn_plus", "dec_hdrqn"))),
 }
 """What the cells of a claim are, by the claim's name."""
 

@@ -65,7 +65,6 @@ PLUS = [
         "4 x 4, three agents": {"env.size": 4, "env.num_agents": 3},
     }.items()
 ]
-PLUS_TEN = [pair._replace(label="8 x 8, ten other seeds") for pair in PLUS if pair.label == "8 x 8"]
 PLAIN: Node = {
     "algo.beta": 0.3,
     "algo.beta_final": None,

@@ -15,7 +15,6 @@ from paper1.runs import (
     IMPROVEMENTS,
     NUMBERS,
     PLUS,
-    PLUS_TEN,
     RETURN,
     SCALING,
     STUDENTS,
@@ -185,11 +184,6 @@ TABLES = [
         "Dec-HDRQN with settings of ours",
         ["paper1_plus"],
         lambda: table_of_pairs("paper1_plus", PLUS, ("dec_hdrqn_plus", "dec_hdrqn")),
-    ),
-    Table(
-        "The same on ten other seeds",
-        ["paper1_plus_ten"],
-        lambda: table_of_pairs("paper1_plus_ten", PLUS_TEN, ("dec_hdrqn_plus", "dec_hdrqn")),
     ),
     Table(
         "Improvements of Dec-HDRQN, one at a time",

@@ -270,9 +270,11 @@ def test_values_anticipate_returns_only_where_they_are_the_teachers():
 
 def test_a_teacher_that_was_saved_is_the_same():
     spec = make("target_capture", **GAME).spec
-    one = teacher_of(spec, 2)
+    one = teacher_of(spec, 2, obs_scale=4.0)
     state = one.state_dict()
-    assert state["net"] == {"obs_size": 6, "num_actions": 5, "cell": "gru", "sizes": [6, 5, 4, 3]}
+    shape = {"obs_size": 6, "num_actions": 5, "cell": "gru", "sizes": [6, 5, 4, 3]}
+    assert state["net"] == shape | {"obs_scale": 4.0}
+    assert teacher(state | {"net": shape}, CPU).net.obs_scale == 1, "an older teacher"
     same = teacher(state, CPU)
     assert torch.equal(same.rows, one.rows) and same.spec.obs_sizes == (6, 6)
     obs = torch.randn(4, 3, 2, 6)

@@ -8,7 +8,7 @@ import kept
 import pytest
 import yaml
 from paper1 import claims, figures, tables
-from paper1.runs import CONCURRENT, IMPROVEMENTS, PLAIN, PLUS, PLUS_TEN, Pair
+from paper1.runs import CONCURRENT, IMPROVEMENTS, PLAIN, PLUS, Pair
 from paper2.experiments import asked, composed
 
 from marlrun.config.nested import nested
@@ -167,7 +167,6 @@ def runs_of(experiment: str) -> list[Run]:
     [
         (["paper1_concurrent"], CONCURRENT),
         (["paper1_plus", "paper1_plus_three"], PLUS),
-        (["paper1_plus_ten"], PLUS_TEN),
         (["paper1_improvements"], IMPROVEMENTS),
     ],
 )

@@ -151,10 +151,10 @@ def test_an_older_ppo_learns_from_the_reward_of_its_game():
     assert current(given) == given
 
 
-def test_an_older_dec_hdrqn_has_no_burn_in_and_no_leniency():
+def test_an_older_dec_hdrqn_has_no_burn_in_no_leniency_and_sees_what_the_game_says():
     algo = read(Path(__file__).parents[2] / "conf/algo/dec_hdrqn.yaml")
     older = {key: value for key, value in algo.items() if "leniency" not in key} | {"beta": 0.2}
-    del older["burn_in"]
+    del older["burn_in"], older["obs_scale"]
     new = current({"algo": older, "paper": []})
     assert new["algo"] == algo | {"beta": 0.2}
     declared("algo/dec_hdrqn", "algo").check_all(new["algo"], "algo")

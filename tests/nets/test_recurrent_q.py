@@ -108,6 +108,21 @@ def test_steps_equal_the_unroll(cell):
             torch.testing.assert_close(now, q[:, t], atol=1e-6, rtol=1e-5)
 
 
+def test_a_network_with_a_scale_sees_so_many_times_what_it_is_given():
+    plain, rows, p = _net("lstm")
+    net = RecurrentQ(6, 3, "lstm", SIZES, forget_bias=1.0, obs_scale=4.0)
+    x, grad_q = torch.randn(3, 5, 8, 6), torch.randn(3, 5, 8, 3)
+    grads, expected = torch.zeros_like(rows), torch.zeros_like(rows)
+    memory = net.initial_memory(3, 8, CPU)
+    with torch.no_grad():
+        q, tape = net.unroll(p, x)
+        net.backward(p, tape, grad_q, views(grads, net.shapes))
+        expected_q, expected_tape = plain.unroll(p, 4 * x)
+        plain.backward(p, expected_tape, grad_q, views(expected, net.shapes))
+        assert torch.equal(net.step(p, x[:, 0], memory)[0], plain.step(p, 4 * x[:, 0], memory)[0])
+    assert torch.equal(q, expected_q) and torch.equal(grads, expected)
+
+
 def test_gradients_do_not_leak_between_members():
     net, rows, p = _net("lstm")
     grads = torch.zeros_like(rows)

@@ -43,6 +43,7 @@ def learner():
         cell="lstm",
         sizes=[4, 4, 4, 4],
         forget_bias=1.0,
+        obs_scale=1.0,
         episodes=4,
         batch=2,
         trace=2,

@@ -50,6 +50,7 @@ class DecHDRQNSettings:
     cell: Literal["lstm", "gru"]
     sizes: Sequence[int]
     forget_bias: float
+    obs_scale: float
     episodes: int
     batch: int
     trace: int
@@ -207,6 +208,7 @@ class DecHDRQN:
             settings.cell,
             settings.sizes,
             settings.forget_bias,
+            settings.obs_scale,
         )
         self.net.check_room(
             len(seeds),

@@ -19,6 +19,7 @@ _ADDED: Mapping[str, Config] = {
         "leniency": None,
         "leniency_decay": 0.99,
         "leniency_bits": 10,
+        "obs_scale": 1.0,
     },
 }
 """An algorithm's keys that older versions did not have, and the values by which it is as it was."""

@@ -51,9 +51,15 @@ class RecurrentQ:
     """The network's shape and its functions; parameters are rows [M, P] that the caller owns."""
 
     def __init__(
-        self, obs_size: int, num_actions: int, cell: str, sizes: Sequence[int], forget_bias: float
+        self,
+        obs_size: int,
+        num_actions: int,
+        cell: str,
+        sizes: Sequence[int],
+        forget_bias: float,
+        obs_scale: float = 1.0,
     ):
-        self.cell = CELLS[cell]
+        self.cell, self.obs_scale = CELLS[cell], obs_scale
         self.num_actions = num_actions
         self.forget_bias = forget_bias if cell == "lstm" else None
         self.sizes = list(sizes)
@@ -101,6 +107,9 @@ class RecurrentQ:
         zeros = torch.zeros(members, batch, self.units, device=device)
         return (zeros,) * self.cell.num_memories
 
+    def _scaled(self, x: Tensor) -> Tensor:
+        return x if self.obs_scale == 1 else x * self.obs_scale
+
     def _encode(self, p: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         first = linear(x, p["first.weight"], p["first.bias"]).relu_()
         second = linear(first, p["second.weight"], p["second.bias"]).relu_()
@@ -112,13 +121,13 @@ class RecurrentQ:
 
     def step(self, p: dict[str, Tensor], x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Take one step: x [M, B, O], memory -> Q [M, B, A], new memory."""
-        _, _, gates = self._encode(p, x)
+        _, _, gates = self._encode(p, self._scaled(x))
         memory = self.cell.advance(gates, p["cell.weight_hidden"], memory)
         return self._decode(p, memory[0])[1], memory
 
     def unroll(self, p: dict[str, Tensor], x: Tensor) -> tuple[Tensor, QTape]:
         """Run over traces x [M, T, B, O] from zero memory; return Q [M, T, B, A] and the tape."""
-        trace = x.shape[:3]
+        x, trace = self._scaled(x), x.shape[:3]
         first, second, gates = self._encode(p, x.flatten(1, 2))
         cell = self.cell.unroll(gates.view(*trace, -1), p["cell.weight_hidden"])
         last, q = self._decode(p, cell.hidden.flatten(1, 2))

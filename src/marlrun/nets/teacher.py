@@ -65,10 +65,11 @@ def teacher(state: StateDict, device: torch.device) -> Teacher:
 
 
 def _keys_of(net: RecurrentQ) -> dict[str, Any]:
-    """Return the arguments that make a network of the same shape."""
+    """Return the arguments that make a network of the same shape and the same sight."""
     return {
         "obs_size": net.live["first.weight"][0],
         "num_actions": net.num_actions,
         "cell": next(name for name, cell in CELLS.items() if cell is net.cell),
         "sizes": [net.live[f"{layer}.bias"][-1] for layer in _LAYERS],
+        "obs_scale": net.obs_scale,
     }
