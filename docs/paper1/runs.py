@@ -77,6 +77,8 @@ PLAIN: Node = {
     "algo.leniency": None,
     "algo.gamma": 0.95,
     "algo.episodes": 200,
+    "algo.obs_scale": 1.0,
+    "algo.target_every": 1000,
     "env.num_envs": 1,
 }
 IMPROVEMENTS = [
@@ -93,6 +95,8 @@ IMPROVEMENTS = [
         "a discount of .85 in learning": {"algo.gamma": 0.85},
         "a replay of 2,000 episodes": {"algo.episodes": 2000},
         "eight copies of the game": {"env.num_envs": 8},
+        "observations times 4": {"algo.obs_scale": 4.0},
+        "a target copied every 250 steps": {"algo.target_every": 250},
     }.items()
 ]
 SCALING = {"joint_q": "joint learner", "dec_drqn": "Dec-DRQN", "dec_hdrqn": "Dec-HDRQN"}

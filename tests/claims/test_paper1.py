@@ -149,7 +149,7 @@ def test_every_improvement_is_compared_with_the_plain_run(results):
     for pair in IMPROVEMENTS:
         keep(results / "paper1_improvements" / pair.label, "dec_hdrqn", pair.settings)
     section = tables.tables().split("## Improvements")[1].split("##")[0]
-    assert section.count("| 0.000 [0.000, 0.000] | 0 of 2 |") == len(IMPROVEMENTS) == 11
+    assert section.count("| 0.000 [0.000, 0.000] | 0 of 2 |") == len(IMPROVEMENTS) == 13
 
 
 def runs_of(experiment: str) -> list[Run]:
