@@ -25,20 +25,19 @@ def job_config(cfg: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
     choices = {group: options[group] for group in groups if options.get(group) is not None}
     # Hydra also names an optional file that does not exist.
     loader = GlobalHydra.instance().config_loader()
-    files = {
-        folder: name
+    tuned = (
+        f"{folder}/{name}".removeprefix("tuned/")
         for folder in _TUNED
         if (name := options.get(f"{folder}@_global_")) in loader.get_group_options(folder)
-    }
-    named = (f"{folder}/{name}".removeprefix("tuned/") for folder, name in files.items())
-    choices["tuned"] = next(named, None)
+    )
+    choices["tuned"] = next(tuned, None)
     config = plain(cfg)
     _check_name(config["name"])
     return config | {"choices": choices}
 
 
 _TUNED = "tuned", "tuned/any", "tuned/algo"
-"""The groups of files with settings, those for the fewest runs first; all that exist apply."""
+"""The groups of files with settings, the most specific first; all that exist apply, one is named."""
 
 
 def _check_name(name: str | None) -> None:

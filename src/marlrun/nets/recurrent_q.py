@@ -48,7 +48,10 @@ class QTape(NamedTuple):
 
 
 class RecurrentQ:
-    """The network's shape and its functions; parameters are rows [M, P] that the caller owns."""
+    """The network's shape and its functions; parameters are rows [M, P] that the caller owns.
+
+    The first layer sees `obs_scale` times the observation; the paper's network has 1.
+    """
 
     def __init__(
         self,
