@@ -590,7 +590,9 @@ def test_more_traces_than_episodes_are_refused():
 
 def test_traces_longer_than_an_episode_are_refused():
     _learner(trace=6)
-    with pytest.raises(ValueError, match=r"^algo\.trace=7: expected at most env\.horizon=6$"):
+    with pytest.raises(
+        ValueError, match=r"^algo\.trace=7: expected at most 6, the game's horizon$"
+    ):
         _learner(trace=7)
 
 

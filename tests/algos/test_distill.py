@@ -302,7 +302,7 @@ def test_replicas_of_a_teacher_can_be_chosen():
     ("changes", "words"),
     [
         ({"collect": 4}, "algo.collect=4: expected at least algo.batch=8"),
-        ({"trace": 7}, "algo.trace=7: expected at most env.horizon=6"),
+        ({"trace": 7}, "algo.trace=7: expected at most 6, the game's horizon"),
         ({"episodes": 10**12}, "algo.episodes=1000000000000 replicas=2: this takes about"),
         ({"collect": 10**12}, "algo.collect=1000000000000 replicas=2: this takes about"),
         (

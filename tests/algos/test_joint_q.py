@@ -9,11 +9,13 @@ import torch
 import yaml
 from envs.games import make
 
+from marlrun.algos import joint_q
 from marlrun.algos.dec_hdrqn import DecHDRQN, DecHDRQNSettings
 from marlrun.algos.joint_q import JointQ, Team
 from marlrun.exact import target_capture
 from marlrun.runner.evaluate import play
 from marlrun.runner.loop import online
+from marlrun.runner.plays import BLOCK
 from marlrun.types import Env, Spec, Step
 
 CPU = torch.device("cpu")
@@ -178,3 +180,7 @@ def test_too_many_joint_actions_are_refused_with_their_count(counts, bound, mess
     spec = Spec(num_agents, names, (3,) * num_agents, counts, horizon=40, discount=1.0)
     with pytest.raises(ValueError, match=message):
         joint(spec, [0], bound)
+
+
+def test_the_values_of_an_evaluation_are_counted():
+    assert joint_q.EVALUATED_COPIES == BLOCK

@@ -97,7 +97,8 @@ WRONG = [
     ([*PAIR, f"env.horizon={10**23}"], f"env.horizon={10**23}: expected int [1, 10000000] ("),
     ([*PAIR, "replicas=100000"], "replicas=100000: expected int [1, 10000] ("),
     ([*PAIR, "eval.final_episodes=10000001"], "=10000001: expected int [1, 10000000] ("),
-    ([*PAIR, "algo.trace=5000"], "algo.trace=5000: expected at most env.horizon=1"),
+    ([*PAIR, "algo.burn_in=2"], "algo.burn_in=2: expected at most 1, the game's horizon"),
+    ([*PAIR, "algo.trace=5000"], "algo.trace=5000: expected at most 1, the game's horizon"),
     ([*PAIR, f"env.num_envs={10**12}"], "env.num_envs=1000000000000 replicas=1: this takes about "),
     (
         [*PAIR, "env.payoff=[[1e308,1],[1,1]]"],

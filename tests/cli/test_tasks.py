@@ -58,7 +58,7 @@ def test_games_of_a_plugin_are_tasks(marlrun: Marlrun):
     [
         ([sizes(3, 1)], "env.tasks[1].size=1: expected int [2, 64] (the torus is size x size)"),
         (["env.tasks=[{name: target_captur}]"], "; did you mean target_capture?"),
-        (["env.tasks=[{name: pettingzoo}]"], "expected a single game that is not PettingZoo's"),
+        (["env.tasks=[{name: pettingzoo}]"], "expected one game, neither many tasks itself"),
         (["env.tasks=3"], "env.tasks=3: expected list of dict"),
         (["env.tasks=[]"], "env.tasks=[]: expected one task or more"),
         ([], "env.tasks missing: expected env.tasks=list of dict"),

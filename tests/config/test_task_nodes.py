@@ -86,7 +86,10 @@ def test_a_single_game_has_no_tasks():
         ([capture(num_envs=2)], r"env\.tasks\[0\]\.num_envs: env\.num_envs counts"),
         ([{"size": 3}], r"env\.tasks\[0\]=.*: expected \{name: GAME"),
         ([capture(), 3], r"env\.tasks\[1\]=3: expected \{name: GAME"),
-        ([{"name": "target_capture_tasks"}], r"env\.tasks\[0\]\.name=.*: expected a single game"),
+        (
+            [{"name": "target_capture_tasks"}],
+            r"env\.tasks\[0\]\.name=.*: expected one game, neither many tasks itself",
+        ),
         ([capture(size=3), capture(size=3)], r"env\.tasks\[1\]: is named .* another task"),
         ([], r"env\.tasks=\[\]: expected one task or more"),
     ],
@@ -128,7 +131,10 @@ def test_a_stored_node_is_checked_task_by_task():
             {"_target_": "marlrun.envs.tasks.Other"},
             r"env\.tasks\[1\]\._target_=.*: expected one of",
         ),
-        ({"_target_": TASKS}, r"env\.tasks\[1\]\.name=.*: expected a single game"),
+        (
+            {"_target_": TASKS},
+            r"env\.tasks\[1\]\.name=.*: expected one game, neither many tasks itself",
+        ),
         ({"name": None}, r"env\.tasks\[1\]=.*: expected \{name: GAME"),
     ]:
         first, second = stored["tasks"]

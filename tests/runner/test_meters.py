@@ -57,6 +57,14 @@ def test_metrics_are_averaged_over_the_updates_that_gave_them():
     assert meters.take() == {}
 
 
+def test_of_a_total_the_newest_value_is_kept_to_the_last_digit():
+    meters, cost = Meters(), torch.tensor([5, 2**24])
+    for _ in range(3):
+        cost += 1
+        meters.add({"data/env_steps": cost})
+    assert floats(meters.take()["data/env_steps"]) == [8.0, 2.0**24 + 3]
+
+
 def test_the_clock_goes_on_from_where_it_stood(monkeypatch):
     now = 50.0
     monkeypatch.setattr(module.time, "perf_counter", lambda: now)

@@ -45,7 +45,7 @@ def test_it_learns_and_everything_counts_updates(tmp_path, capsys):
     assert all(row["eval/return_fraction"] == 1.0 for row in last)
     assert outcome.results["eval/return_fraction"] == [1.0, 1.0]
     told = capsys.readouterr()
-    lines = [line.split()[:2] for line in told.err.splitlines()[6:]]
+    lines = [line.split()[:2] for line in told.err.splitlines()[7:]]
     assert lines == [[f"{at}/120", "updates"] for at in (0, 40, 80, 120)]
     assert "updates/s" in told.err and "step" not in told.err
 
@@ -131,6 +131,11 @@ def test_it_is_evaluated_and_filmed(tmp_path, capsys):
     assert "update_120.pt: update 120, 5 fresh episodes a seed" in told.err
     assert json.loads(told.out.splitlines()[-1])["eval/return_fraction"] == 1.0
     assert [path.name for path in (tmp_path / "videos").iterdir()] == ["update_120_seed_3.gif"]
+
+
+def test_copies_that_nobody_plays_are_told(tmp_path, capsys):
+    assert train(config(env__num_envs=3), tmp_path, []).status == "finished"
+    assert "env.num_envs=3 changes nothing: the learner is offline" in capsys.readouterr().err
 
 
 def test_nan_names_the_update(tmp_path):

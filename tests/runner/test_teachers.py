@@ -178,7 +178,9 @@ def test_runs_that_cannot_teach_are_refused_in_one_line(source, tmp_path):
     where = "algo.teachers[0]="
     assert refusal(tmp_path, tmp_path / "no") == f"{where}/no: no such directory"
     (tmp_path / "empty").mkdir()
-    expected = "expected a run directory, this one has no config.yaml"
+    expected = (
+        "expected a run directory (of a sweep, one of its jobs'), this one has no config.yaml"
+    )
     assert refusal(tmp_path, tmp_path / "empty") == f"{where}/empty: {expected}"
     random = specialist(tmp_path / "random", "random")
     assert refusal(tmp_path, random) == (

@@ -296,7 +296,7 @@ def _check(spec: Spec, settings: DecHDRQNSettings) -> None:
         raise ValueError(
             f"algo.episodes={settings.episodes}: expected at least algo.batch={settings.batch}"
         )
-    if settings.trace > spec.horizon:
-        raise ValueError(
-            f"algo.trace={settings.trace}: expected at most env.horizon={spec.horizon}"
-        )
+    for key in ("trace", "burn_in"):
+        if (steps := getattr(settings, key)) > spec.horizon:
+            expected = f"expected at most {spec.horizon}, the game's horizon"
+            raise ValueError(f"algo.{key}={steps}: {expected}")

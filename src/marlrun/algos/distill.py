@@ -95,7 +95,7 @@ class Distill:
         return {
             f"loss/{self.settings.loss}": value.view(shape),
             "teacher/agreement": agreement.view(shape),
-            "data/env_steps": self.env_steps.float(),
+            "data/env_steps": self.env_steps.double(),
         }
 
     @torch.inference_mode()
@@ -257,7 +257,7 @@ def _check(spec: Spec, settings: DistillSettings) -> None:
         raise ValueError(f"algo.collect={settings.collect}: {expected}")
     if settings.trace > spec.horizon:
         raise ValueError(
-            f"algo.trace={settings.trace}: expected at most env.horizon={spec.horizon}"
+            f"algo.trace={settings.trace}: expected at most {spec.horizon}, the game's horizon"
         )
 
 

@@ -21,6 +21,9 @@ from marlrun.nets.epsilon_greedy import EpsilonGreedy
 from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
+EVALUATED_COPIES = 1024
+"""So many episodes of a replica an evaluation plays side by side at most."""
+
 
 class JointQ:
     """The learner; its parameters are explained in conf/algo/joint_q.yaml."""
@@ -150,8 +153,9 @@ def _check(
             f"algo.max_joint_actions={max_joint_actions}: expected at least {product} = {number:,}, "
             f"the joint actions of {len(counts)} agents; fewer agents, or algo=dec_drqn"
         )
-    # The last layer's weights and their moments, its values and their gradients.
-    values = 3 * settings.batch * (settings.trace + 1)
+    # The last layer's weights and their moments; its values and their gradients in an update, or
+    # those values of an evaluation's copies, and a copy of them that is masked.
+    values = max(3 * settings.batch * (settings.trace + 1), 2 * EVALUATED_COPIES)
     capacity.check(
         4 * replicas * number * (6 * settings.sizes[-1] + values),
         device,

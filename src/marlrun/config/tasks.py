@@ -151,7 +151,7 @@ def _parts(task: object, key: str) -> tuple[str, dict[str, Any]]:
 
 def _refuse_game(target: object, what: str) -> None:
     if target in _REFUSED_GAMES:
-        raise ValueError(f"{what}: expected a single game that is not PettingZoo's")
+        raise ValueError(f"{what}: expected one game, neither many tasks itself nor of PettingZoo")
 
 
 def holds_target(path: str, env: Config) -> bool:

@@ -16,8 +16,12 @@ def floats(values: Tensor) -> list[float]:
     return cast("list[float]", per_seed.tolist())
 
 
+_TOTALS = "data/"
+"""How the tags of totals begin, such as the environment steps that the data has cost."""
+
+
 class Meters:
-    """Means of a learner's metrics since the last row."""
+    """Means of a learner's metrics since the last row; of a total its newest value."""
 
     def __init__(self) -> None:
         self._sums: Metrics = {}
@@ -26,15 +30,17 @@ class Meters:
     def add(self, metrics: Metrics) -> None:
         """Take in the metrics of one update, each [R] or [R, N]."""
         for tag, value in metrics.items():
-            if tag in self._sums:
+            if tag in self._sums and not tag.startswith(_TOTALS):
                 self._sums[tag].add_(value)
                 self._counts[tag] += 1
             else:
-                self._sums[tag] = value.detach().to(torch.float32, copy=True)
+                # A total of more than 2^24 would be rounded by 32 bits.
+                wide = torch.float64 if tag.startswith(_TOTALS) else torch.float32
+                self._sums[tag] = value.detach().to(wide, copy=True)
                 self._counts[tag] = 1
 
     def take(self) -> Metrics:
-        """Return the means, [R] or [R, N] as they came, and begin anew."""
+        """Return means and totals, [R] or [R, N] as they came, and begin anew."""
         means = {tag: total / self._counts[tag] for tag, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         return means

@@ -19,6 +19,7 @@ from marlrun.runner.job import Job
 from marlrun.runner.plays import block_size
 from marlrun.runner.promises import check_first_step
 from marlrun.system.errors import PlayError
+from marlrun.system.output import say
 from marlrun.types import AnyLearner, Env, Policy
 
 
@@ -57,6 +58,8 @@ def assemble(job: Job, device: torch.device, plugins: Sequence[str]) -> Parts:
     games = tasks_of(job.env).values() or [job.env]
     teachers.tell_differences(job.algo, [settled(game, plugins) for game in games])
     check_signal(learner, job.env, job.seeds, device, plugins)
+    if job.is_offline and job.num_envs > 1:
+        say(f"marlrun: env.num_envs={job.num_envs} changes nothing: the learner is offline")
     return Parts(job, device, plugins, env, learner)
 
 

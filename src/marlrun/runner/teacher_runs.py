@@ -27,7 +27,9 @@ def pack(path: str, plugins: Sequence[str]) -> InputFile:
     if not is_directory(directory):
         raise ValueError("no such directory")
     if not documents.holds_run(directory):
-        raise ValueError("expected a run directory, this one has no config.yaml")
+        raise ValueError(
+            "expected a run directory (of a sweep, one of its jobs'), this one has no config.yaml"
+        )
     if checkpoint == "best":
         _refuse_unfinished(directory, plugins)
     run = open_run(directory, "cpu", plugins)
