@@ -97,4 +97,4 @@ def fill_claims(path: Path) -> None:
     for claim in claims:
         if claim["claim"] in CELLS:
             claim["cells"] = CELLS[claim["claim"]]()
-    path.write_text(json.dumps(claims, indent=1) + "\n")
+    path.write_text(json.dumps(claims, indent=1, ensure_ascii=False) + "\n")

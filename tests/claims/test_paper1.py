@@ -127,7 +127,7 @@ def test_gaps_between_anticipated_and_actual_values(results):
     keep_betas(results)
     page = tables.tables()
     assert (
-        "| beta 0.1 | 0.500 [-0.771, 1.771], 0.400 | 0.700 [-0.571, 1.971] | 0.200 [0.200, 0.200] | 0 of 2 | 8 of 8 |"
+        "| beta 0.1 | 0.500 [-0.771, 1.771], 0.400 | 0.700 [-0.571, 1.971] | 0.200 [0.200, 0.200] | 0.200 | 0 of 2 | 8 of 8 |"
         in page
     )
     assert "| 1 of 2 | 8 of 8 |" in page.split("beta 0.4")[1].split("\n")[0]
