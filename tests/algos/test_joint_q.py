@@ -182,5 +182,11 @@ def test_too_many_joint_actions_are_refused_with_their_count(counts, bound, mess
         joint(spec, [0], bound)
 
 
-def test_the_values_of_an_evaluation_are_counted():
-    assert joint_q.EVALUATED_COPIES == BLOCK
+def test_the_values_of_an_evaluation_are_counted(monkeypatch):
+    """Of 25 joint actions and two replicas: 1,024 copies' values, each beside a masked one."""
+    counted: list[float] = []
+    monkeypatch.setattr(joint_q.capacity, "check", lambda size, *_: counted.append(size))
+    spec = Spec(2, ("a", "b"), (3, 3), (5, 5), horizon=40, discount=1.0)
+    joint(spec, [0, 1], sizes=[8, 8, 8, 8])
+    assert counted[0] == 4 * 2 * 25 * (6 * 8 + 2 * 1024)
+    assert joint_q.EVALUATED_COPIES == BLOCK == 1024

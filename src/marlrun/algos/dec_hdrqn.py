@@ -296,7 +296,7 @@ def _check(spec: Spec, settings: DecHDRQNSettings) -> None:
         raise ValueError(
             f"algo.episodes={settings.episodes}: expected at least algo.batch={settings.batch}"
         )
-    for key in ("trace", "burn_in"):
-        if (steps := getattr(settings, key)) > spec.horizon:
+    for key, steps in (("trace", settings.trace), ("burn_in", settings.burn_in)):
+        if steps > spec.horizon:
             expected = f"expected at most {spec.horizon}, the game's horizon"
             raise ValueError(f"algo.{key}={steps}: {expected}")

@@ -22,7 +22,7 @@ from marlrun.system import capacity
 from marlrun.types import Metrics, Seeds, Spec, StateDict, Step
 
 EVALUATED_COPIES = 1024
-"""So many episodes of a replica an evaluation plays side by side at most."""
+"""An evaluation plays at most so many episodes of a replica side by side, as runner/plays.py says."""
 
 
 class JointQ:
