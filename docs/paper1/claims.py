@@ -48,10 +48,15 @@ def cells_of_runs(folder: str, rows: Sequence[Row]) -> list[Node]:
     return [claim_cell(row.label, numbers, row.paper) for row, numbers in measured if numbers]
 
 
-def cells_of_beta() -> Iterator[Node]:
+def with_faithful_target(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows, named as runs with the target's memory as in the authors' code."""
+    return [row._replace(label=f"{row.label}, faithful target") for row in rows]
+
+
+def cells_of_beta(folder: str, rows: Sequence[Row]) -> Iterator[Node]:
     """Return for each beta a cell of the actual and one of the anticipated value."""
-    among = runs("paper1_beta")
-    for row in BY_BETA:
+    among = runs(folder)
+    for row in rows:
         run = find(among, row.settings)
         if actual := values(run, RETURN):
             yield claim_cell(f"{row.label}, actual", actual)
@@ -80,11 +85,17 @@ def cells_of_tasks() -> Iterator[Node]:
 
 CELLS: dict[str, Callable[[], list[Node]]] = {
     "1a": lambda: cells_of_runs("paper1_hysteresis", HYSTERESIS),
-    "1b": lambda: cells_of_runs("paper1_sizes", GROWING),
+    "1b": lambda: [
+        *cells_of_runs("paper1_sizes", GROWING),
+        *cells_of_runs("paper1_sizes_faithful", with_faithful_target(GROWING)),
+    ],
     "1c": lambda: list(
         cells_of_pairs("paper1_concurrent", CONCURRENT, ("concurrent", "each its own"))
     ),
-    "1d": lambda: list(cells_of_beta()),
+    "1d": lambda: [
+        *cells_of_beta("paper1_beta", BY_BETA),
+        *cells_of_beta("paper1_beta_faithful", with_faithful_target(BY_BETA)),
+    ],
     "1e": lambda: list(cells_of_tasks()),
     "plus": lambda: list(cells_of_pairs("paper1_plus", PLUS, ("dec_hdrqn_plus", "dec_hdrqn"))),
 }

@@ -46,23 +46,34 @@ def band(axes: Axes, curve: Mapping[int, Sequence[float]], colour: str, label: s
 
 
 def sizes_figure() -> Figure:
-    """Learning curves of Dec-DRQN, Dec-HDRQN, and that with settings of ours, a line for each size of the torus."""
-    figure = new_figure(figsize=(10, 3.7))
-    panels = list(figure.subplots(1, 3, sharey=True))
-    growing, ours = runs("paper1_sizes"), [*runs("paper1_specialists"), *runs("paper1_plus")]
+    """Learning curves, a line for each size of the torus.
+
+    Above those of Dec-DRQN, Dec-HDRQN, and that with settings of ours; below the first two with the target's memory
+    as in the authors' code.
+    """
+    figure = new_figure(figsize=(10, 6.4))
+    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    growing, faithful = runs("paper1_sizes"), runs("paper1_sizes_faithful")
+    ours = [*runs("paper1_specialists"), *runs("paper1_plus")]
     plotted = [
         ("Dec-DRQN", growing, {"algo": "dec_drqn"}),
         ("Dec-HDRQN", growing, {"algo": "dec_hdrqn"}),
         ("dec_hdrqn_plus, settings of ours", ours, {"algo": "dec_hdrqn_plus", "env.num_agents": 2}),
+        ("Dec-DRQN, the authors' target", faithful, {"algo": "dec_drqn"}),
+        ("Dec-HDRQN, the authors' target", faithful, {"algo": "dec_hdrqn"}),
     ]
+    *panels, unused = grid.flat
+    unused.set_axis_off()
     for axes, (name, among, settings) in zip(panels, plotted, strict=True):
         for colour, size in zip(COLOURS, (*SIZES, 8), strict=False):
             if run := find(among, settings | {"env.size": size}):
                 band(axes, during(run.name, FRACTION), colour, f"{size} x {size}")
         axes.axhline(1, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
-        axes.set(title=name, xlabel="environment steps", ylim=(-0.05, 1.1))
+        axes.set(title=name, ylim=(-0.05, 1.1))
+        axes.set_xlabel("environment steps")
         count_axis(axes)
-    panels[0].set_ylabel("return, part of the optimum")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("return, part of the optimum")
     legend(figure, panels)
     return figure
 
@@ -76,10 +87,10 @@ def seeds_and_mean(
     axes.plot(list(curve), means, color=colour, lw=2, label=label)
 
 
-def beta_figure() -> Figure:
+def beta_figure(folder: str) -> Figure:
     """What agents get and what they anticipate, a panel for each beta."""
     figure = new_figure(figsize=(8, 5.2))
-    among = runs("paper1_beta")
+    among = runs(folder)
     grid = figure.subplots(2, 3, sharex=True, sharey=True)
     panels = list(grid.flat)
     for axes, row in zip(panels, BY_BETA, strict=True):
@@ -166,7 +177,8 @@ def scaling_figure() -> Figure:
 
 FIGURES = {
     "sizes": (["paper1_sizes"], sizes_figure),
-    "beta": (["paper1_beta"], beta_figure),
+    "beta": (["paper1_beta"], lambda: beta_figure("paper1_beta")),
+    "beta_faithful": (["paper1_beta_faithful"], lambda: beta_figure("paper1_beta_faithful")),
     "distilled": (["paper1_specialists", "paper1_distilled"], distilled_figure),
     "scaling": (["paper1_scaling"], scaling_figure),
 }

@@ -11,6 +11,7 @@ ALGORITHMS = {"dec_hdrqn": "Dec-HDRQN", "dec_drqn": "Dec-DRQN"}
 SIZES = (3, 4, 5, 6, 7)
 BETAS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 NUMBERS = (2, 3, 4)
+FAITHFUL = "the target's memory as in the authors' code"
 
 
 class Row(NamedTuple):
@@ -86,7 +87,7 @@ IMPROVEMENTS = [
     for label, changed in {
         "double Q-learning": {"algo.double_q": True},
         "beta from .2 to .4": {"algo.beta": 0.2, "algo.beta_final": 0.4},
-        "the target's memory as in the authors' code": {"algo.target_history": "faithful"},
+        FAITHFUL: {"algo.target_history": "faithful"},
         "GRU": {"algo.cell": "gru"},
         "layers twice as wide": {"algo.sizes": [64, 128, 128, 64]},
         "traces of 12": {"algo.trace": 12},

@@ -10,6 +10,7 @@ from paper1.runs import (
     ANTICIPATED,
     BY_BETA,
     CONCURRENT,
+    FAITHFUL,
     FRACTION,
     GROWING,
     HYSTERESIS,
@@ -75,9 +76,9 @@ def table_of_pairs(folder: str, pairs: Sequence[Pair], names: tuple[str, str]) -
     return markdown(lines)
 
 
-def anticipation_table() -> str:
+def anticipation_table(folder: str) -> str:
     """Claim 1d at the end: what agents get, what they anticipate, and the gap between."""
-    among = runs("paper1_beta")
+    among = runs(folder)
     head = ["", "actual value, worst seed", "anticipated value", "gap by seed", "median gap"]
     counts = [
         "seeds that anticipate more than 1",
@@ -116,9 +117,9 @@ def gaps_over_training(run: Run | None) -> list[float] | None:
     return [high - low for at_step in pairs for high, low in at_step]
 
 
-def anticipation_over_training_table() -> str:
+def anticipation_over_training_table(folder: str) -> str:
     """Claim 1d over training: actual / anticipated value after so many steps."""
-    among = runs("paper1_beta")
+    among = runs(folder)
     lines = [["actual / anticipated value after", *(f"{point:,} steps" for point in POINTS)]]
     for row in BY_BETA:
         if run := find(among, row.settings):
@@ -171,12 +172,38 @@ TABLES = [
         lambda: table_of_runs("paper1_sizes", GROWING),
     ),
     Table(
+        f"1b: the same with {FAITHFUL}",
+        ["paper1_sizes_faithful"],
+        lambda: table_of_runs("paper1_sizes_faithful", GROWING),
+        "marlrun -m +experiment=paper1_sizes algo.target_history=faithful",
+    ),
+    Table(
         "1c: one minibatch for all agents (concurrent), or each agent its own",
         ["paper1_concurrent"],
         lambda: table_of_pairs("paper1_concurrent", CONCURRENT, ("concurrent", "each its own")),
     ),
-    Table("1d: beta, 6 x 6, flicker .25, at the end", ["paper1_beta"], anticipation_table),
-    Table("1d: beta, over training", ["paper1_beta"], anticipation_over_training_table),
+    Table(
+        "1d: beta, 6 x 6, flicker .25, at the end",
+        ["paper1_beta"],
+        lambda: anticipation_table("paper1_beta"),
+    ),
+    Table(
+        "1d: beta, over training",
+        ["paper1_beta"],
+        lambda: anticipation_over_training_table("paper1_beta"),
+    ),
+    Table(
+        f"1d: beta at the end with {FAITHFUL}",
+        ["paper1_beta_faithful"],
+        lambda: anticipation_table("paper1_beta_faithful"),
+        "marlrun -m +experiment=paper1_beta algo.target_history=faithful",
+    ),
+    Table(
+        f"1d: beta over training with {FAITHFUL}",
+        ["paper1_beta_faithful"],
+        lambda: anticipation_over_training_table("paper1_beta_faithful"),
+        "marlrun -m +experiment=paper1_beta algo.target_history=faithful",
+    ),
     Table(
         "1e: specialists, and one policy for all tasks",
         ["paper1_specialists", "paper1_distilled"],

@@ -71,6 +71,8 @@ def keep_betas(results: Path) -> None:
     for place, beta in enumerate((0.1, 1.0)):
         keep(results / f"paper1_beta/{place}", "dec_hdrqn", {"algo.beta": beta})
     keep(results / "paper1_beta/2", "dec_hdrqn", {"algo.beta": 0.4}, returns=[0.1, 3.1])
+    faithful: dict[str, Any] = {"algo.beta": 0.2, "algo.target_history": "faithful"}
+    keep(results / "paper1_beta_faithful/0", "dec_hdrqn", faithful, returns=[0.2, 0.2])
 
 
 def keep_scaling(results: Path) -> None:
@@ -82,12 +84,17 @@ def keep_scaling(results: Path) -> None:
 def keep_sizes(results: Path) -> None:
     for algo in ("dec_drqn", "dec_hdrqn"):
         keep(results / f"paper1_sizes/{algo}", algo, {"size": 3})
+        faithful: dict[str, Any] = {"size": 4, "algo.target_history": "faithful"}
+        keep(results / f"paper1_sizes_faithful/{algo}", algo, faithful, returns=[0.2, 0.4])
     ours = {"size": 8, "num_agents": 2}
     keep(results / "paper1_plus/0", "dec_hdrqn_plus", ours, returns=[0.6, 0.8])
 
 
 def test_a_table_without_runs_names_its_command(results):
     page = tables.tables()
+    for name in ("sizes", "beta"):
+        faithful = f"+experiment=paper1_{name} algo.target_history=faithful"
+        assert f"Not run yet: `marlrun -m {faithful}`." in page
     for name in ("hysteresis", "sizes", "concurrent", "beta", "plus", "improvements", "scaling"):
         assert f"Not run yet: `marlrun -m +experiment=paper1_{name}`." in page
     assert "Not run yet: `make paper1`." in page and "|" not in page
@@ -132,6 +139,8 @@ def test_gaps_between_anticipated_and_actual_values(results):
     )
     assert "| 1 of 2 | 8 of 8 |" in page.split("beta 0.4")[1].split("\n")[0]
     assert "| beta 1.0 | 0.125 [-0.193, 0.443] / 0.175" in page
+    faithful = page.split("## 1d: beta at the end with the target's memory")[1].split("##")[0]
+    assert "| beta 0.2 | 0.200 [0.200, 0.200], 0.200 | 0.400 [0.400, 0.400]" in faithful
 
 
 def test_the_distilled_policy_stands_beside_the_specialists_task_by_task(results):
@@ -215,13 +224,17 @@ def test_bars_and_lines_are_the_means_of_what_is_kept(results):
     with style():
         (bars,) = figures.distilled_figure().axes
         cost, result = figures.scaling_figure().axes
-        weak, strong, ours = figures.sizes_figure().axes
-        beta = figures.beta_figure().axes[2]
+        weak, strong, ours, weak_faithful, strong_faithful, _ = figures.sizes_figure().axes
+        beta = figures.beta_figure("paper1_beta").axes[2]
     assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.75, 0.61, 0.41, 0.51] * 4)
     assert list(cost.lines[0].get_ydata()) == [1500, 1000]
     assert list(result.lines[0].get_ydata()) == pytest.approx([0.625, 0.625])
     assert (weak.get_title(), strong.get_title()) == ("Dec-DRQN", "Dec-HDRQN")
     assert list(strong.lines[0].get_ydata()) == pytest.approx([0, 0.15625, 0.3125, 0.546875])
+    assert weak_faithful.get_title() == "Dec-DRQN, the authors' target"
+    assert list(strong_faithful.lines[0].get_ydata()) == pytest.approx(
+        [0, 0.09375, 0.1875, 0.328125]
+    )
     assert list(ours.lines[0].get_ydata()) == pytest.approx([0, 0.21875, 0.4375, 0.765625])
     # Of beta .4: two seeds and their mean, of the actual and then of the anticipated value.
     assert [line.get_ydata()[-1] for line in beta.lines[:6]] == pytest.approx(
@@ -248,7 +261,13 @@ def test_cells_of_claims_are_filled_and_the_rest_stays(results):
         {"cell": "beta 0.1, actual", "ours": 0.5, "interval": [-0.77062, 1.77062], "worst": 0.4},
         {"cell": "beta 0.1, anticipated", "ours": 0.7, "interval": [-0.57062, 1.97062]},
     ]
-    assert len(filled["cells"]) == 6
+    assert filled["cells"][6] == {
+        "cell": "beta 0.2, faithful target, actual",
+        "ours": 0.2,
+        "interval": [0.2, 0.2],
+        "worst": 0.2,
+    }
+    assert len(filled["cells"]) == 8
 
 
 def test_results_that_are_kept_make_the_tables_that_are_kept():
