@@ -52,7 +52,7 @@ def sizes_figure() -> Figure:
     as in the authors' code.
     """
     figure = new_figure(figsize=(10, 6.4))
-    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    grid = figure.subplots(2, 3, sharey=True)
     growing, faithful = runs("paper1_sizes"), runs("paper1_sizes_faithful")
     ours = [*runs("paper1_specialists"), *runs("paper1_plus")]
     plotted = [
@@ -69,8 +69,7 @@ def sizes_figure() -> Figure:
             if run := find(among, settings | {"env.size": size}):
                 band(axes, during(run.name, FRACTION), colour, f"{size} x {size}")
         axes.axhline(1, color="black", lw=1.2, ls=OPTIMUM, label="optimum")
-        axes.set(title=name, ylim=(-0.05, 1.1))
-        axes.set_xlabel("environment steps")
+        axes.set(title=name, xlabel="environment steps", ylim=(-0.05, 1.1))
         count_axis(axes)
     for axes in grid[:, 0]:
         axes.set_ylabel("return, part of the optimum")
